@@ -2,7 +2,7 @@
 
 Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and evaluates the
 last 10 % in 64 lanes with the float model and with the quantized one. Then measures characters per second of the fast
-engine on each instruction set, including coding, in processor time of one thread; the instruction sets take turns.
+engine on each instruction set, including coding, in CPU time of one thread; the instruction sets take turns.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def _float_bits(model: LanguageModel, start_token: int, tokens: NDArray[np.int64
 
 def _interleaved_blocks(model: IntegerModel, tokens: NDArray[np.int64]) -> list[bytes]:
     """Returns the tokens' bytes in coding order, in blocks. Lanes are padded with line feeds to the longest one."""
-    table = model.tokens()
+    table = model.list_tokens()
     lanes = [b"".join(table[token] for token in lane) for lane in tokens.T]
     # Lanes have equally many tokens, but tokens of UTF-8 differ in their number of bytes.
     max_length = max(map(len, lanes))

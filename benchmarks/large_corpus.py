@@ -116,7 +116,7 @@ def measure(file: Path, reading: dict[str, Any], steps: int, random_reads: int) 
     corpus = timed("load again", lambda: charloom.load_corpus(file, **reading))
     for name in ("encode", "load again"):
         result[name]["MB/s"] = round(size / 1e6 / result[name]["seconds"], 1)
-        # Processor time excludes the time that other programs took of the core.
+        # CPU time excludes the time that other programs took of the core.
         result[name]["MB/s of processor"] = round(size / 1e6 / result[name]["processor seconds"], 1)
     result |= {"ids": len(corpus.ids), "tokens": len(corpus.vocabulary), "bytes_per_id": corpus.ids.bytes_per_id}
 

@@ -2,7 +2,7 @@
 
 Both use ``charloom.train`` with the same global minibatch. The peer is one process with one thread; the ratio is that
 of characters per second. It is not meaningful if other programs use the second core. The benchmark therefore also gives
-the processor time of one process divided by that of the first of two processes, including messages, which approximates
+the CPU time of one process divided by that of the first of two processes, including messages, which approximates
 the ratio on two idle cores. It also measures the time of one message with all gradients, and computes its bytes by the
 formula: 2 (W - 1) / W x 4 bytes per parameter, step and process.
 """

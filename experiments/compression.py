@@ -21,7 +21,7 @@ from charloom.inference.compression_report import break_even, size_of_model
 from charloom.recurrence.backend import backend, use_backend
 from charloom.training.trainer import training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
-from experiments.other_compressors import compressors, primed_size, processor_seconds
+from experiments.other_compressors import compressors, cpu_seconds, primed_size
 from experiments.page import Experiment, Results, format_table, load_text
 from experiments.text_measures import mean_and_spread
 
@@ -93,16 +93,16 @@ def _sizes(folder: Path, rest: bytes) -> dict[str, float]:
 
 
 def _speed(folder: Path, fast: bool, data: bytes, quick: bool) -> dict[str, float]:
-    """Returns processor seconds until the codec is ready, to compress, and to decompress."""
+    """Returns the CPU seconds until the codec is ready, to compress, and to decompress."""
     fresh = Codec(folder, fast=fast, threads=1)
     # The time of a first, short call is that of start-up: loading the network and reading the priming.
-    opening = processor_seconds(lambda: fresh.compress(b"a longer text " * 9), 1)
+    opening = cpu_seconds(lambda: fresh.compress(b"a longer text " * 9), 1)
     blob = fresh.compress(data)
     rounds = 1 if quick else 3
     return {
         "opening": opening,
-        "compress": processor_seconds(lambda: fresh.compress(data), rounds),
-        "decompress": processor_seconds(lambda: fresh.decompress(blob), rounds),
+        "compress": cpu_seconds(lambda: fresh.compress(data), rounds),
+        "decompress": cpu_seconds(lambda: fresh.decompress(blob), rounds),
         "bytes": len(data),
     }
 
@@ -113,8 +113,8 @@ def _peer_speed(peer: Any, data: bytes, quick: bool) -> dict[str, float]:
     rounds = 1 if quick else 3
     return {
         "opening": 0.0,
-        "compress": processor_seconds(lambda: peer.compress(data), rounds),
-        "decompress": processor_seconds(lambda: peer.decompress(blob), rounds),
+        "compress": cpu_seconds(lambda: peer.compress(data), rounds),
+        "decompress": cpu_seconds(lambda: peer.decompress(blob), rounds),
         "bytes": len(data),
     }
 
@@ -216,7 +216,7 @@ def _speed_table(results: Results) -> str:
         ]
         for name, found in results["speed"].items()
     ]
-    return format_table(["one processor", "compress, kB/s", "decompress, kB/s", "start-up, s"], rows)
+    return format_table(["one core", "compress, kB/s", "decompress, kB/s", "start-up, s"], rows)
 
 
 def _machines_table(machines: list[dict[str, Any]]) -> str:

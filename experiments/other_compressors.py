@@ -1,4 +1,4 @@
-"""Other compressors as functions from bytes to bytes, and measurement of their sizes and processor times."""
+"""Other compressors as functions from bytes to bytes, and measurement of their sizes and CPU times."""
 
 import bz2
 import gzip
@@ -70,8 +70,8 @@ def primed_size(compressor: Compressor, first: bytes, rest: bytes) -> int:
     return len(compressor.compress(first + rest)) - len(compressor.compress(first))
 
 
-def processor_seconds(work: Callable[[], bytes], rounds: int) -> float:
-    """Returns the minimum over rounds of the processor seconds of this process and its children."""
+def cpu_seconds(work: Callable[[], bytes], rounds: int) -> float:
+    """Returns the minimum over rounds of the CPU seconds of this process and its children."""
 
     def elapsed() -> float:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)

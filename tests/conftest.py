@@ -180,11 +180,11 @@ def long_text(tmp_path: Path) -> Path:
 def encoded_chunks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Returns a list to which each chunk that is encoded during the test adds its first characters."""
     chunks: list[str] = []
-    take = Encoder.take
+    encode = Encoder.encode
 
     def spy(self: Encoder, chunk: str | bytes) -> None:
         chunks.append(str(chunk[:5]))
-        take(self, chunk)
+        encode(self, chunk)
 
-    monkeypatch.setattr(Encoder, "take", spy)
+    monkeypatch.setattr(Encoder, "encode", spy)
     return chunks

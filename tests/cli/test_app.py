@@ -213,6 +213,15 @@ def test_two_hyphens_end_options(command: str, tmp_path: Path, char_model: Path)
             assert name in result.error(1)
 
 
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_help_shows_only_defaults_with_a_value(command: str, tmp_path: Path) -> None:
+    """The description of an option without a fixed default states its default in words."""
+    shown = " ".join(call(tmp_path, command, "--help").done().replace("│", " ").split())
+    assert "[default: 256]" in shown
+    for empty in ("", "()", "None"):
+        assert f"[default: {empty}]" not in shown
+
+
 def test_help_needs_no_torch(tmp_path: Path) -> None:
     """Neither do the help of a command, the version, and errors in the call."""
     for arguments in ([], ["--help"], ["train", "--help"], ["--version"], ["train", "--nonsense"], ["bogus"]):

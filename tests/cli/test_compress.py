@@ -74,10 +74,10 @@ def test_refusals(home: Path) -> None:
     """Each is one line; --force overrides some; no partial output is left and no input is lost."""
     call(home, "compress", "a.txt", "-m", "model").done()
     there = (home / "a.txt.loom").read_bytes()
-    assert "a.txt.loom exists: give --force" in call(home, "compress", "a.txt", "-m", "model").error()
+    assert "a.txt.loom already exists: use --force" in call(home, "compress", "a.txt", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "a.txt.loom", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "-", "-m", "model", stdin=there).error()
-    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: give its files"
+    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: pass its files"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
     assert "/dev/null: this is a device" in call(home, "compress", "/dev/null", "-m", "model").error()
     assert (
@@ -90,8 +90,8 @@ def test_refusals(home: Path) -> None:
     assert "--output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
     assert call(home, "compress", "a.txt", "-m", "nowhere").error().startswith("nowhere: no such model folder")
     assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error().startswith("nowhere: no such model folder")
-    assert "not a file that charloom" in call(home, "decompress", "a.txt", "-m", "model", "-o", "x").error()
-    assert "a.txt exists" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
+    assert "not a file compressed by charloom" in call(home, "decompress", "a.txt", "-m", "model", "-o", "x").error()
+    assert "a.txt already exists" in call(home, "decompress", "a.txt.loom", "-m", "model").error()
     assert "--model" in call(home, "compress", "a.txt").errors
     assert "--plot requires --report" in call(home, "compress", "a.txt", "-m", "model", "--plot", "x").error(2)
     assert call(home, "compress", "a.txt", "-m", "model", "--froce").status == 2

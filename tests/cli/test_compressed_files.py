@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from charloom import SettingsError
-from charloom.cli.compressed_files import FileOptions, each_file, without_suffix
+from charloom.cli.compressed_files import FileOptions, remove_suffix, transform_each_file
 from charloom.errors import CompressedFileError, InputError
 
 
@@ -45,7 +45,7 @@ def test_the_output_has_the_mode_and_times_of_the_input(tmp_path: Path) -> None:
     file.write_bytes(b"fox")
     file.chmod(0o640)
     os.utime(file, (1_000_000_000, 1_100_000_000))
-    assert each_file([str(file)], _upper, FileOptions(), _out, force=False) == 0
+    assert transform_each_file([str(file)], _upper, FileOptions(), _out, force=False) == 0
     made = tmp_path / "a.up"
     assert made.read_bytes() == b"FOX"
     assert (made.stat().st_mode & 0o777, made.stat().st_mtime) == (0o640, 1_100_000_000)
@@ -57,7 +57,7 @@ def test_a_failing_file_leaves_no_output_and_the_others_are_processed(
     for name, data in (("a", b"bad"), ("c", b"fox")):
         (tmp_path / name).write_bytes(data)
     files = [str(tmp_path / name) for name in ("a", "b", "c")]
-    assert each_file(files, _upper, FileOptions(remove=True), _out, force=False) == 1
+    assert transform_each_file(files, _upper, FileOptions(remove=True), _out, force=False) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "c.up"]
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
@@ -80,8 +80,8 @@ def test_an_input_that_was_replaced_while_it_was_read_is_kept(
         target.write(source.read())
         other.replace(file)
 
-    assert each_file([str(file)], replace, FileOptions(remove=True), _out, force=False) == 1
-    assert "the file changed while it was read, so it is kept" in capsys.readouterr().err
+    assert transform_each_file([str(file)], replace, FileOptions(remove=True), _out, force=False) == 1
+    assert "the file changed while it was read, so it was not deleted" in capsys.readouterr().err
     assert file.read_bytes() == b"dog"
 
 
@@ -93,13 +93,13 @@ def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys:
         target.write(source.read())
         file.write_bytes(b"other")
 
-    assert each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
-    assert "the file changed while it was read, so it is kept" in capsys.readouterr().err
+    assert transform_each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
+    assert "the file changed while it was read, so it was not deleted" in capsys.readouterr().err
     assert file.read_bytes() == b"other"
 
 
 def test_the_name_of_the_decompressed_file() -> None:
-    assert without_suffix("a/b.txt.loom") == "a/b.txt"
+    assert remove_suffix("a/b.txt.loom") == "a/b.txt"
     for name in ("b.txt", "a/.loom"):
-        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: give a file with --output"):
-            without_suffix(name)
+        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: choose the output file with --output"):
+            remove_suffix(name)

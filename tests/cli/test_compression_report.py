@@ -41,7 +41,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
     assert f"{size_of_model(char_model):,}" in table
     picture = home / "fox.txt.compression.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "give --force to overwrite it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
+    assert "use --force to overwrite it" in call(home, "compress", "--report", "fox.txt", "-m", char_model).error(2)
     call(home, "compress", "--report", "fox.txt", "-m", char_model, "--plot", "other.png").done()
     assert (home / "other.png").exists()
     assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]
@@ -58,7 +58,7 @@ def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
 def test_refusals(home: Path, char_model: Path) -> None:
     (home / "empty").write_bytes(b"")
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
-    assert message == "empty: the file is empty; give one with text"
+    assert message == "empty: the file is empty; pass a file with text"
     assert "requires --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
     assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
@@ -89,7 +89,7 @@ def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
         assert "needs PyTorch, which is not installed" in result.out
         assert (home / "fox.txt.compression.png").exists()
     else:
-        assert "no picture: matplotlib is not installed" in result.error()
+        assert "no plot was drawn: matplotlib is not installed" in result.error()
         assert not (home / "fox.txt.compression.png").exists()
 
 

@@ -38,7 +38,7 @@ def test_summary(home: Path, char_model: Path) -> None:
     assert f"{summary['bits_per_char']:.4f}" in rows["this model"]
     assert f"{summary['baselines_bits_per_char']['xz -9e']:.4f}" in rows["xz -9e"]
     assert {"uniform", "unigram", "gzip -9"} < set(rows)
-    assert "One pass from a zero state, which is carried through" in table
+    assert "The state started at zero and was never reset" in table
 
 
 def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
@@ -125,17 +125,17 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     assert "too short" in call(home, "evaluate", char_model, "x.txt").error()
     (home / "x.txt").write_text("THE")
     message = call(home, "evaluate", char_model, "x.txt").error()
-    assert "'T' (at 0), 'H' (at 1)" in message
+    assert "'T' (at position 0), 'H' (at position 1)" in message
     assert "--unknown skip" in message
     assert "too short" in call(home, "evaluate", char_model, "x.txt", "--unknown", "skip").error()
     (home / "x.txt").write_bytes(b"the \xff")
     message = call(home, "evaluate", char_model, "x.txt").error()
     assert message == (
-        "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte takes any "
-        "file"
+        "x.txt: not UTF-8 at byte 4 (0xff, line 1); the model reads characters; one trained with --unit byte accepts "
+        "any file"
     )
     assert "--top requires --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error(2)
-    assert "give one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)
+    assert "pass only one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)
 
 
 def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) -> None:

@@ -70,7 +70,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "No plot: the input is a pipe; give a picture file with --plot." in result.errors
+    assert "No plot: the input is a pipe; pass a picture file with --plot." in result.errors
     assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 
@@ -78,7 +78,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
 def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
     message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv").error(2)
-    assert message == "out.csv: the file exists; give --force to overwrite it, or another file with --output"
+    assert message == "out.csv: the file exists; use --force to overwrite it, or choose another file with --output"
     assert (home / "out.csv").read_text() == "mine"
     assert not (home / "sales.csv.forecast.png").exists()
     call(
@@ -87,9 +87,9 @@ def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     assert (home / "out.csv").read_text() != "mine"
     (home / "model").mkdir()
     options = ["--plot", "new.png", "--save", "model"]
-    assert "model: the folder exists; give --force" in call(home, "forecast", "sales.csv", *options).error(2)
+    assert "model: the folder exists; use --force" in call(home, "forecast", "sales.csv", *options).error(2)
     assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error(2)
-    assert "this is a folder; give a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
+    assert "this is a folder; choose a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
 
 def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     message = call(
         home, "forecast", "short.csv", "--column", "units", *_QUICK, "--method", "network", "--no-backtest", "-f"
     ).error(2)
-    assert message.startswith("--method is 'network': 10 points are too few to forecast 6 ahead: ")
+    assert message.startswith("--method is 'network': 10 points are too few to forecast 6 steps ahead: ")
     (home / "three.csv").write_text("x\n1\n2\n4\n")
     assert (
-        "3 points are too few to forecast 24 ahead: 4 are needed"
+        "3 points are too few to forecast 24 steps ahead: fitting needs 4"
         in call(home, "forecast", "three.csv", "--time", "none", "--no-backtest").error()
     )
 
@@ -158,8 +158,8 @@ def test_following_the_advice_of_the_errors_succeeds(home: Path) -> None:
     (home / "x.csv").write_text("sep=;\nTag;Umsatz\n" + "\n".join(rows) + "\n")
     options: list[str] = []
     for advice, given in (
-        ("give --skip-rows 1 and --delimiter", ["--skip-rows", "1", "--delimiter", ";"]),
-        ("give --date-format", ["--date-format", "%d. %b. %Y"]),
+        ("pass --skip-rows 1 and --delimiter", ["--skip-rows", "1", "--delimiter", ";"]),
+        ("pass --date-format", ["--date-format", "%d. %b. %Y"]),
         ("or --decimal , and --thousands .", ["--decimal", ",", "--thousands", "."]),
     ):
         found = call(home, "forecast", "x.csv", *options, *_QUICK, "--no-backtest", "-f").error()
@@ -182,7 +182,7 @@ def test_a_single_value_is_singular(home: Path) -> None:
 _WRONG_CALLS: list[tuple[list[str], str]] = [
     (
         ["sales.csv", "--column", "unit"],
-        "--column is 'unit': there is no such column; give one of 'month', 'units', 'note'; or",
+        "--column is 'unit': the table has no such column; pass one of 'month', 'units', 'note', or",
     ),
     (
         ["sales.csv", "--column", "units", "--horizon", "-3"],
@@ -196,7 +196,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "95"],
-        "--held-out is 95: 96 points are too few to forecast 24 ahead with 95 held out: 4 are needed to fit to; "
+        "--held-out is 95: 96 points are too few to forecast 24 steps ahead with 95 held out: fitting needs 4; "
         "lower --held-out to 92 or less",
     ),
     (["sales.csv", "--column", "units", "--held-out", "1000"], "lower --held-out to 92 or less"),
@@ -206,11 +206,11 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--method", "network"],
-        "88 are needed to fit to; lower the horizon",
+        "fitting needs 88; lower the horizon",
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "5"],
-        "--held-out is 5: a horizon of 24 needs at least 24; raise it, or lower the horizon",
+        "--held-out is 5: it must be at least the horizon, 24; increase it or lower the horizon",
     ),
     (["sales.csv", "--column", "units", "--held-out", "0"], "--held-out is 0: it must be an integer"),
     (["short.csv", "--held-out", "0", "--horizon", "6"], "--held-out is 0: it must be an integer"),
@@ -221,38 +221,44 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
-        "--num-lags is 50: with 96 points to fit it must be below 48",
+        "--num-lags is 50: with 96 points to fit, it must be below 48",
     ),
     (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
     (
         ["sales.csv", "--column", "units", "--num-paths", "1"],
         "--num-paths is 1: it must be an integer, at least 20",
     ),
-    (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; give --method auto to repeat them"),
-    (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': there is no such column"),
+    (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; pass --method auto to repeat them"),
+    (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': the table has no such column"),
     (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': it is also the column to forecast"),
     (["sales.csv", "--skip-rows", "1000"], "--skip-rows is 1000: the file has only 97 lines"),
     (["sales.csv", "--column", "units", "--output", "nowhere/f.csv"], "nowhere: no such folder"),
-    (["sales.csv", "--column", "units", "-o", "sales.csv"], "this is the input file; give another file with --output"),
+    (
+        ["sales.csv", "--column", "units", "-o", "sales.csv"],
+        "this is the input file; choose another file with --output",
+    ),
     (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output are the same file"),
     (["one.csv", "--time", "none", "--no-backtest", "--method", "network"], "--method is 'network': 1 point is too"),
-    (["short.csv", "--method", "seasonal-naive", "--season", "1"], "--method is 'seasonal-naive': no season was found"),
+    (
+        ["short.csv", "--method", "seasonal-naive", "--season", "1"],
+        "--method is 'seasonal-naive': no season was detected",
+    ),
 ]
 _WRONG_FILES: list[tuple[list[str], str]] = [
     (["missing.csv"], "missing.csv: no such file or directory"),
     (["sales.csv", "--column", "note"], "line 2: 'x0' in column 'note' is not a number like -1234.5"),
     (["sales.csv", "--column", "units", "--time", "note"], "line 2: 'x0' in column 'note' is not an ISO date"),
-    (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast 24 ahead: 4 are needed"),
-    (["header.csv"], "header.csv: a header ('a', 'b') without rows"),
-    (["empty.csv"], "empty.csv: empty; there is nothing to forecast"),
+    (["one.csv", "--time", "none", "--no-backtest"], "1 point is too few to forecast 24 steps ahead: fitting needs 4"),
+    (["header.csv"], "header.csv: the header ('a', 'b') has no rows below it"),
+    (["empty.csv"], "empty.csv: the file is empty; there is nothing to forecast"),
     (
         ["gap.csv", "--column", "x", "--time", "none"],
-        "line 4: no value in column 'x' (1 of 5 rows is missing); give --missing interpolate",
+        "line 4: no value in column 'x' (missing in 1 of 5 rows); pass --missing interpolate",
     ),
     (["two.csv"], "line 2: '1' in column 'a' is not an ISO date"),
-    (["sales.csv"], "sales.csv: several columns ('month', 'units', 'note'); name the series with --column"),
-    (["binary.csv"], "not a text file (a NUL byte at 3)"),
-    (["latin.csv"], "line 2: not UTF-8 (byte 0xe9)"),
+    (["sales.csv"], "sales.csv: the file has several columns ('month', 'units', 'note'); choose one with --column"),
+    (["binary.csv"], "not a text file (NUL character at position 3)"),
+    (["latin.csv"], "line 2 is not valid UTF-8 (byte 0xe9)"),
     (["infinite.csv"], "line 3: 'inf' in column 'x' is not a number like -1234.5"),
 ]
 

@@ -45,7 +45,7 @@ def test_the_input_is_never_the_output(home: Path, option: str, target: str) -> 
     before = (home / "two.csv").read_bytes()
     names = sorted(home.rglob("*"))
     found = call(home, "forecast", "two.csv", *_QUICK, "-f", option, target).error(2)
-    assert found == f"{Path(target)}: this is the input file; give another file with {option}"
+    assert found == f"{Path(target)}: this is the input file; choose another file with {option}"
     assert (home / "two.csv").read_bytes() == before
     assert sorted(home.rglob("*")) == names
 
@@ -83,14 +83,14 @@ def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
     [
         (
             ["--output", "new.png", "--plot", "new.png"],
-            "new.png: --plot and --output are the same file; give two different files",
+            "new.png: --plot and --output are the same file; choose two different files",
         ),
         (["--output", "new.png", "--plot", "by-folder/./new.png"], "new.png: --plot and --output are the same file"),
         (["--output", "two.csv.forecast.png"], "two.csv.forecast.png: --plot and --output are the same file"),
         (["--output", "old.png", "--plot", "old-link.png"], "old.png: --plot and --output are the same file"),
         (["--output", "new", "--save", "new"], "new: --output and --save are the same file"),
-        (["--save", "old.png"], "old.png: this is a file; give a folder with --save"),
-        (["--output", "pipe"], "pipe: not a regular file; give another with --output"),
+        (["--save", "old.png"], "old.png: this is a file; choose a folder with --save"),
+        (["--output", "pipe"], "pipe: not a regular file; choose another with --output"),
         (["--plot", "x.foo"], "--plot x.foo: the file name must end in .png, .svg or .pdf"),
         (["--plot", "png"], "--plot png: the file name must end in .png, .svg or .pdf"),
     ],
@@ -108,7 +108,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 
 def test_a_dangling_symlink_is_overwritten_only_if_asked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
-    message = "later.csv: the file exists; give --force to overwrite it"
+    message = "later.csv: the file exists; use --force to overwrite it"
     assert message in call(home, "forecast", "two.csv", *_QUICK, "--output", "later.csv").error(2)
 
 

@@ -45,7 +45,7 @@ def test_zero_is_never_negative(tmp_path: Path) -> None:
 def test_only_the_last_points_are_fitted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i * i % 37}\n" for i in range(12_600)))
     result = call(tmp_path, "forecast", "x.csv", "--method", "naive", "--horizon", "2")
-    assert "the series has 12,600 points: only the last 10,000 are used to fit" in result.errors
+    assert "the series has 12,600 points: only the last 10,000 are used for fitting" in result.errors
     assert "Backtest: fitted to 10,000 points" in result.out
     assert "fitted to 10,000 points:" in result.out
 

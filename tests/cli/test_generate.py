@@ -48,7 +48,7 @@ def test_stop_and_the_default_prefix(char_model: Path, tmp_path: Path) -> None:
 def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     common: list[str | Path] = ["generate", char_model, "--prefix", "the q\u00fcick", "--num-chars", "5"]
     message = call(tmp_path, *common).error()
-    assert "'ü' (U+00FC) (at 5)" in message
+    assert "'ü' (U+00FC) (at position 5)" in message
     assert "--unknown unk" in message
     assert call(tmp_path, *common, "--unknown", "skip").done().startswith("the qick")
     assert "--prefix is '': it is empty" in call(tmp_path, "generate", char_model, "--prefix", "").error(2)
@@ -58,7 +58,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--temperature", "-1"], "--temperature is -1.0: it must be at least 0"),
-        (["--temperature", "1", "--power", "2"], "give one"),
+        (["--temperature", "1", "--power", "2"], "pass only one"),
         (["--top-p", "2"], "--top-p is 2.0: it must be above 0 and at most 1"),
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),

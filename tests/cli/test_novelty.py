@@ -27,8 +27,8 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     assert result.out == plain
     copied, ordinary, _, row = _lines(result)
     assert copied.startswith("Copied: 100.0 % of the 60 generated characters")
-    assert "passages of at least 32 that occur in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("Ordinary: of 2 chunks of the same length from that text, 100.0 %")
+    assert "passages of at least 32 that also occur in fox.txt; the longest has 60" in copied
+    assert ordinary.startswith("For comparison: 100.0 % of 2 equally long chunks of that text also occur elsewhere")
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 
@@ -54,7 +54,7 @@ def test_a_corpus_that_is_not_text(char_model: Path, home: Path) -> None:
     (home / "x").write_bytes(b"the \xff")
     message = call(home, "generate", char_model, "--check-novelty", "x").error()
     assert message.startswith("x: not UTF-8 at byte 4")
-    assert message.endswith("; the model reads characters; one trained with --unit byte takes any file")
+    assert message.endswith("; the model reads characters; one trained with --unit byte accepts any file")
 
 
 def test_a_model_that_was_trained_on_a_part_of_the_text(char_model: Path, home: Path) -> None:
@@ -84,7 +84,7 @@ def test_bytes_are_output_unchanged(byte_model: Path, tmp_path: Path) -> None:
 def test_a_named_corpus(char_model: Path, tmp_path: Path) -> None:
     """An empty sample has no copies."""
     result = call(tmp_path, "generate", char_model, "--num-chars", "9", "--check-novelty", "python-reference")
-    assert "that occur in python-reference" in _lines(result)[0]
+    assert "that also occur in python-reference" in _lines(result)[0]
     result = call(tmp_path, "generate", char_model, "--num-chars", "0", "--check-novelty", "python-reference")
     assert "no text was generated" in _lines(result)[0]
 
@@ -97,7 +97,7 @@ def test_standard_input(char_model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--check-novelty", "nowhere"], "nowhere: no such file, and no corpus of that name"),
+        (["--check-novelty", "nowhere"], "nowhere: no such file or corpus"),
         (["--check-novelty", ""], "empty"),
         (["--check-novelty", "empty.txt"], "empty.txt: empty"),
         (["--check-novelty", "binary"], "binary: text in UTF-16"),

@@ -22,16 +22,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("targets", "folder", "force", "message"),
     [
-        (["in.csv"], None, True, "in.csv: this is the input file; give another file with --a"),
+        (["in.csv"], None, True, "in.csv: this is the input file; choose another file with --a"),
         (["link.csv"], None, True, "link.csv: this is the input file"),
-        (["new", "./new"], None, True, "new: --a and --b are the same file; give two different files"),
+        (["new", "./new"], None, True, "new: --a and --b are the same file; choose two different files"),
         (["new"], "new", True, "new: --a and --save are the same file"),
-        (["old.png"], None, False, "old.png: the file exists; give --force to overwrite it, or another file with --a"),
-        (["folder"], None, True, "folder: this is a folder; give a file"),
-        (["none/new"], None, True, "none: no such folder; create it, or give another file with --a"),
-        (["/dev/null"], None, True, "/dev/null: not a regular file; give another with --a"),
-        ([], "folder", False, "folder: the folder exists; give --force to overwrite it, or another folder with --save"),
-        ([], "old.png", True, "old.png: this is a file; give a folder with --save"),
+        (
+            ["old.png"],
+            None,
+            False,
+            "old.png: the file exists; use --force to overwrite it, or choose another file with --a",
+        ),
+        (["folder"], None, True, "folder: this is a folder; choose a file"),
+        (["none/new"], None, True, "none: no such folder; create it, or choose another file with --a"),
+        (["/dev/null"], None, True, "/dev/null: not a regular file; choose another with --a"),
+        (
+            [],
+            "folder",
+            False,
+            "folder: the folder exists; use --force to overwrite it, or choose another folder with --save",
+        ),
+        ([], "old.png", True, "old.png: this is a file; choose a folder with --save"),
     ],
 )
 def test_paths_that_are_refused(targets: list[str], folder: str | None, force: bool, message: str) -> None:

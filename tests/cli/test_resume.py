@@ -29,15 +29,15 @@ def home(tmp_path: Path) -> Path:
 
 def _interrupted_run(home: Path, *options: Any, steps: int = 50) -> Path:
     """Runs until ``steps`` as if the power failed then; the last checkpoint is older."""
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > steps:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", *options)
     assert result.error(128 + signal.SIGINT) == "stopped"
     return home / "model"
@@ -59,7 +59,7 @@ def test_resumes_from_its_folder_alone(home: Path) -> None:
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
     message = call(home, "train", "fable.txt", "--output", "model").error()
-    assert message == "model: there is a run that was interrupted; --resume model resumes it, --force starts a new one"
+    assert message == "model contains an interrupted run; --resume model resumes it, --force starts a new one"
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch 2, minibatch 9 of 36, 3 epochs" in out
@@ -98,20 +98,20 @@ def test_resumes_in_another_folder(home: Path) -> None:
     out = call(home, "train", "--resume", oldest, "--output", "third").done()
     assert "resumed at epoch 2, minibatch 9 of 36" in out
     assert _weights(home / "third") == _weights(home / "whole")
-    assert "there is a model already" in call(home, "train", "--resume", "model", "--output", "third").error()
+    assert "already contains a model" in call(home, "train", "--resume", "model", "--output", "third").error()
 
 
 _REFUSED = [
     (
         ["--batch-size", "5"],
-        "--batch-size is 5: the run was started with 4; leave it out, or start a new run from this one's weights with "
+        "--batch-size is 5: the run was started with 4; omit it, or start a new run from this run's weights with "
         "--init-from",
     ),
-    (["--hidden-size", "17"], "--hidden-size is 17: the run was started with 16; leave it out"),
+    (["--hidden-size", "17"], "--hidden-size is 17: the run was started with 16; omit it"),
     (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
-    (["--recipe", "section"], "--recipe is 'section': a resumed run has settings and weights of its own; leave it out"),
-    (["--init-from", "model"], "--init-from is 'model': a resumed run has"),
-    (["--extend-vocabulary"], "--extend-vocabulary: it is for --init-from"),
+    (["--recipe", "section"], "--recipe is 'section': a resumed run keeps its own settings and weights; omit it"),
+    (["--init-from", "model"], "--init-from is 'model': a resumed run keeps"),
+    (["--extend-vocabulary"], "--extend-vocabulary: it requires --init-from"),
 ]
 
 
@@ -144,7 +144,7 @@ def test_the_text_must_be_the_same(home: Path) -> None:
     text.write_text(_TEXT)
     text.rename(home / "moved.txt")
     message = call(home, "train", "--resume", "model").error()
-    assert message.endswith("fable.txt: the run's text is not there any more; name its new place")
+    assert message.endswith("fable.txt: the training text no longer exists at this path; pass its new path")
     call(home, "train", "moved.txt", "--resume", "model").done()
     assert not (home / "model" / "priming.safetensors").exists()  # as the run was started with --no-priming
     assert _weights(home / "model") == _weights(home / "whole")
@@ -156,9 +156,9 @@ def test_a_text_from_standard_input(home: Path) -> None:
     assert result.status == 2
     run(home, "train", "-", *SMALL, "--epochs", "1", "--output", "model", stdin=_TEXT.encode()).done()
     message = call(home, "train", "--resume", "model", "--epochs", "2").error()
-    assert "its text came from standard input; name it again" in message
+    assert "the training text was read from standard input; pass the text together with --resume" in message
     out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
-    assert "after 2 epochs" in out
+    assert "Trained 2 epochs in " in out
 
 
 def test_no_run_to_resume(home: Path) -> None:
@@ -206,23 +206,23 @@ def _fill(disk: Path) -> None:
 def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> None:
     """It is reported once; training continues, its model is saved elsewhere; the last checkpoint can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             _fill(small_disk)
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         patch.setattr("tempfile.tempdir", str(home))
         options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more checkpoints would be deleted to make room
         result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
     message = result.error()
     assert "No space left" in message
-    notes = [line for line in result.errors.splitlines() if "note: no checkpoint written" in line]
+    notes = [line for line in result.errors.splitlines() if "note: no checkpoint could be written" in line]
     assert len(notes) == 1
-    assert "; training continues and tries again" in notes[0]
+    assert "; training continues and will try again" in notes[0]
     assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
@@ -234,15 +234,15 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
 
 @pytest.mark.slow
 def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         patch.setattr("tempfile.tempdir", str(home))
         patch.setattr(FolderLock, "take", lambda _: None)  # mount refuses while a file is open
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", small_disk / "model")
@@ -256,18 +256,18 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
 
 def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
     """It is created again, with the whole history."""
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             shutil.rmtree(home / "model")
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
-    assert "checkpoints is missing; it is created again, and training continues" in result.errors
+    assert "checkpoints is missing and is created again; training continues" in result.errors
     assert _epochs(home / "model") == [1, 2, 3]
     call(home, "evaluate", "model", "fable.txt").done()

@@ -32,15 +32,15 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def _interrupted_run(home: Path) -> Path:
     """Makes two checkpoints, neither at the end."""
-    original = CheckpointFolder.due
+    original = CheckpointFolder.is_due
 
-    def due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > 12:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "due", due)
+        patch.setattr(CheckpointFolder, "is_due", is_due)
         assert call(home, "train", "fable.txt", *_OPTIONS, "--output", "cut").status != 0
     return home / "cut" / "checkpoints"
 
@@ -73,7 +73,7 @@ def test_the_checkpoint_is_read_after_the_lock_is_taken(home: Path, monkeypatch:
     asked: list[str] = []
 
     def look(path: Path) -> Any:
-        with pytest.raises(ModelFolderError, match="at work there"):
+        with pytest.raises(ModelFolderError, match="using this folder"):
             FolderLock(home / "model", "another").take()
         asked.append(str(path))
         return newest_checkpoint(path)
@@ -89,7 +89,7 @@ def test_a_checkpoint_of_another_folder_needs_an_output_folder(home: Path) -> No
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
     message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
-    assert message == "deep/er/kept.checkpoint is not in the folder of a run; give --output"
+    assert message == "deep/er/kept.checkpoint is not in the folder of a run; choose a folder with --output"
     assert _contents(home) == before
     out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--output", "other").done()
     assert "resumed at the end of epoch 2" in out
@@ -99,7 +99,9 @@ def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Pa
     folder = _interrupted_run(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
-    assert message.startswith(f"beside {older.name} are 1 newer checkpoints: --output resumes in another folder")
+    assert message.startswith(
+        f"the folder has 1 checkpoint newer than {older.name}: --output resumes in another folder"
+    )
     assert newer.exists()
     call(home, "train", "--resume", older, "--output", "elsewhere").done()
     assert newer.exists()

@@ -17,13 +17,13 @@ def test_any_width_that_a_terminal_claims(columns: str, monkeypatch: pytest.Monk
     assert screen.help_console().width >= 20  # in two columns rich may never end
 
 
-@pytest.mark.parametrize("width", [80, 100, 104, 200])
+@pytest.mark.parametrize("width", [80, 100, 104, 109, 110, 200])
 def test_a_bar_keeps_its_times(width: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
     bar = screen.work_progress(console, "epoch {task.fields[epoch]}/{task.total:.0f}", figures=True)
     figures = "perplexity 20.95, validation 21.69"
     if not screen.is_narrow(console):
-        figures += ", 1,016,629 char/s"
+        figures += ", 1,016,629 characters/s"
     bar.add_task("", total=300, completed=20, epoch=20, figures=figures)
     with console.capture() as captured:
         console.print(bar.get_renderable())

@@ -181,7 +181,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: give --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: use --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
         (["--vary", "hidden-size"], 2, "--vary hidden-size: the form is --vary NAME=VALUE"),
         (["--vary", "hidden-size="], 2, "the form is --vary NAME=VALUE"),
@@ -189,9 +189,13 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["--vary", "hidden-size=4,0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--vary", "hidden-size=4", "--vary", "hidden-size=8"], 2, "--hidden-size is varied twice"),
         (["--vary", "cell=gru,cnn"], 2, "--cell is 'cnn': it must be one of rnn, gru, lstm"),
-        (["--vary", "prefix=a,b"], 2, "--prefix cannot be varied: it changes what is shown or kept of a run"),
-        (["--vary", "seed=1,2"], 2, "--seed cannot be varied: --num-seeds repeats"),
-        (["--vary", "batch-size=4,4000"], 2, "lower --batch-size or --num-steps"),
+        (
+            ["--vary", "prefix=a,b"],
+            2,
+            "--prefix cannot be varied, because it does not affect the trained weights",
+        ),
+        (["--vary", "seed=1,2"], 2, "--seed cannot be varied; use --num-seeds"),
+        (["--vary", "batch-size=4,4000"], 2, "decrease --batch-size or --num-steps"),
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
@@ -199,7 +203,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),
-        (["--combinations", "odd.toml"], 2, "odd.toml: it must be made of tables [[combination]]"),
+        (["--combinations", "odd.toml"], 2, "odd.toml: it must consist of [[combination]] tables"),
         (
             ["--combinations", "unknown.toml"],
             2,
@@ -211,9 +215,9 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
             2,
             "--epochs is 0: it must be an integer, at least 1 (in the comb",
         ),
-        (["--num-seeds", "2", "--output", "fable.txt"], 1, "fable.txt: there is something else already"),
-        (["--num-seeds", "2", "--output", "fable.txt/out"], 1, "fable.txt/out: cannot write there"),
-        (["--num-seeds", "2", "--output", "."], 1, ".: there is something else already"),
+        (["--num-seeds", "2", "--output", "fable.txt"], 1, "fable.txt exists, but is not the folder of a sweep"),
+        (["--num-seeds", "2", "--output", "fable.txt/out"], 1, "fable.txt/out: cannot be written"),
+        (["--num-seeds", "2", "--output", "."], 1, ". exists, but is not the folder of a sweep"),
         (["--vary"], 2, "--vary"),
     ],
 )
@@ -230,7 +234,7 @@ def test_bad_input(options: list[str], status: int, message: str, home: Path) ->
 def test_an_existing_model_in_the_folder(home: Path) -> None:
     call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--output", "model").done()
     message = call(home, "sweep", "fable.txt", *SMALL, "--num-seeds", "2", "--output", "model").error()
-    assert "something else" in message
+    assert "is not the folder of a sweep" in message
     assert charloom.LanguageModel.load(home / "model")
 
 

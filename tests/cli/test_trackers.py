@@ -30,7 +30,7 @@ def test_no_tracker_is_opened_unless_asked(before: object) -> None:
 def test_a_resumed_run_reports_its_missing_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _: None)
     opened = trackers.open_trackers(_run({"tensorboard": True}), tensorboard=None, wandb=False)
-    with pytest.raises(SettingsError, match="the run was recorded for TensorBoard, which is not installed"), opened:
+    with pytest.raises(SettingsError, match="the run was logged to TensorBoard, which is not installed"), opened:
         pass
     with trackers.open_trackers(_run({"tensorboard": True}), tensorboard=False, wandb=False) as others:
         assert others == ([], {})

@@ -87,7 +87,7 @@ def test_a_lost_process_is_replaced_and_the_run_continues(home: Path, number: si
         os.kill(_workers(process)[1], number)
         out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
-    assert "a process was lost, restart 1: resumed at epoch" in out
+    assert "restart 1 after the loss of a process: resumed at epoch" in out
     if number == signal.SIGKILL:
         is_reported = any("another process of this run ended" in error for error in _errors(errors))
         assert is_reported or "Stopped by SIGTERM" in out, (out, errors)  # torchrun, which ends all, may be first
@@ -144,10 +144,10 @@ def test_without_torchrun_the_remaining_process_reports_it_and_saves(home: Path)
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["text.txt", "--batch-size", "7"], "batch-size is 7: it cannot be shared out among 2 processes"),
-        (["-"], "standard input has one reader"),
+        (["text.txt", "--batch-size", "7"], "batch-size is 7: it must be a multiple of the number of processes (2)"),
+        (["-"], "standard input cannot be shared between processes"),
         (["no.txt"], "no.txt"),
-        (["text.txt", "--output", "."], "there is a model already"),
+        (["text.txt", "--output", "."], "already contains a model"),
     ],
 )
 def test_refusals_are_reported_once(home: Path, arguments: list[str], reason: str) -> None:

@@ -101,7 +101,7 @@ def test_without_a_key(home: Path) -> None:
     last = result.errors.splitlines()[-1]
     assert result.status == 1
     assert last.startswith("charloom: error: Weights & Biases: ")
-    assert last.endswith("; WANDB_MODE=offline records to this machine")
+    assert last.endswith("; set WANDB_MODE=offline to log to a local folder")
     assert "Traceback" not in result.errors
     assert not (home / "model").exists()
 

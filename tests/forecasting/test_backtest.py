@@ -66,7 +66,7 @@ def test_number_of_held_out_points() -> None:
     settings = replace(_QUICK, method="naive")
     assert backtest(np.arange(50.0), settings).num_fitted == 40
     assert backtest(np.arange(50.0), settings, held_out=7).num_fitted == 43
-    with pytest.raises(SettingsError, match="held_out is 4: a horizon of 5 needs at least 5"):
+    with pytest.raises(SettingsError, match="held_out is 4: it must be at least the horizon, 5"):
         backtest(np.arange(50.0), settings, held_out=4)
     with pytest.raises(SeriesError, match="lower held_out to 46 or less"):
         backtest(np.arange(50.0), settings, held_out=47)

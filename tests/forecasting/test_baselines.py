@@ -43,7 +43,7 @@ def test_a_baseline_reads_only_past_values(make: Callable[[], Baseline]) -> None
         known = np.where(np.arange(30) < origin, values, 1e9)
         if origin < model.linear.order:
             with pytest.raises(
-                InputError, match=f"needs {model.linear.order} values before it, and there are {origin}"
+                InputError, match=f"needs {model.linear.order} values before its origin, but there are only {origin}"
             ):
                 model.forecast(known, np.array([30, origin]), 3)
         else:

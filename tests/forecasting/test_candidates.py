@@ -101,8 +101,8 @@ def test_baselines_that_a_length_allows() -> None:
     assert list(make_baselines(8, 4, settings)) == ["seasonal-naive", "naive", "mean", "drift"]
     assert list(make_baselines(24, 4, settings)) == ["seasonal-naive", "seasonal-mean", "naive", "mean", "drift", "ar"]
     assert list(make_baselines(23, 1, settings)) == ["naive", "mean", "drift"]
-    for season, why in ((1, "no season was found"), (9, "a season of 9 is seen fewer than three times")):
-        with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; give season"):
+    for season, why in ((1, "no season was detected"), (9, "the series has fewer than three seasons of 9 points")):
+        with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass season"):
             make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
 
 

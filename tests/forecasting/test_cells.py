@@ -58,7 +58,7 @@ def test_points_between_thousands_are_never_decimals(numbers: list[int], delimit
     if delimiter == "," and all(abs(number) >= 1000 for number in numbers):
         return
     if any(abs(number) >= 1000 for number in numbers):
-        with pytest.raises(SeriesError, match=r"may be .*; give decimal='\.', or decimal=',' and thousands='\.'"):
+        with pytest.raises(SeriesError, match=r"may be .*; pass decimal='\.', or decimal=',' and thousands='\.'"):
             _read(cells, delimiter)
     else:
         assert _read(cells, delimiter) == numbers
@@ -82,7 +82,7 @@ def test_floats_hold_the_differences_of_a_column_of_many_digits(
     try:
         found = _read([f"{number:f}" for number in numbers], decimal=".")
     except SeriesError as error:
-        assert "more digits than a float holds; subtract a constant" in str(error)  # noqa: PT017
+        assert "more digits than a float can represent; subtract a constant" in str(error)  # noqa: PT017
         assert any(len(number.normalize().as_tuple().digits) > 15 for number in numbers)
         return
     for value, number in zip(found, numbers, strict=True):
@@ -109,7 +109,9 @@ def test_floats_hold_the_differences_of_a_column_of_many_digits(
 )
 def test_digits_beyond_those_of_floats(cells: list[str], refused: bool) -> None:
     if refused:
-        with pytest.raises(SeriesError, match=r"line [23]: .* in column 'v': more digits than a float holds"):
+        with pytest.raises(
+            SeriesError, match=r"line [23]: .* in column 'v' has more digits than a float can represent"
+        ):
             _read(cells, thousands=",")
     else:
         assert _read(cells) == [float(cell) for cell in cells]
@@ -167,19 +169,23 @@ def test_signs_that_look_alike() -> None:
 @pytest.mark.parametrize(
     ("cells", "delimiter", "message"),
     [
-        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a number like -1234.5 or 1e6; give"),
+        (["1,5"], ",", "line 2: '1,5' in column 'v' is not a number like -1234.5 or 1e6; pass"),
         (["NA", "1.002,5"], ";", "line 3: '1.002,5' in column 'v' is not a number like -1234.5"),
-        (["1,234"], ",", "give decimal or thousands if it has other separators, delimiter if it is several columns"),
-        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a number like -1234.5 or 1e6; give"),
-        (["7", "\u22125"], ",", "line 3: '\u22125' (it has a MINUS SIGN) in column 'v'"),
-        (["7", "\u0663"], ",", "(it has a ARABIC-INDIC DIGIT THREE)"),
+        (
+            ["1,234"],
+            ",",
+            "pass decimal or thousands if it has other separators, or delimiter if it contains several columns",
+        ),
+        (["7", "$5"], ",", "line 3: '$5' in column 'v' is not a number like -1234.5 or 1e6; pass"),
+        (["7", "\u22125"], ",", "line 3: '\u22125' (it contains the character MINUS SIGN) in column 'v'"),
+        (["7", "\u0663"], ",", "(it contains the character ARABIC-INDIC DIGIT THREE)"),
         (["7", "inf"], ",", "line 3: 'inf' in column 'v' is not a number like -1234.5"),
         (["7", "1e999"], ",", "line 3: '1e999' in column 'v' is too large for a float"),
         (["0e-400", "-0.0010E-400"], ",", "line 3: '-0.0010E-400' in column 'v' is too small for a float"),
-        (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; give decimal='.', or decimal=','"),
+        (["998", "1.000"], ";", "line 3: '1.000' in column 'v' may be 1 or 1000; pass decimal='.', or decimal=','"),
         (["7", "-"], ",", "line 3: '-' in column 'v' is not a number like -1234.5"),
         (["load", "7"], ",", "line 2: 'load' in column 'v' is not a number like -1234.5"),
-        (["load", "7"], ",", "; if this line is the header, give skip_rows=1"),
+        (["load", "7"], ",", "; if this line is the header, pass skip_rows=1"),
     ],
 )
 def test_cells_that_are_not_numbers_and_the_options_to_give(cells: list[str], delimiter: str, message: str) -> None:

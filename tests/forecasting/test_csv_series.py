@@ -61,7 +61,7 @@ def test_a_table_between_tabs_by_its_suffix(home: Path) -> None:
     (home / "x.TSV").write_text("d,a\n2001,1\n2002,2\n")
     with pytest.raises(
         SeriesError,
-        match=r"line 2: '2001,1' in column 'd,a' is not a number like -1234.5 or 1e6; .* delimiter if it is several",
+        match=r"line 2: '2001,1' in column 'd,a' is not a number like -1234.5 or 1e6; .* delimiter if it contains",
     ):
         read_series(home / "x.TSV")
 
@@ -74,17 +74,17 @@ def test_columns_by_name_and_number(home: Path) -> None:
     assert _read(home, "date,2,1\n2001,5,6\n2002,6,8\n", 3, header=True).values.tolist() == [6, 8]
     assert _read(home, "date,2,1\n2001,5,6\n2002,6,8\n", "1", header=True).values.tolist() == [6, 8]
     with pytest.raises(
-        SeriesError, match=r"^x\.csv: several columns \('date', 'n', 'b'\); name the series with column"
+        SeriesError, match=r"^x\.csv: the file has several columns \('date', 'n', 'b'\); choose one with column"
     ):
         _read(home, table)
     with pytest.raises(
         SettingsError,
-        match=r"column is 'c': there is no such column; give one of 'date', 'n', 'b'; or a number from 1 to 3",
+        match=r"column is 'c': the table has no such column; pass one of 'date', 'n', 'b', or a number from 1 to 3",
     ):
         _read(home, table, "c")
     with pytest.raises(SettingsError, match="time is 'n': it is also the column to forecast"):
         _read(home, table, "n", time="n")
-    with pytest.raises(SettingsError, match="column is 'x': 2 columns have this header; give the number of the column"):
+    with pytest.raises(SettingsError, match="column is 'x': 2 columns have this header; pass the column's number"):
         _read(home, "d,x,x\n2001,1,2\n2002,2,3\n", "x")
 
 
@@ -110,7 +110,7 @@ def test_the_dates_are_the_first_other_column_or_the_named_one(home: Path) -> No
 )
 def test_a_header_that_may_be_values_is_refused(home: Path, content: str) -> None:
     date_format = "%d.%m.%Y" if "31" in content else None
-    with pytest.raises(SeriesError, match=r"line 1: '.*' may be a value or the name of a column; give header=False or"):
+    with pytest.raises(SeriesError, match=r"line 1: '.*' may be a value or the name of a column; pass header=False or"):
         _read(home, content, date_format=date_format)
 
 
@@ -141,45 +141,45 @@ def test_headers(home: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"^x\.csv: empty"),
+        (b"", r"^x\.csv: the file is empty"),
         (b" \n\n", "empty"),
-        (b"x\n1\n\0\n", "not a text file .a NUL byte at 4."),
-        (b"x\n1\n\xff\n", "line 3: not UTF-8 .byte 0xff."),
-        ("x\n1\n".encode("utf-16-le"), "not a text file .a NUL byte at 1."),
+        (b"x\n1\n\0\n", "not a text file .NUL character at position 4."),
+        (b"x\n1\n\xff\n", "line 3 is not valid UTF-8 .byte 0xff."),
+        ("x\n1\n".encode("utf-16-le"), "not a text file .NUL character at position 1."),
         ("x\n1\n".encode("utf-32"), "not a text file"),
-        (b"\xff\xfex", "line 1: not UTF-16 .byte 0x78."),
-        (b"\xd0\xcf\x11\xe0\0\0", "line 1: not UTF-8 .byte 0xd0.; save the table as CSV in UTF-8"),
+        (b"\xff\xfex", "line 1 is not valid UTF-16 .byte 0x78."),
+        (b"\xd0\xcf\x11\xe0\0\0", "line 1 is not valid UTF-8 .byte 0xd0.; save the table as CSV in UTF-8"),
         ("x\r\r\n1\r\r\n2\r\r\n", "lines end in two carriage returns and a line feed"),
         ("x\n1\ntwo\n3\n", "line 3: 'two' in column 'x' is not a number like -1234.5"),
-        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, line 1 has 1; .* a cell that contains it needs quotes"),
+        ("x\n1\n2,5\n3\n", "line 3 has 2 columns, line 1 has 1; .* a cell that contains the delimiter must be quoted"),
         (
             "x\n1\n\n2\nNA\n3\n",
-            r"line 3: no value in column 'x' \(2 of 5 rows are missing\); give missing='interpolate' to fill them",
+            r"line 3: no value in column 'x' \(missing in 2 of 5 rows\); pass missing='interpolate' to fill the gaps",
         ),
         ("x\n1\n# 2\n3\n", "line 3: '# 2' in column 'x' is not a number like -1234.5"),
         ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a number like -1234.5"),
-        ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it, or if the header follows give skip_rows=3"),
-        ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; give skip_rows=1"),
+        ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it or, if the header follows, pass skip_rows=3"),
+        ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; pass skip_rows=1"),
         ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
         ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 is earlier than 2001-02 in line 2"),
         ("a,x\nu,1\nv\n", "line 3 has 1 column, line 1 has 2; delete the row if it is not part of the table"),
         ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, line 1 has 2"),
-        ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, line 1 has 1; .* if this line is the header, give skip_rows=1"),
-        ('d,x\n2001,1\n2002,"2\n2003,3\n', "line 3: not CSV .unexpected end of data.; check the quotes"),
-        ('d,x\n2001,1\n2002,"2"0\n', "line 3: not CSV"),
+        ("Title\nd,x\n2001,1\n", "line 2 has 2 columns, line 1 has 1; .* if this line is the header, pass skip_rows=1"),
+        ('d,x\n2001,1\n2002,"2\n2003,3\n', "line 3 is not valid CSV .unexpected end of data.; check the quotes"),
+        ('d,x\n2001,1\n2002,"2"0\n', "line 3 is not valid CSV"),
         ('d,x\n2001,1\n"20\n02",2\n2003,x\n', r"line 3: '20\\n02' in column 'd' is not an ISO date like '2001'"),
         (
             "sep=;\nd;x\n2001;1\n",
-            "line 1: Excel's note of the delimiter is not part of the table; give skip_rows=1 and delimiter",
+            "line 1 declares the delimiter for Excel .* not part of the table; pass skip_rows=1 and delimiter",
         ),
         (
             "d;x\n2001;1\n2002;2\n",
-            "line 2: '2001;1' in column 'd;x' is not a number like -1234.5 or 1e6; .* delimiter if it is several",
+            "line 2: '2001;1' in column 'd;x' is not a number like -1234.5 or 1e6; .* delimiter if it contains",
         ),
-        ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, line 1 has 1; give delimiter if another"),
-        ("a,b\n", r"a header \('a', 'b'\) without rows"),
-        (",\n,\n", r"a header \('', ''\) without rows"),
-        ("units\n\n", r"a header \('units'\) without rows"),
+        ("d;x\n2001;1,5\n2002;2,5\n", "line 2 has 2 columns, line 1 has 1; pass delimiter if another"),
+        ("a,b\n", r"the header \('a', 'b'\) has no rows below it"),
+        (",\n,\n", r"the header \('', ''\) has no rows"),
+        ("units\n\n", r"the header \('units'\) has no rows"),
     ],
 )
 def test_refusals(home: Path, content: str | bytes, message: str) -> None:
@@ -203,7 +203,7 @@ def test_missing_values_at_the_ends_are_never_filled(home: Path, value: str, mis
             series = _read(home, table.format(0, value, 5), missing=missing)
             assert series.values.tolist() == [0, 1, 2, 3, 5]
             assert series.filled == 1
-        with pytest.raises(SeriesError, match="no value in column 'x'"):
+        with pytest.raises(SeriesError, match="column 'x' contains no values"):
             _read(home, "d,x\n2001,\n2002,\n", missing=missing)
 
 
@@ -228,8 +228,8 @@ def test_gaps_are_filled_by_straight_lines(home: Path) -> None:
         ({"delimiter": "\n"}, "it must be one character"),
         ({"decimal": "x"}, "decimal is 'x': it must be one of '.' ','"),
         ({"thousands": "_"}, "thousands is '_': it must be one of ',' '.' ' '"),
-        ({"thousands": "."}, "thousands is '.': it is also the decimal separator; give decimal=','"),
-        ({"thousands": ",", "decimal": ","}, "thousands is ',': it is also the decimal separator; give decimal='.'"),
+        ({"thousands": "."}, "thousands is '.': it is also the decimal separator; set decimal=','"),
+        ({"thousands": ",", "decimal": ","}, "thousands is ',': it is also the decimal separator; set decimal='.'"),
         ({"date_format": "%d.%m."}, "date_format is '%d.%m.': it has no year (%Y or %y)"),
         ({"date_format": "%H:%M"}, "it has no year"),
         ({"date_format": "dd.mm.yyyy"}, "it has no year"),
@@ -254,7 +254,7 @@ def test_missing_rows_cannot_be_skipped(home: Path) -> None:
 
 
 def test_rows_without_a_value(home: Path) -> None:
-    with pytest.raises(SeriesError, match="no row has a value"):
+    with pytest.raises(SeriesError, match="all rows are empty"):
         _read(home, ",\n,\n", header=False)
 
 
@@ -265,9 +265,9 @@ def test_paths_that_are_not_files(home: Path) -> None:
         read_series(home)
     with pytest.raises(SeriesError, match="file name too long"):
         read_series("a" * 300)
-    with pytest.raises(SeriesError, match="/dev/zero: a device, not a file"):
+    with pytest.raises(SeriesError, match="/dev/zero: this is a device, not a file"):
         read_series("/dev/zero")
-    with pytest.raises(SeriesError, match="name of the file is empty"):
+    with pytest.raises(SeriesError, match="the file name is empty"):
         read_series("")
     with pytest.raises(InputError, match="file is of type NoneType"):
         read_series(None)  # type: ignore[arg-type]

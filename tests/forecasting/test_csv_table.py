@@ -45,10 +45,10 @@ def test_a_column_is_found_by_its_header_or_its_number() -> None:
     assert table.find("d", "column") == table.find(1, "column") == table.find("1", "column") == 0
     assert table.find("2", "column") == 1, "a header has precedence over a number"
     assert table.find(3, "column") == 2
-    with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; give the number of the column"):
+    with pytest.raises(SettingsError, match="time is 'v': 2 columns have this header; pass the column's number"):
         table.find("v", "time")
     with pytest.raises(
-        SettingsError, match=r"column is 5: there is no such column; give one of 'd', '2'.* from 1 to 4"
+        SettingsError, match=r"column is 5: the table has no such column; pass one of 'd', '2'.* from 1 to 4"
     ):
         table.find(5, "column")
 
@@ -63,16 +63,16 @@ def test_long_cells_and_lists_are_shortened_in_messages() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"d,v\n2001,1\n2002,\xff\n", "line 3: not UTF-8 \\(byte 0xff\\)"),
-        (b"d,v\n2001\0,1\n", "not a text file \\(a NUL byte at 8\\)"),
+        (b"d,v\n2001,1\n2002,\xff\n", "line 3 is not valid UTF-8 \\(byte 0xff\\)"),
+        (b"d,v\n2001\0,1\n", "not a text file \\(NUL character at position 8\\)"),
         (b" \n", "empty; there is nothing to forecast"),
         (b"d,v\r\r\n2001,1\r\r\n", "two carriage returns"),
-        (b'd,v\n2001,"1\n', "line 2: not CSV .*check the quotes"),
+        (b'd,v\n2001,"1\n', "line 2 is not valid CSV .*check the quotes"),
         (b"d,v\n2001,1\n2002\n", "line 3 has 1 column, line 1 has 2; delete the row"),
-        (b"d,v\n2001,1,5\n", "line 2 has 3 columns, line 1 has 2; give delimiter .* give skip_rows=1"),
-        (b"d,v\n\n2001,1\n", "line 2 is empty; delete it, or if the header follows give skip_rows=2"),
-        (b"d,v\n", "a header \\('d', 'v'\\) without rows"),
-        (b"sep=;\nd;v\n2001;1\n", "line 1: Excel's note of the delimiter is not part"),
+        (b"d,v\n2001,1,5\n", "line 2 has 3 columns, line 1 has 2; pass delimiter .* pass skip_rows=1"),
+        (b"d,v\n\n2001,1\n", "line 2 is empty; delete it or, if the header follows, pass skip_rows=2"),
+        (b"d,v\n", "the header \\('d', 'v'\\) has no rows"),
+        (b"sep=;\nd;v\n2001;1\n", "line 1 declares the delimiter for Excel"),
     ],
 )
 def test_an_invalid_table_is_refused_by_its_line(tmp_path: Path, content: bytes, message: str) -> None:

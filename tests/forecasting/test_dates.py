@@ -169,25 +169,25 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("2001-02 2001-01", "line 3: 2001-01 is earlier than 2001-02 in line 2; sort the rows, the oldest"),
-        ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, the oldest"),
-        ("2001-01 2001-02 2001-01", "; if the file holds several series, keep the rows of one"),
-        ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, the old"),
+        ("2001-02 2001-01", "line 3: 2001-01 is earlier than 2001-02 in line 2; sort the rows, oldest"),
+        ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, oldest"),
+        ("2001-01 2001-02 2001-01", "; if the file contains several series, keep the rows of one"),
+        ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, old"),
         (
             "2001-01-01 2001-01-02 2001-01-04 2001-01-05",
-            "line 4: 2001-01-04 is 2 days after 2001-01-02, other steps are",
+            "line 4: 2001-01-04 is 2 days after 2001-01-02, but the other dates are",
         ),
         (
             "2001-01-28 2001-02-28 2001-03-31 2001-04-30",
-            "line 5: 2001-04-30 is 30 days after 2001-03-31, other steps are",
+            "line 5: 2001-04-30 is 30 days after 2001-03-31, but the other dates are",
         ),
         (
             "2001-01-01T00:00 2001-01-02T01:00 2001-01-03T02:00 2001-01-04T02:00 2001-01-05T02:00 2001-01-06T02:00",
-            "line 4: 2001-01-03T02:00 is 1 day, 1:00:00 after 2001-01-02T01:00, other steps are 1 day",
+            "line 4: 2001-01-03T02:00 is 1 day, 1:00:00 after 2001-01-02T01:00, but the other dates are 1 day",
         ),
         (
             "2001-01 2001-02 2001-03 2001-05 2001-06",
-            "line 5: 2001-05 is 2 months after 2001-03, other steps are 1 month",
+            "line 5: 2001-05 is 2 months after 2001-03, but the other dates are 1 month apart",
         ),
         (
             "2001-01 2001-02 Total",
@@ -201,16 +201,16 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
         ),
         (
             "north north",
-            "line 2: 'north' in column 'd' is not an ISO date such as 2001-12-31; give date_format, for example %d",
+            "line 2: 'north' in column 'd' is not an ISO date such as 2001-12-31; pass date_format, for example %d",
         ),
-        ("north north", "or the column of dates with time; or time='none' if the rows are evenly spaced"),
+        ("north north", "or the column of dates with time, or time='none' if the rows are evenly spaced"),
         (
             "29/04/2001 30/04/2001",
-            "is not an ISO date such as 2001-12-31; give date_format, for example %d.%m.%Y for 31.12.2001",
+            "is not an ISO date such as 2001-12-31; pass date_format, for example %d.%m.%Y for 31.12.2001",
         ),
         (
             "31.12.2001 Total",
-            "line 2: '31.12.2001' in column 'd' is not an ISO date such as 2001-12-31; give date_format",
+            "line 2: '31.12.2001' in column 'd' is not an ISO date such as 2001-12-31; pass date_format",
         ),
     ],
 )
@@ -232,5 +232,5 @@ def test_many_steps_take_no_longer() -> None:
 def test_dates_end_with_the_year_9999() -> None:
     dates = _read(["9999-11", "9999-12"])
     assert dates is not None
-    with pytest.raises(SeriesError, match="beyond year 9999; give time='none' to number the points instead"):
+    with pytest.raises(SeriesError, match="beyond the year 9999; pass time='none' to number the points instead"):
         dates.label(2)

@@ -27,7 +27,7 @@ def test_hint_for_a_short_series_helps(length: int, model: Method) -> None:
             attempt(noisy_seasons(150)[:length], settings)
         assert ("lower the horizon" in str(caught.value)) == (left >= min_points(1, model))
         if left >= min_points(1, "auto"):
-            assert "lower the horizon" in str(caught.value) or "give method='auto'" in str(caught.value)
+            assert "lower the horizon" in str(caught.value) or "pass method='auto'" in str(caught.value)
 
 
 @given(st.integers(1, 60), st.integers(1, 30), st.integers(0, 60), st.sampled_from(["auto", "naive", "network"]))
@@ -49,7 +49,7 @@ def test_the_advice_for_held_out_points_suffices(length: int, horizon: int, held
 def test_only_the_last_points_are_fitted() -> None:
     values = np.append(np.full(50, 1e9), np.tile([1.0, 2.0], MAX_POINTS // 2))
     settings = ForecastSettings(horizon=2, method="mean", season=1, domain="real")
-    with pytest.warns(CharloomWarning, match="10,050 points: only the last 10,000 are used to fit"):
+    with pytest.warns(CharloomWarning, match="10,050 points: only the last 10,000 are used for fitting"):
         found = forecasting.fit(values, settings)
     assert found.forecast().mean == pytest.approx([1.5, 1.5])
 
@@ -65,7 +65,7 @@ def test_a_constant_series_is_repeated_or_refused() -> None:
     for model in ("auto", "mean"):
         assert [one.method for one in fit_all(series, replace(SETTINGS, method=model), None)] == ["naive"]
     with pytest.raises(
-        SeriesError, match="method is 'ar': all 30 values are the same; give method='auto' to repeat them"
+        SeriesError, match="method is 'ar': all 30 values are the same; pass method='auto' to repeat them"
     ):
         fit_all(series, replace(SETTINGS, method="ar"), None)
 

@@ -61,7 +61,7 @@ def test_swings_that_grow_with_the_level_are_forecast_in_logarithms() -> None:
     assert (low > 0).all()
     assert (high - found.forecast().mean > found.forecast().mean - low).all()
     assert forecasting.fit(noisy_seasons(), SETTINGS).scale.transform == "none"
-    with pytest.raises(SeriesError, match="transform='log' needs positive values"):
+    with pytest.raises(SeriesError, match="transform='log' requires positive values"):
         forecasting.fit(noisy_seasons() - 10, ForecastSettings(horizon=6, transform="log"))
 
 
@@ -100,16 +100,16 @@ def test_only_what_is_read_must_have_a_logarithm() -> None:
 
 def test_refusals(forecaster: Forecaster) -> None:
     with pytest.raises(
-        SeriesError, match="method is 'network': 30 points are too few to forecast 24 ahead: 56 are needed"
+        SeriesError, match="method is 'network': 30 points are too few to forecast 24 steps ahead: fitting needs 56"
     ):
         forecasting.fit(noisy_seasons(30), ForecastSettings(method="network"))
-    with pytest.raises(SeriesError, match="3 points are too few to forecast 24 ahead: 4 are needed"):
+    with pytest.raises(SeriesError, match="3 points are too few to forecast 24 steps ahead: fitting needs 4"):
         forecasting.fit(noisy_seasons(3))
     with pytest.raises(
-        SeriesError, match="method is 'network': all 60 values are the same; give method='auto' to repeat"
+        SeriesError, match="method is 'network': all 60 values are the same; pass method='auto' to repeat"
     ):
         forecasting.fit(np.full(60, 2.5), SETTINGS)
-    with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was found"):
+    with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was detected"):
         forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(method="seasonal-naive"))
     with pytest.raises(SeriesError, match=r"value 2 is 1e\+301, more than 1e\+300"):
         forecasting.fit([1.0, 1e301, 2.0, 3.0])
@@ -123,7 +123,9 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecasting.fit(noisy_seasons().astype(np.complex128))
     with pytest.raises(SettingsError, match="season is 80: 150 points are fewer than two seasons"):
         forecasting.fit(noisy_seasons(), ForecastSettings(horizon=6, season=80))
-    with pytest.raises(InputError, match=f"a forecast needs {forecaster.min_points} values before it, and there"):
+    with pytest.raises(
+        InputError, match=f"a forecast needs {forecaster.min_points} values before its origin, but there"
+    ):
         forecaster.forecast(history=noisy_seasons(10))
     with pytest.raises(SettingsError, match="horizon is 0"):
         forecaster.forecast(0)

@@ -56,7 +56,7 @@ def test_invalid_folders(forecaster: Forecaster, tmp_path: Path) -> None:
     ]
     for change in changes:
         (folder / "config.json").write_text(json.dumps(config | change))
-        with pytest.raises(ModelFolderError, match=r"not a forecaster|do not fit"):
+        with pytest.raises(ModelFolderError, match=r"not a forecaster|do not match"):
             Forecaster.load(folder)
 
 
@@ -91,7 +91,7 @@ def test_changed_numbers_are_refused(method: Method, name: str, change: Any, tmp
     data = safetensors.torch.save(tensors)
     (tmp_path / "model.safetensors").write_bytes(data)
     (tmp_path / "config.json").write_text(json.dumps(config | {"weights_sha256": hashlib.sha256(data).hexdigest()}))
-    with pytest.raises(ModelFolderError, match="do not fit"):
+    with pytest.raises(ModelFolderError, match="do not match"):
         Forecaster.load(tmp_path)
 
 

@@ -95,7 +95,7 @@ def test_the_first_and_the_last_possible_years(forecaster: Forecaster, tmp_path:
 def test_values_or_a_series_are_drawn_but_one_origin_only(forecaster: Forecaster) -> None:
     found = forecaster.forecast()
     assert draw_forecast(_VALUES, found, (0.8,)) == draw_forecast(Series(_VALUES), found, (0.8,))
-    with pytest.raises(InputError, match="forecast has several origins; give a forecast by"):
+    with pytest.raises(InputError, match="forecast has several origins; pass a result of"):
         draw_forecast(_VALUES, forecaster.forecast_from(_VALUES, [50, 60]))
     with pytest.raises(InputError, match="levels"):
         draw_forecast(_VALUES, found, 0.8)  # type: ignore[arg-type]

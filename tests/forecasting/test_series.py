@@ -54,21 +54,24 @@ def test_an_evenly_spaced_index(index: Any, later: str) -> None:
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        (np.arange(6)[::-1], "the numbers of the index are not increasing in even steps"),
-        (np.arange(6, dtype="uint8")[::-1], "the numbers of the index are not increasing"),
-        ([0, 1, 2, 4, 5, 6], "the numbers of the index are not increasing"),
-        ([1, 1, 1, 1, 1, 1], "the numbers of the index are not increasing"),
+        (np.arange(6)[::-1], "the numbers of the index do not increase in equal steps"),
+        (np.arange(6, dtype="uint8")[::-1], "the numbers of the index do not increase"),
+        ([0, 1, 2, 4, 5, 6], "the numbers of the index do not increase"),
+        ([1, 1, 1, 1, 1, 1], "the numbers of the index do not increase"),
         (_DAYS[::-1], "line 2: 2001-01-05 is earlier than 2001-01-06 in line 1"),
         (_DAYS[[0, 1, 2, 3, 5, 4]], "line 6: 2001-01-05 is earlier than"),
         (_DAYS[[0, 1, 1, 2, 3, 4]], "line 3: 2001-01-02 is the same date as"),
-        (_DAYS + np.array([0, 0, 0, 1, 1, 1]), "line 4: 2001-01-05 is 2 days after 2001-01-03, other steps are 1 day"),
+        (
+            _DAYS + np.array([0, 0, 0, 1, 1, 1]),
+            "line 4: 2001-01-05 is 2 days after 2001-01-03, but the other dates are 1 day",
+        ),
         ([*_DAYS[:5], np.datetime64("NaT")], "'NaT' .* is not an ISO date"),
         (_DAYS[0] + np.arange(6) * np.timedelta64(1, "ns"), "is not an ISO date"),
         (np.array(list("abcdef"), object), "'a' .* is not an ISO date"),
     ],
 )
 def test_an_invalid_index(make: Any, index: Any, message: str) -> None:
-    with pytest.raises(SeriesError, match=f"{message}.*; sort the series by its index and fill its gaps, or give its"):
+    with pytest.raises(SeriesError, match=f"{message}.*; sort the series by its index and fill its gaps, or pass its"):
         make(_Indexed(index))
 
 
@@ -77,7 +80,7 @@ def test_integers_are_kept_to_their_last_digit_or_refused(numbers: list[int]) ->
     try:
         assert [int(value) for value in Series(np.array(numbers)).values] == numbers
     except SeriesError as error:
-        assert "more digits than a float holds" in str(error)  # noqa: PT017
+        assert "more digits than a float can represent" in str(error)  # noqa: PT017
         assert any(int(float(number)) != number for number in numbers)
 
 

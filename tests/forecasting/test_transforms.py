@@ -80,5 +80,5 @@ def test_values_outside_the_scale_are_refused() -> None:
         scale.to_unit(np.array([1.0, 0.0]))
     with pytest.raises(InputError, match=r"a value of 1e\+300 is too far from the fitted series"):
         Scale("none", 0, 0.0, 1.0).to_unit(np.array([1.0, 1e300]))
-    with pytest.raises(SeriesError, match="transform='log' needs positive values"):
+    with pytest.raises(SeriesError, match="transform='log' requires positive values"):
         make_scale(np.array([1.0, 0.0]), "log", 1, "auto")

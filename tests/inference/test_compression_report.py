@@ -33,5 +33,5 @@ def test_the_size_of_a_model_is_that_of_integers_and_priming(tmp_path: Path) -> 
 
 
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="the text is empty: give a text to measure"):
+    with pytest.raises(CorpusError, match="the text is empty: pass a text to measure"):
         report_compression(b"", tmp_path)

@@ -23,7 +23,7 @@ from charloom import (
     split_chars,
     split_lines,
 )
-from charloom.inference.evaluation import sum_nats_in_lanes
+from charloom.inference.evaluation import sum_nats_in_parts
 from fakes import MarkovPredictor, cyclic_predictor
 
 _LETTERS = Vocabulary(["a", "b", "\n", " ", "é", "漢"], clean_up=CleanUp(collapse_whitespace=False))
@@ -143,7 +143,7 @@ def test_bytes_are_shown_escaped() -> None:
 
 def test_unknown_characters() -> None:
     model = cyclic_predictor()
-    with pytest.raises(UnknownCharacterError, match=r"'x' \(at 1\)"):
+    with pytest.raises(UnknownCharacterError, match=r"'x' \(at position 1\)"):
         evaluate(model, "axbc")
     assert evaluate(model, "axbc", unknown="skip") == evaluate(model, "abc")
     with pytest.raises(InputError, match="not finite"):  # this model gives <unk> no probability
@@ -168,10 +168,10 @@ def test_lanes_score_each_target_once() -> None:
     """For a model without memory, lanes and one pass differ only between lanes."""
     model = cyclic_predictor()
     ids = model.vocabulary.encode("abcaabcbab" * 30 + "a")
-    nats, count = sum_nats_in_lanes(model, ids, 1)
+    nats, count = sum_nats_in_parts(model, ids, 1)
     assert count == len(ids) - 1
     assert nats / count == pytest.approx(evaluate(model, "abcaabcbab" * 30 + "a").nats_per_char)
-    parts = [sum_nats_in_lanes(model, ids, 5, rows) for rows in (slice(0, 2), slice(2, 2), slice(2, 5))]
+    parts = [sum_nats_in_parts(model, ids, 5, rows) for rows in (slice(0, 2), slice(2, 2), slice(2, 5))]
     assert [sum(part) for part in zip(*parts, strict=True)] == pytest.approx([nats, count])
 
 

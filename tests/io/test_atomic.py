@@ -66,7 +66,7 @@ def test_a_process_that_exits_removes_its_temporary_files(tmp_path: Path) -> Non
 def test_existing_files_are_overwritten_only_if_asked(tmp_path: Path) -> None:
     """Neither a file that existed nor one that appeared during the write."""
     target = tmp_path / "a.bin"
-    with pytest.raises(InputError, match="there is a file already"), atomic_file(target):
+    with pytest.raises(InputError, match="the file already exists"), atomic_file(target):
         target.write_bytes(b"theirs")
     with pytest.raises(InputError), atomic_file(target):
         raise AssertionError("the write started")

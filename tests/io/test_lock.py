@@ -29,7 +29,7 @@ def _holder(folder: Path) -> "subprocess.Popen[bytes]":
 @pytest.mark.parametrize("end", ["kill", "communicate"])
 def test_another_process_is_refused_until_this_one_ends(tmp_path: Path, end: str) -> None:
     with _holder(tmp_path) as process:
-        with pytest.raises(ModelFolderError, match="another run is at work there: wait for it, or stop it"):
+        with pytest.raises(ModelFolderError, match="another run is using this folder: wait until it ends, or stop it"):
             FolderLock(tmp_path, "another run").take()
         getattr(process, end)()
         process.wait()

@@ -25,7 +25,7 @@ def test_ids_are_integers_of_the_expected_dimensions() -> None:
             check_ids(2, ids=_IDS, targets=wrong)
     with pytest.raises(InputError, match=r"int64 \(batch,\), not"):
         check_ids(1, ids=_IDS)
-    with pytest.raises(InputError, match=r"ids are \(2, 3\) and targets \(2, 2\): give equal shapes"):
+    with pytest.raises(InputError, match=r"ids and targets have different shapes: \(2, 3\) and \(2, 2\)"):
         check_step(_IDS, _IDS[:, :2])
 
 
@@ -43,7 +43,7 @@ def test_a_state_has_the_shapes_of_the_expected_one() -> None:
     check_state(h, torch.ones(1, 2, 3))
     check_state((h, h), (h, h))
     for wrong, message in (
-        ((h, h), r"the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids it must be \(1, 2, 3\)"),
+        ((h, h), r"the shape of the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids, it must be \(1, 2, 3\)"),
         (h[:, :1], r"the state is \(1, 1, 3\)"),
         ("zero", "the state is str"),
     ):
@@ -71,8 +71,8 @@ def test_a_projection_is_the_outputs_size() -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"layer": torch.nn.GRU(4, 5)}, "the layer is a GRU: give a charloom.layers.RNN, GRU or LSTM"),
-        ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not read the tokens that it predicts"),
+        ({"layer": torch.nn.GRU(4, 5)}, "the layer is a GRU: pass a charloom.layers.RNN, GRU or LSTM"),
+        ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not read what it predicts"),
         ({"layer": layers.GRU(4, 5, batch_first=True)}, "batch_first: create it without"),
         ({"layer": layers.GRU(3, 5)}, "input_size is 3: it must be the vocabulary's size, 4"),
         ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must be the embedding_size's size, 3"),

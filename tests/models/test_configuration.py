@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary, build_model
-from charloom.models.configuration import config_of, differ, model_from_config, model_without_weights
+from charloom.models.configuration import config_of, have_different_results, model_from_config, model_without_weights
 
 _VOCABULARY = Vocabulary.of_text("abc")
 _KINDS = [
@@ -31,9 +31,9 @@ def test_a_model_built_from_a_configuration_has_the_same(settings: ModelSettings
     other = model_from_config(LanguageModel, config).eval()
     assert config_of(other) == config
     assert (other.settings, other.vocabulary, other.provenance) == (model.settings, _VOCABULARY, model.provenance)
-    assert differ(model, other)
+    assert have_different_results(model, other)
     other.load_state_dict(model.state_dict())
-    assert not differ(model, other)
+    assert not have_different_results(model, other)
 
 
 def test_a_model_without_weights_takes_no_memory() -> None:
@@ -91,7 +91,7 @@ def test_a_vocabulary_of_a_subclass_has_no_configuration() -> None:
 
 def test_models_differ_by_a_single_weight() -> None:
     model, other = _model().eval(), _model().eval()
-    assert not differ(model, other)
+    assert not have_different_results(model, other)
     with torch.no_grad():
         other.output.bias[0] += 1e-2
-    assert differ(model, other)
+    assert have_different_results(model, other)

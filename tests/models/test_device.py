@@ -16,7 +16,7 @@ def test_auto_takes_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", ["meta", "gpu", "cpu:x", ""])
 def test_unusable_devices_are_refused_in_one_line(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"it cannot be used \(.+\); auto selects a device that can") as caught:
+    with pytest.raises(SettingsError, match=r"it cannot be used \(.+\); auto selects an available device") as caught:
         find_device(name)
     assert str(caught.value).startswith(f"device is {name!r}: ")
     assert len(str(caught.value).splitlines()) == 1

@@ -95,7 +95,7 @@ def test_weights_that_share_memory(tmp_path: Path) -> None:
 def test_weights_of_two_types_are_refused(tmp_path: Path) -> None:
     model = build_model(_VOCABULARY)
     model.output.double()
-    with pytest.raises(InputError, match=r"float32, torch\.float64: they must be of one"):
+    with pytest.raises(InputError, match=r"float32, torch\.float64: all must have one"):
         model.save(tmp_path / "model")
 
 
@@ -226,7 +226,7 @@ def test_weights_of_the_wrong_kind_are_refused(dtypes: list[torch.dtype], folder
     weights = safetensors.torch.save(others)
     (folder / "model.safetensors").write_bytes(weights)
     _edit(folder, weights_sha256=hashlib.sha256(weights).hexdigest())
-    with pytest.raises(ModelFolderError, match="floating point"):
+    with pytest.raises(ModelFolderError, match="floating-point"):
         LanguageModel.load(folder)
 
 

@@ -32,9 +32,9 @@ def test_planted_copies() -> None:
     assert found.longest == 100
     assert found.samples[0].num_copied == 140
     assert found.share == 140 / len(text)
-    assert (found.ordinary.num_chars, found.num_chunks) == (9 * len(text), 9)
-    assert found.ordinary.num_copied == 0
-    assert found.ordinary.longest < 10
+    assert (found.baseline.num_chars, found.num_chunks) == (9 * len(text), 9)
+    assert found.baseline.num_copied == 0
+    assert found.baseline.longest < 10
 
 
 def test_short_copies_do_not_count_but_the_longest_is_reported() -> None:
@@ -93,11 +93,11 @@ def test_places_for_any_text(parts: list[str], clean_up: CleanUp, data: st.DataO
     assert len(to_here) - 1 <= found.corpus_start < len(to_next) + 1
 
 
-def test_ordinary_share_is_that_of_the_corpus_with_itself() -> None:
-    """In a log of one repeated line all is ordinary. A sample of the corpus is not matched with its own place."""
+def test_baseline_share_is_that_of_the_corpus_with_itself() -> None:
+    """In a log of one repeated line all is baseline. A sample of the corpus is not matched with its own place."""
     log = "INFO block received from 10.0.0.1, all is well\n" * 200
     found = check_novelty("." * 100, log)
-    assert (found.share, found.ordinary.share, found.num_chunks) == (0, 1, 9)
+    assert (found.share, found.baseline.share, found.num_chunks) == (0, 1, 9)
     assert check_novelty("." * 100, "x" * 999).num_chunks == 0
     assert check_novelty("", log).num_chunks == 0
 
@@ -115,7 +115,7 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         check_novelty("x", "")
     with pytest.raises(CorpusError, match="empty"):
         check_novelty("x", [("a", ""), ("b", "")])
-    with pytest.raises(InputError, match="of one kind"):
+    with pytest.raises(InputError, match="the same type"):
         check_novelty(mixed, "x")
     with pytest.raises(SettingsError, match="min_length is 0"):
         check_novelty("x", "x", min_length=0)

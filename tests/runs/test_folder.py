@@ -28,7 +28,7 @@ def _record(epoch: int, validation: float | None = None) -> EpochRecord:
 
 def test_history_is_written_during_the_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    folder.enter()
+    folder.acquire()
     for epoch in (1, 2):
         folder(EpochEnded(_record(epoch, 9.0), epoch))
         lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
@@ -48,35 +48,35 @@ def test_history_is_written_during_the_run(tmp_path: Path) -> None:
         "history.png",
         "model.safetensors",
     ]
-    folder.leave()
-    with pytest.raises(ModelFolderError, match="there is a model already"):
-        RunFolder(folder.path).enter()
+    folder.release()
+    with pytest.raises(ModelFolderError, match="already contains a model"):
+        RunFolder(folder.path).acquire()
     again = RunFolder(folder.path)
-    again.enter(force=True)
-    with pytest.raises(ModelFolderError, match="another run is at work there"):
-        RunFolder(folder.path).enter(force=True)
-    again.begin()
+    again.acquire(force=True)
+    with pytest.raises(ModelFolderError, match="another run is using this folder"):
+        RunFolder(folder.path).acquire(force=True)
+    again.prepare()
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 2
     again(EpochEnded(_record(1), 1))
     assert len((folder.path / "history.jsonl").read_text().splitlines()) == 1
-    again.leave()
+    again.release()
 
 
 def test_only_an_empty_folder_is_discarded(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
-    folder.enter()
-    folder.leave()
+    folder.acquire()
+    folder.release()
     assert not folder.path.exists()
-    folder.enter()
+    folder.acquire()
     (folder.path / "notes.txt").write_text("mine")
-    folder.leave()
+    folder.release()
     assert (folder.path / "notes.txt").exists()
 
 
 def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelFolderError, match="cannot write there"):
-        RunFolder(tmp_path / "file" / "run").enter()
+    with pytest.raises(ModelFolderError, match="cannot be written"):
+        RunFolder(tmp_path / "file" / "run").acquire()
 
 
 @pytest.mark.parametrize("records", [[_record(1)], [_record(1, 3.0)], [_record(e, 2.0 + e) for e in range(1, 30)]])
@@ -110,7 +110,7 @@ def test_a_model_that_compression_does_not_support_is_saved(tmp_path: Path) -> N
     layer = RNN(2, 2)
     with torch.no_grad():
         layer.get_parameter("weight_hh_l0").fill_(1e30)
-    with pytest.warns(CharloomWarning, match="not made ready for compression"):
+    with pytest.warns(CharloomWarning, match="the model is saved, but cannot compress"):
         RunFolder(tmp_path).finish(LanguageModel(layer, Vocabulary(["a"])))
     assert (tmp_path / "model.safetensors").exists()
 
@@ -125,6 +125,6 @@ def test_a_model_of_too_many_layers_for_compression_has_its_curve(tmp_path: Path
     folder = RunFolder(tmp_path)
     folder(EpochEnded(_record(1), 1))
     deep = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2, num_layers=65))
-    with pytest.warns(CharloomWarning, match="not made ready for compression: num_layers is 65: too large"):
+    with pytest.warns(CharloomWarning, match="the model is saved, but cannot compress: num_layers is 65: too large"):
         folder.finish(deep)
     assert folder.files == ["config.json", "history.jsonl", "history.png", "model.safetensors"]

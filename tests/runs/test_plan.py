@@ -10,9 +10,12 @@ from charloom import Recipe, RunPlan, SettingsError
 
 _RECIPE = Recipe(charloom.CorpusSettings(), charloom.ModelSettings(), charloom.TrainingSettings())
 _CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"resume": "model", "init_from": "other"}, "init_from is 'other': a resumed run has settings and weights"),
+    (
+        {"resume": "model", "init_from": "other"},
+        "init_from is 'other': a resumed run keeps its own settings and weights",
+    ),
     ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
-    ({"extend_vocabulary": True}, "extend_vocabulary=True: it is for init_from"),
+    ({"extend_vocabulary": True}, "extend_vocabulary=True: it requires init_from"),
     (
         {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
         "lowercase=True: the corpus was read with lowercase=False",

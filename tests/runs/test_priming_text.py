@@ -21,5 +21,5 @@ def test_the_ends_give_the_same_priming_as_the_whole(
     at = len(whole) - int(len(whole) * fraction)
     trained_on, held_out = (part if isinstance(part, bytes) else part.encode() for part in (whole[:at], whole[at:]))
     ends = texts_for_codec(corpus, TrainingSettings(validation_fraction=fraction))
-    assert Priming.of_text(*ends) == Priming.of_text(trained_on, held_out)
+    assert Priming.from_texts(*ends) == Priming.from_texts(trained_on, held_out)
     assert all(len(end) <= 4 * room for end in ends)

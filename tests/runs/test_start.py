@@ -15,7 +15,7 @@ from charloom import (
     TrainingSettings,
     UnknownCharacterError,
 )
-from charloom.runs.start import recipe_of
+from charloom.runs.start import recipe_of_plan
 from charloom.settings import CorpusSettings
 
 _TEXT = "A fox and a dog met by the well, and the fox said nothing at all. " * 20
@@ -47,7 +47,7 @@ def test_a_clean_up_that_the_recipe_leaves_open_is_the_models(tmp_path: Path) ->
     open_recipe = Recipe(CorpusSettings(), recipe.model, training)
     with TrainingRun(RunPlan(text, tmp_path / "second", open_recipe, init_from=tmp_path / "first")) as run:
         assert run.start.corpus.vocabulary.clean_up.lowercase
-    with pytest.raises(InputError, match="another unit or clean-up"):
+    with pytest.raises(InputError, match="differs from the vocabulary in unit or normalization"):
         TrainingRun(
             RunPlan(charloom.corpus_from(_TEXT.lower()), tmp_path / "b", open_recipe, init_from=tmp_path / "first")
         ).run()
@@ -59,4 +59,4 @@ def test_a_clean_up_that_the_recipe_leaves_open_is_the_models(tmp_path: Path) ->
 def test_a_corpus_keeps_its_length_whatever_the_recipe_reads() -> None:
     """The recipe of that name reads 10,000 characters."""
     corpus = charloom.corpus_from(_TEXT * 10, name="time-machine", lowercase=True)
-    assert recipe_of(RunPlan(corpus)).corpus == CorpusSettings("char", None, True, False)
+    assert recipe_of_plan(RunPlan(corpus)).corpus == CorpusSettings("char", None, True, False)

@@ -101,7 +101,7 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
 
 def test_a_folder_in_use_is_refused_and_left_unchanged(tmp_path: Path, text: Path) -> None:
     plan = RunPlan(text, tmp_path / "model", _RECIPE)
-    with TrainingRun(plan), pytest.raises(CharloomError, match="another run is at work there"):
+    with TrainingRun(plan), pytest.raises(CharloomError, match="another run is using this folder"):
         TrainingRun(plan).run()
     assert not (tmp_path / "model").exists()  # nothing was trained
 
@@ -109,11 +109,11 @@ def test_a_folder_in_use_is_refused_and_left_unchanged(tmp_path: Path, text: Pat
 def test_a_run_is_entered_once_and_trains_once(tmp_path: Path, text: Path) -> None:
     """Otherwise it would train weights that are trained, or without the folder's lock."""
     run = TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE))
-    with pytest.raises(InputError, match="trains once, within its `with` statement"):
+    with pytest.raises(InputError, match="can train only once, within its `with` statement"):
         run.train()
     with run:
         run.train()
-        with pytest.raises(InputError, match="trains once"):
+        with pytest.raises(InputError, match="train only once"):
             run.train()
     weights, history = _weights(tmp_path / "run"), (tmp_path / "run" / "history.jsonl").read_bytes()
     for again in (run.train, run.run):
@@ -124,7 +124,7 @@ def test_a_run_is_entered_once_and_trains_once(tmp_path: Path, text: Path) -> No
 
 def test_a_file_in_place_of_the_folder_is_named(text: Path) -> None:
     run = TrainingRun(RunPlan(text, text, _RECIPE))
-    with pytest.raises(CharloomError, match=r"fable\.txt is a file; name a folder with output"):
+    with pytest.raises(CharloomError, match=r"fable\.txt is a file; choose a folder with output"):
         run.run()
     assert text.read_text() == _TEXT
 

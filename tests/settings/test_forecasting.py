@@ -14,7 +14,7 @@ from charloom.settings import ForecastSettings, TableSettings
         ({"delimiter": "a"}, "delimiter is 'a': it must be one character"),
         ({"delimiter": ";;"}, "delimiter is ';;': it must be one character"),
         ({"decimal": ";"}, "decimal is ';': it must be one of"),
-        ({"thousands": "."}, r"thousands is '.': it is also the decimal separator; give decimal=','"),
+        ({"thousands": "."}, r"thousands is '.': it is also the decimal separator; set decimal=','"),
         ({"date_format": "%d.%m."}, "it has no year"),
         ({"date_format": "%q"}, "strptime cannot parse dates with it"),
         ({"skip_rows": -1}, "skip_rows is -1"),

@@ -10,15 +10,17 @@ from charloom.settings.model import Precision
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_relu_is_for_the_plain_cell_only(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
-    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': only the rnn cell has it, not {cell}"):
+    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it applies to the rnn cell only, not to {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")
 
 
 def test_a_tied_output_needs_an_embedding_of_the_hidden_size() -> None:
     assert ModelSettings(tied_output=True, embedding_size=64, hidden_size=64).tied_output
-    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not None"):
+    with pytest.raises(
+        SettingsError, match=r"tied_output requires embedding_size equal to hidden_size \(64\), not None"
+    ):
         ModelSettings(tied_output=True, hidden_size=64)
-    with pytest.raises(SettingsError, match=r"tied_output needs embedding_size equal to hidden_size \(64\), not 32"):
+    with pytest.raises(SettingsError, match=r"tied_output requires embedding_size equal to hidden_size \(64\), not 32"):
         ModelSettings(tied_output=True, embedding_size=32, hidden_size=64)
 
 

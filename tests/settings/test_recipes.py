@@ -84,7 +84,7 @@ def test_a_recipe_may_be_empty(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    expected = "no recipe 'sektion': choose one of .*own-text.*section.*, or give the path of a .toml file"
+    expected = "no recipe 'sektion': choose one of .*own-text.*section.*, or pass the path of a .toml file"
     with pytest.raises(SettingsError, match=expected):
         load_recipe("sektion")
 
@@ -114,7 +114,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\n[model]\n", "model"),
         (b"[model] # \xff\n", "utf-8"),
         ("[modle]\nhidden_size = 3\n", r"no table \[modle\]; did you mean \[model\]\?"),
-        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; there are \[corpus\], \[model\], \[training\]"),
+        ("[sampling]\ntop_k = 3\n", r"no table \[sampling\]; choose one of \[corpus\], \[model\], \[training\]"),
         ("hidden_size = 3\n", r"hidden_size is not in a table; hidden_size belongs in \[model\]"),
         ("model = 3\n", r"model is 3: it must be a table \[model\]"),
         ("[[model]]\nhidden_size = 3\n", "model"),
@@ -125,7 +125,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\nhidden_size = -3\n", "hidden_size is -3"),
         ("[model]\ndropout = nan\n", "dropout is nan"),
         ("[corpus]\nlowercase = 1\n", "lowercase is 1"),
-        ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity is 'relu': only the rnn cell has it"),
+        ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity is 'relu': it applies to the rnn cell only"),
         ("[training]\nprefix = 'traveller'\n", "prefix"),
         ("[training]\nprefix = [1]\n", "prefix"),
         ("[training]\ndevice = 0\n", "device"),

@@ -51,7 +51,7 @@ def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
         yield b"" if layer.candidate_bias is None else layer.candidate_bias
     yield from matrix(model.output)
     yield from (model.output_bias, model.tanh, model.exp2, model.token_bytes, model.token_offsets)
-    yield from (FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.silent)
+    yield from (FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.bytes_without_network)
     for items in (_BLOCKS, _RECORDS):
         yield len(items)
         yield from items

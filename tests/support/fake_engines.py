@@ -130,7 +130,7 @@ class PlainRecords:
         return bytes(record)
 
 
-def _lanes_for(length: int) -> int:
+def _choose_num_lanes(length: int) -> int:
     return 1 if length < 1 << 20 else 16
 
 
@@ -142,8 +142,8 @@ class PlainEngine(Engine):
         self.start = start
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
 
-    def lanes_for(self, length: int) -> int:
-        return _lanes_for(length)
+    def choose_num_lanes(self, length: int) -> int:
+        return _choose_num_lanes(length)
 
     def start_session(self, lanes: int) -> PlainSession:
         return PlainSession(lanes, self.start)
@@ -201,8 +201,8 @@ class ZlibEngine(Engine):
         self.start = start
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
 
-    def lanes_for(self, length: int) -> int:
-        return _lanes_for(length)
+    def choose_num_lanes(self, length: int) -> int:
+        return _choose_num_lanes(length)
 
     def start_session(self, lanes: int) -> ZlibSession:
         assert lanes

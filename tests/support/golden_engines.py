@@ -64,6 +64,6 @@ PLAIN: dict[str, Callable[[], Engine]] = {
 
 if __name__ == "__main__":
     golden: dict[str, object] = {name: encoded(make()) for name, make in PLAIN.items()}
-    golden["model"] = MODEL.fingerprint().hex()
+    golden["model"] = MODEL.compute_fingerprint().hex()
     json.dump(golden, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -13,7 +13,7 @@ def in_child(act: Callable[[], str], *, seconds: int, longest: int, memory: int)
 
     Args:
         act: The function to run.
-        seconds: Limit of processor time.
+        seconds: Limit of CPU time.
         longest: Limit of elapsed time in seconds, in case the child waits.
         memory: Bytes that it may allocate beyond the current ones.
     """

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from charloom import Recipe, SettingsError
 from charloom.sweeps.plan import (
+    check_combinations,
     grid,
-    listed,
     plan_runs,
     settings_key,
     without_display,
@@ -27,9 +27,9 @@ def test_the_grid_is_the_product() -> None:
         (("hidden_size", size), ("dropout", share)) for size in (1, 2) for share in (0.0, 0.1, 0.2)
     }
     assert grid({}) == [{}]
-    with pytest.raises(SettingsError, match="no combination"):
-        listed([])
-    assert listed([{"hidden-size": 1}, {"dropout": 0.5}]) == [{"hidden_size": 1}, {"dropout": 0.5}]
+    with pytest.raises(SettingsError, match="at least one combination"):
+        check_combinations([])
+    assert check_combinations([{"hidden-size": 1}, {"dropout": 0.5}]) == [{"hidden_size": 1}, {"dropout": 0.5}]
 
 
 def test_every_combination_with_every_seed_once() -> None:
@@ -49,12 +49,12 @@ def test_every_combination_with_every_seed_once() -> None:
     ("vary", "message"),
     [
         ({"hiden_size": [1]}, "did you mean hidden_size"),
-        ({"nonsense": [1]}, "no setting 'nonsense'; there are unit"),
-        ({"seed": [1, 2]}, "num_seeds repeats"),
-        ({"report_every": [1]}, "changes what is shown"),
-        ({"dropout": []}, "a list of one value or more"),
-        ({"cell": "gru"}, "a list of one value or more"),
-        ({"hidden-size": [1], "hidden_size": [2]}, "hidden_size is varied twice"),
+        ({"nonsense": [1]}, "no setting 'nonsense'; the settings are unit"),
+        ({"seed": [1, 2]}, "use num_seeds to train"),
+        ({"report_every": [1]}, "does not affect the trained weights"),
+        ({"dropout": []}, "a list of at least one value"),
+        ({"cell": "gru"}, "a list of at least one value"),
+        ({"hidden-size": [1], "hidden_size": [2]}, "hidden_size appears twice"),
     ],
 )
 def test_settings_that_cannot_be_varied(vary: dict[str, Any], message: str) -> None:
@@ -70,7 +70,7 @@ def test_settings_that_cannot_be_varied(vary: dict[str, Any], message: str) -> N
         ({"cell": ["rnn", "cnn"]}, "cell is 'cnn': choose one of"),
         (
             {"tied_output": [True], "embedding_size": [8]},
-            r"tied_output needs .* \(in the combination tied_output=True, em",
+            r"tied_output requires .* \(in the combination tied_output=True, em",
         ),
         ({"patience": [3]}, "set validation_fraction"),
     ],

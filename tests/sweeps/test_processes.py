@@ -15,15 +15,15 @@ from charloom.sweeps.processes import Workers
 _WORKER = """
 import json, os, signal, sys, time
 for line in sys.stdin:
-    order = json.loads(line)
-    for epoch in range(order.get("epochs", 0)):
+    task = json.loads(line)
+    for epoch in range(task.get("epochs", 0)):
         print(json.dumps({"epoch": epoch + 1}), flush=True)
-    if order["do"] == "kill":
+    if task["do"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if order["do"] == "half a line":
+    if task["do"] == "half a line":
         print('{"ended"', end="", flush=True)
         sys.exit("broken")
-    if order["do"] == "wait":
+    if task["do"] == "wait":
         time.sleep(600)
     print(json.dumps({"ended": os.getpid()}), flush=True)
 """
@@ -47,9 +47,9 @@ def test_one_process_does_several_runs_and_reports_each_epoch(started: list[Any]
     epochs: list[int] = []
     with Workers(1) as workers:
         ends = [workers.train({"do": "end", "epochs": 3}, epochs.append) for _ in range(2)]
-        answers = [end.result() for end in ends]
+        replies = [end.result() for end in ends]
     assert epochs == [1, 2, 3] * 2
-    assert answers == [{"ended": started[0].pid}] * 2
+    assert replies == [{"ended": started[0].pid}] * 2
     assert len(started) == 1
 
 

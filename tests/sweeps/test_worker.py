@@ -1,4 +1,4 @@
-"""The process that trains runs: its corpus and answers, and its end with its parent."""
+"""The process that trains runs: its corpus and replies, and its end with its parent."""
 
 import io
 import json
@@ -12,17 +12,17 @@ import torch
 
 from charloom import CharloomError, Recipe, corpus_from, load_corpus
 from charloom.sweeps import worker
-from charloom.sweeps.worker import Order, read_corpus, write_corpus
+from charloom.sweeps.worker import Task, read_corpus, write_corpus
 from process import PATIENCE
 
 _TEXT = "A fox, a dog and a crow. " * 20
 
 
-def _order(folder: Path, **changes: object) -> Order:
+def _task(folder: Path, **changes: object) -> Task:
     recipe = Recipe().with_changes(
         {"hidden_size": 4, "batch_size": 2, "num_steps": 5, "epochs": 2, "sample_every": 0, "device": "cpu"} | changes
     )
-    return Order(folder=str(folder / "run"), corpus="", settings=recipe.values, keep_model=False)
+    return Task(folder=str(folder / "run"), corpus="", settings=recipe.values, keep_model=False)
 
 
 def test_a_corpus_is_sent_complete(tmp_path: Path) -> None:
@@ -35,16 +35,16 @@ def test_a_corpus_is_sent_complete(tmp_path: Path) -> None:
 
 
 def test_each_epoch_is_reported_and_the_run_is_in_its_folder(tmp_path: Path) -> None:
-    answers = io.StringIO()
-    worker._train(_order(tmp_path), corpus_from(_TEXT), answers)
-    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [{"epoch": epoch} for epoch in range(3)]
+    replies = io.StringIO()
+    worker._train(_task(tmp_path), corpus_from(_TEXT), replies)
+    assert [json.loads(line) for line in replies.getvalue().splitlines()] == [{"epoch": epoch} for epoch in range(3)]
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (run["outcome"], run["epochs"]) == ("finished", 2)
 
 
 def test_an_invalid_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CharloomError, match="minibatch"):
-        worker._train(_order(tmp_path, batch_size=1000), corpus_from(_TEXT), io.StringIO())
+        worker._train(_task(tmp_path, batch_size=1000), corpus_from(_TEXT), io.StringIO())
 
 
 def test_it_exits_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,18 +56,18 @@ def test_it_exits_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises(KeyboardInterrupt):
-        worker._train(_order(tmp_path), corpus_from(_TEXT), io.StringIO())
+        worker._train(_task(tmp_path), corpus_from(_TEXT), io.StringIO())
     assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_no_run_starts_if_the_parent_is_gone(tmp_path: Path) -> None:
     """As when a sweep is killed while its processes start."""
     write_corpus(tmp_path / "text", corpus_from(_TEXT))
-    order = _order(tmp_path) | {"corpus": str(tmp_path / "text")}
+    task = _task(tmp_path) | {"corpus": str(tmp_path / "text")}
     command = [sys.executable, "-P", "-m", worker.__name__]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         process.stdout.close()
-        process.communicate(json.dumps(order).encode() + b"\n", timeout=PATIENCE)
+        process.communicate(json.dumps(task).encode() + b"\n", timeout=PATIENCE)
     assert process.returncode
     assert not (tmp_path / "run").exists()

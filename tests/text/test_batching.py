@@ -206,7 +206,7 @@ def test_a_text_that_is_too_short_is_refused_with_the_required_number(
     check_length(needed, batch_size, num_steps)
     assert draw_offset(needed, batch_size, num_steps, _generator()) == 0
     length = max(needed - missing, 0)
-    expected = f"has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: lower batch_size"
+    expected = f"but a minibatch of {batch_size} x {num_steps} needs {needed}: decrease batch_size"
     with pytest.raises(SettingsError, match=expected):
         check_length(length, batch_size, num_steps)
     with pytest.raises(SettingsError, match=expected):

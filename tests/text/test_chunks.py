@@ -39,7 +39,7 @@ def test_a_streamed_text_equals_one_read_at_once(
     """Read, join, clean, cut, count, encode: for any chunks, with ids in memory or in a file."""
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_CHUNK", sizes[0])
-    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", sizes[1])
+    monkeypatch.setattr(chunks, "_CHUNK_CHARS", sizes[1])
     monkeypatch.setattr(encoding, "MAX_IN_MEMORY", sizes[2])
     files = [_file(tmp_path, text, f"{number}.txt") for number, text in enumerate(texts)]
     if unit == "byte":
@@ -63,7 +63,7 @@ def test_a_streamed_text_equals_one_read_at_once(
 def test_text_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_CHUNK", 10)
     file = _file(tmp_path, b"0123456789" * 3 + b"\xff")
-    monkeypatch.setattr(chunks, "_CHARS_AT_ONCE", 10)
+    monkeypatch.setattr(chunks, "_CHUNK_CHARS", 10)
     assert load_corpus(file, max_chars=25).text == "0123456789012345678901234"
     with pytest.raises(CorpusError, match="not UTF-8"):
         load_corpus(file, max_chars=31)
@@ -75,13 +75,13 @@ def test_text_beyond_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.M
 def test_resized_chunks_are_the_same_text(texts: list[str], unit: Any, count: int) -> None:
     """None is larger than asked; the first characters are those of the whole."""
     cut: list[str | bytes] = [text.encode() if unit == "byte" else text for text in texts]
-    whole = chunks.joined(cut, unit)
+    whole = chunks.join_chunks(cut, unit)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "_CHARS_AT_ONCE", 5)
-        found = list(chunks.resized(cut, unit))
-    assert chunks.joined(found, unit) == whole
+        patch.setattr(chunks, "_CHUNK_CHARS", 5)
+        found = list(chunks.resize_chunks(cut, unit))
+    assert chunks.join_chunks(found, unit) == whole
     assert all(len(chunk) <= 5 for chunk in found)
-    assert chunks.joined(list(chunks.take_first(cut, count)), unit) == whole[:count]
+    assert chunks.join_chunks(list(chunks.take_first(cut, count)), unit) == whole[:count]
     assert list(chunks.take_first(cut, None)) == cut
 
 

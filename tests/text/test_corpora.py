@@ -185,7 +185,7 @@ def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_misspelled_name_lists_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    expected = "time-machin: no such file.*corpora: time-machine, tiny-shakespeare, python-reference"
+    expected = "time-machin: no such file or corpus; the corpora are time-machine, tiny-shakespeare, python-reference"
     with pytest.raises(CorpusError, match=expected):
         load_corpus("time-machin")
     _file(tmp_path, "a file", "time-machin")
@@ -216,7 +216,7 @@ def test_an_empty_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_source_is_refused() -> None:
-    with pytest.raises(CorpusError, match="no text was named"):
+    with pytest.raises(CorpusError, match="no text was passed"):
         load_corpus([])
 
 
@@ -242,7 +242,7 @@ def test_the_time_machine_is_the_default() -> None:
 @pytest.mark.usefixtures("no_time_machine")
 def test_pythons_reference_replaces_an_unavailable_time_machine() -> None:
     with pytest.warns(
-        CharloomWarning, match="'time-machine' cannot be had.*reference text that Python carries"
+        CharloomWarning, match="'time-machine' is not available.*reference text that is part of Python"
     ) as warned:
         corpus = load_corpus(None, max_chars=10_000)
     assert len(warned) == 1
@@ -251,7 +251,7 @@ def test_pythons_reference_replaces_an_unavailable_time_machine() -> None:
     # Cleaned as the text that it replaces.
     assert corpus.vocabulary.clean_up == _BOTH
     assert corpus.text == _BOTH(str(load_corpus(PYTHON_REFERENCE).text))[:10_000]
-    with pytest.warns(CharloomWarning, match="cannot be had"):
+    with pytest.warns(CharloomWarning, match="is not available"):
         assert (
             load_corpus(unit="byte", max_chars=10, lowercase=False, collapse_whitespace=False).text
             == (str(load_corpus(PYTHON_REFERENCE).text).encode()[:10])
@@ -263,7 +263,9 @@ def test_a_named_corpus_is_not_replaced() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for source in ["time-machine", ["time-machine"]]:
-            with pytest.raises(CorpusUnavailableError, match=r"timemachine\.txt is not there.*CHARLOOM_DATA"):
+            with pytest.raises(
+                CorpusUnavailableError, match=r"timemachine\.txt is missing or unreadable.*CHARLOOM_DATA"
+            ):
                 load_corpus(source)
 
 

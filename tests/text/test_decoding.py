@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom import CorpusError
-from charloom.text.decoding import decoded
+from charloom.text.decoding import decode_utf8
 
 _DATA = st.text("aé語😀\n\ufeff", max_size=12).map(str.encode)
 _BAD = st.sampled_from([b"\xff", b"\x80", b"\xc3(", b"\xed\xa0\x80", b"\xe2\x82", b"\xf0\x9f\x98", b"\0", b"\n\0\xff"])
@@ -22,7 +22,7 @@ def _cut(data: bytes, places: list[int]) -> list[bytes]:
 
 def _result(chunks: list[bytes]) -> str:
     try:
-        return "".join(decoded(chunks, "name"))
+        return "".join(decode_utf8(chunks, "name"))
     except CorpusError as error:
         return str(error)
 
@@ -35,18 +35,18 @@ def test_chunks_equal_the_whole(data: bytes, places: list[int]) -> None:
     try:
         text = data.decode()
         place = text.find("\0")
-        looks = f"name: looks binary (a NUL character at {place}); unit='byte' takes any file"
+        looks = f"name: looks binary (NUL character at position {place}); unit='byte' accepts any file"
         expected = text.removeprefix("\ufeff") if place < 0 else looks
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         at = f"byte {error.start} (0x{data[error.start]:02x}, line {line})"
-        expected = f"name: not UTF-8 at {at}; unit='byte' takes any file"
+        expected = f"name: not UTF-8 at {at}; unit='byte' accepts any file"
     assert _result(_cut(data, places)) == expected
 
 
 def test_no_empty_chunk_is_yielded() -> None:
-    assert list(decoded([b"", b"\xc3", b"\xa9", b"", b"\xef\xbb", b"\xbf"], "name")) == ["é", "\ufeff"]
-    assert list(decoded([b"\xef", b"\xbb\xbf"], "name")) == []
+    assert list(decode_utf8([b"", b"\xc3", b"\xa9", b"", b"\xef\xbb", b"\xbf"], "name")) == ["é", "\ufeff"]
+    assert list(decode_utf8([b"\xef", b"\xbb\xbf"], "name")) == []
 
 
 def test_nothing_is_read_beyond_an_error() -> None:
@@ -57,4 +57,4 @@ def test_nothing_is_read_beyond_an_error() -> None:
         raise AssertionError("read beyond the error")
 
     with pytest.raises(CorpusError, match=r"byte 5242882 \(0xe9, line 5242881\)"):
-        list(decoded(chunks(), "name"))
+        list(decode_utf8(chunks(), "name"))

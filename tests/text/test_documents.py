@@ -62,9 +62,9 @@ def test_rows() -> None:
     assert corpus_from([{"body": "a", "n": 1}]).text == "a"
     both = [{"title": "t", "body": "b"}]
     assert corpus_from(both, column="body").text == "b"
-    with pytest.raises(CorpusError, match=r"text, document 1: which column is the text.*title, body"):
+    with pytest.raises(CorpusError, match=r"text, document 1: specify the column of the text.*title, body"):
         corpus_from(both)
-    with pytest.raises(CorpusError, match="document 1: there is no column 'x': it has title, body"):
+    with pytest.raises(CorpusError, match="document 1: there is no column 'x'; the columns are title, body"):
         corpus_from(both, column="x")
 
 
@@ -75,10 +75,10 @@ def test_rows() -> None:
         ("", "char", "text: empty"),
         (["", ""], "byte", "text: empty"),
         (["a", 5], "char", "text, document 2: expected a text, not int"),
-        (["a", b"b"], "char", "text, document 2: expected a text, not bytes; unit='byte' takes any file"),
-        (["a", "b\ud800"], "char", r"document 2: not Unicode text: '\\ud800' \(at 1\)"),
-        (["a", "b\ud800"], "byte", r"document 2: not Unicode text: '\\ud800' \(at 1\)"),
-        (7, "char", "text: int is neither a text nor texts"),
+        (["a", b"b"], "char", "text, document 2: expected a text, not bytes; unit='byte' accepts any file"),
+        (["a", "b\ud800"], "char", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
+        (["a", "b\ud800"], "byte", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
+        (7, "char", "text: int is neither a text nor an iterable of texts"),
     ],
 )
 def test_invalid_documents_are_refused(documents: Any, unit: Any, expected: str) -> None:
@@ -88,7 +88,7 @@ def test_invalid_documents_are_refused(documents: Any, unit: Any, expected: str)
 
 @pytest.mark.parametrize("unit", ["char", "byte"])
 def test_a_separator_that_is_no_text_is_refused(unit: Any) -> None:
-    with pytest.raises(CorpusError, match=r"text, the separator: not Unicode text: '\\ud800' \(at 0\)"):
+    with pytest.raises(CorpusError, match=r"text, the separator: not valid Unicode: '\\ud800' \(at position 0\)"):
         corpus_from(["a", "b"], unit=unit, separator="\ud800")
 
 
@@ -121,7 +121,7 @@ def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
 
 def test_the_hub_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(CorpusError, match="hf:some/data: reading data sets takes the package datasets: pip install"):
+    with pytest.raises(CorpusError, match="hf:some/data: reading a dataset requires the package datasets: pip install"):
         load_corpus("hf:some/data")
 
 
@@ -147,10 +147,14 @@ def test_names_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_corpus(["hf:some/data@big:test:other"], lowercase=True).text == "eins\nzwei"
     assert hub.asked == [("some/data", None, "train", True), ("some/data", "big", "test", True)]
     assert load_corpus("hf:some/data").name == "hf:some/data"
-    with pytest.raises(CorpusUnavailableError, match=r"hf:none: cannot be had \(ConnectionError: no network at all\)"):
+    with pytest.raises(
+        CorpusUnavailableError, match=r"hf:none: the dataset is not available \(ConnectionError: no network at all\)"
+    ):
         load_corpus("hf:none")
-    with pytest.raises(CorpusUnavailableError, match=r"hf:half: cannot be had \(TimeoutError: gone\)"):
+    with pytest.raises(CorpusUnavailableError, match=r"hf:half: the dataset is not available \(TimeoutError: gone\)"):
         load_corpus("hf:half")
     for wrong in ("hf:", "hf::train", "hf:a:b:c:d"):
-        with pytest.raises(CorpusError, match="a data set is named hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN"):
+        with pytest.raises(
+            CorpusError, match="a dataset is specified as hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN"
+        ):
             load_corpus(wrong)

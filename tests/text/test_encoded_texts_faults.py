@@ -141,15 +141,15 @@ def test_a_failure_leaves_no_file(tmp_path: Path, kept_texts: Path) -> None:
 def test_a_file_that_changes_while_it_is_read_is_reported_and_not_cached(
     long_text: Path, kept_texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = Encoder.take
+    encode = Encoder.encode
 
     def modify(self: Encoder, chunk: str | bytes) -> None:
-        take(self, chunk)
+        encode(self, chunk)
         with long_text.open("a") as out:
             out.write("and more")
 
-    monkeypatch.setattr(Encoder, "take", modify)
-    with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was read"):
+    monkeypatch.setattr(Encoder, "encode", modify)
+    with pytest.warns(CharloomWarning, match=r"text\.txt: changed while it was being read"):
         corpus = load_corpus(long_text)
     assert corpus.text == LONG_TEXT
     assert list(kept_texts.iterdir()) == []
@@ -198,5 +198,7 @@ def test_what_is_cleared_counts_what_killed_processes_left(long_text: Path, kept
 
 def test_a_folder_that_is_not_writable_is_named_with_advice(long_text: Path, kept_texts: Path) -> None:
     kept_texts.parent.write_text("a file in place of the cache folder")
-    with pytest.raises(CorpusError, match=r"cache: cannot keep the ids of text\.txt there \(.*CHARLOOM_CACHE"):
+    with pytest.raises(
+        CorpusError, match=r"cache: cannot write the token ids of text\.txt to this folder \(.*CHARLOOM_CACHE"
+    ):
         load_corpus(long_text)

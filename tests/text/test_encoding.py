@@ -30,7 +30,7 @@ def _encode(chunks: Sequence[str | bytes], unit: Any, in_memory: int, path: Path
     try:
         encoder = Encoder(unit, lambda: path.open("w+b"))
         for chunk in chunks:
-            encoder.take(chunk)
+            encoder.encode(chunk)
         encoded = encoder.finish()
     finally:
         encoding.MAX_IN_MEMORY = 32 << 20
@@ -91,7 +91,7 @@ def test_the_file_depends_on_the_text_alone(chunks: list[str], other: list[int],
 
 def test_an_incomplete_character_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
-        Encoder("char", io.BytesIO).take("a\ud800")
+        Encoder("char", io.BytesIO).encode("a\ud800")
 
 
 def test_in_the_file_numbers_are_little_endian(path: Path) -> None:

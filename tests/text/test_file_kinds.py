@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from charloom import CharloomWarning, CorpusError
-from charloom.text.decoding import is_binary, kind_of
+from charloom.text.decoding import detect_file_kind, is_binary
 from charloom.text.sources import read_sources
 
 
@@ -33,7 +33,7 @@ _KINDS = {
 def test_a_file_that_is_not_text_is_named_by_its_kind(name: str, tmp_path: Path) -> None:
     data, kind = _KINDS[name]
     file = _file(tmp_path / name, data)
-    with pytest.raises(CorpusError, match=rf"{name}: {kind}.*unit='byte' takes any file"):
+    with pytest.raises(CorpusError, match=rf"{name}: {kind}.*unit='byte' accepts any file"):
         read_sources([file], "char")
     assert read_sources([file], "byte") == data
 
@@ -45,11 +45,11 @@ def test_binary_files_of_a_folder_are_skipped_and_named(tmp_path: Path) -> None:
             _file(tmp_path / name, data)
     _file(tmp_path / "program", b"ELF\0\1")
     _file(tmp_path / "packed.dat", bytes(range(256)).replace(b"\0", b""))
-    with pytest.warns(CharloomWarning, match=r"8 files that are not text are left out: \S+letter.doc, .* \.\.\."):
+    with pytest.warns(CharloomWarning, match=r"skipped 8 files that are not text: \S+letter.doc, .* \.\.\."):
         assert read_sources([tmp_path], "char") == "a\n"
     assert len(read_sources([tmp_path], "byte")) > 300
     (tmp_path / "a.txt").unlink()
-    with pytest.warns(CharloomWarning), pytest.raises(CorpusError, match="no files in this folder that are text"):
+    with pytest.warns(CharloomWarning), pytest.raises(CorpusError, match="this folder contains no text files"):
         read_sources([tmp_path], "char")
 
 
@@ -64,7 +64,7 @@ def test_text_in_another_encoding_in_a_folder_is_refused(data: bytes, tmp_path: 
 
 def test_kinds_by_the_first_bytes() -> None:
     for data, kind in _KINDS.values():
-        assert kind_of(data) is not None
+        assert detect_file_kind(data) is not None
         assert is_binary(data) == (not kind.startswith("text in"))
     for text in (
         b"",
@@ -74,5 +74,5 @@ def test_kinds_by_the_first_bytes() -> None:
         b"caf\xe9",
         b"GIF8 is how those files start",
     ):
-        assert kind_of(text) is None
+        assert detect_file_kind(text) is None
         assert not is_binary(text)

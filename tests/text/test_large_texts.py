@@ -61,8 +61,8 @@ def test_concurrent_processes_encode_a_text_once(text: Path, tmp_path: Path) -> 
 
 def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
     """Its partial file is not used, and does no harm."""
-    slow = "import time, charloom.text.encoding as e; take = e.Encoder.take\n"
-    slow += "e.Encoder.take = lambda self, chunk: (take(self, chunk), time.sleep(0.02))[0]\n" + _LOAD
+    slow = "import time, charloom.text.encoding as e; encode = e.Encoder.encode\n"
+    slow += "e.Encoder.encode = lambda self, chunk: (encode(self, chunk), time.sleep(0.02))[0]\n" + _LOAD
     process = _start(tmp_path, "-c", slow, text)
     for _ in range(3000):
         if any((tmp_path / "cache").glob("texts/.encoding-*")):
@@ -88,9 +88,9 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: P
     assert (process.returncode, out) == (1, "")
     (line,) = errors.splitlines()
     assert line.startswith(
-        f"charloom: error: {tmp_path}/cache: cannot keep the ids of large.txt there (File too large)"
+        f"charloom: error: {tmp_path}/cache: cannot write the token ids of large.txt to this folder (File too large)"
     )
-    assert line.endswith("name a folder with room in CHARLOOM_CACHE")
+    assert line.endswith("to a folder with enough space")
     assert _cached_kinds(tmp_path) == []
     assert not (tmp_path / "model").exists()
 

@@ -8,7 +8,7 @@ import platformdirs
 import pytest
 
 from charloom import CorpusUnavailableError
-from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, NamedCorpus, read_named
+from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, NamedCorpus, read_named_corpus
 
 _CONTENT = b"The one and only text.\n"
 _SHA256 = hashlib.sha256(_CONTENT).hexdigest()
@@ -90,7 +90,7 @@ def test_the_data_directory_comes_first(
 ) -> None:
     _set_homes(monkeypatch, server.url("/one"))
     (data / "one.txt").write_bytes(_CONTENT)
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert server.asked == []
     assert _files_below(cache) == []
 
@@ -101,7 +101,7 @@ def test_a_corpus_outside_the_data_directory_is_downloaded(
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = _CONTENT
     (data / "another.txt").write_bytes(_CONTENT)
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert server.asked == ["/one"]
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_file_in_the_data_directory_is_not_used(
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = _CONTENT
     (data / "one.txt").write_bytes(b"another text")
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert (data / "one.txt").read_bytes() == b"another text"
 
 
@@ -119,27 +119,27 @@ def test_a_wrong_file_in_the_data_directory_is_named(data: Path, monkeypatch: py
     _set_homes(monkeypatch)
     (data / "one.txt").write_bytes(b"another text")
     with pytest.raises(CorpusUnavailableError) as caught:
-        read_named("one")
-    assert f"{data / 'one.txt'} has another content" in str(caught.value)
+        read_named_corpus("one")
+    assert f"{data / 'one.txt'} has different content" in str(caught.value)
 
 
 def test_a_download_is_cached(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = _CONTENT
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert [file.read_bytes() for file in _files_below(cache)] == [_CONTENT]
     server.stop()
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert server.asked == ["/one"]
 
 
 def test_a_damaged_copy_in_the_cache_is_replaced(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = _CONTENT
-    read_named("one")
+    read_named_corpus("one")
     (copy,) = _files_below(cache)
     copy.write_bytes(_CONTENT[:-5])
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert copy.read_bytes() == _CONTENT
 
 
@@ -149,17 +149,17 @@ def test_a_download_of_another_text_is_refused_and_not_cached(
     _set_homes(monkeypatch, server.url("/one"))
     server.files["/one"] = b"<html>Please log in.</html>"
     with pytest.raises(CorpusUnavailableError, match=r"/one: .*hash"):
-        read_named("one")
+        read_named_corpus("one")
     assert _files_below(cache) == []
     server.files["/one"] = _CONTENT
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
 
 
 def test_sources_are_tried_in_order(cache: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> None:
     del cache
     _set_homes(monkeypatch, *[server.url(path) for path in ["/gone", "/wrong", "/good", "/more"]])
     server.files.update({"/wrong": b"another text", "/good": _CONTENT, "/more": _CONTENT})
-    assert read_named("one") == _CONTENT
+    assert read_named_corpus("one") == _CONTENT
     assert server.asked == ["/gone", "/wrong", "/good"]
 
 
@@ -170,18 +170,18 @@ def test_without_network_the_attempts_and_the_advice_are_named(
     _set_homes(monkeypatch, *urls)
     server.stop()
     with pytest.raises(CorpusUnavailableError) as caught:
-        read_named("one")
+        read_named_corpus("one")
     message = str(caught.value)
-    assert f"{data / 'one.txt'} is not there" in message
+    assert f"{data / 'one.txt'} is missing or unreadable" in message
     assert all(f"{url}: no connection" in message for url in urls)
     assert "'one'" in message
-    assert "put one.txt into a folder and name the folder in CHARLOOM_DATA" in message
+    assert "put one.txt into a folder and set CHARLOOM_DATA to that folder" in message
     assert "\n" not in message
     assert _files_below(cache) == []
 
 
 def test_the_reference_text_of_python_needs_no_download() -> None:
-    text = read_named(PYTHON_REFERENCE).decode()
+    text = read_named_corpus(PYTHON_REFERENCE).decode()
     assert len(text) > 100_000
     assert 'The "if" statement' in text
 
@@ -200,7 +200,7 @@ def test_the_texts_of_the_data_directory_have_their_hashes(
     """The hashes are those of the real files; the textbook names its own by sha1."""
     del cache
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
-    data = read_named("time-machine")
+    data = read_named_corpus("time-machine")
     assert hashlib.sha1(data).hexdigest() == "090b5e7e70c295757f55df93cb0a180b9691891a"
     if (corpora / "tinyshakespeare.txt").exists():
-        assert len(read_named("tiny-shakespeare")) == 1_115_394
+        assert len(read_named_corpus("tiny-shakespeare")) == 1_115_394

@@ -18,7 +18,7 @@ def _generator(seed: int) -> torch.Generator:
 
 @pytest.fixture
 def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "MAX_LISTED", 0)
+    monkeypatch.setattr(batching, "MAX_STORED_PERMUTATION", 0)
 
 
 def test_an_order_with_a_list_is_pytorchs() -> None:

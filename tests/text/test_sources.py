@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.chunks import joined
-from charloom.text.decoding import decoded
+from charloom.text.chunks import join_chunks
+from charloom.text.decoding import decode_utf8
 from charloom.text.sources import TextFiles, read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
@@ -24,7 +24,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
 
 
 def _decoded(data: bytes, name: str) -> str:
-    return "".join(decoded([data], name))
+    return "".join(decode_utf8([data], name))
 
 
 def _file(path: Path, content: str | bytes) -> Path:
@@ -46,7 +46,7 @@ def test_each_file_is_a_part(unit: Unit, tmp_path: Path) -> None:
     sources = [one, one, empty, two]
     parts = TextFiles(sources, unit).parts()
     assert [name for name, _ in parts] == [str(one), str(one), str(two)]
-    assert joined([text for _, text in parts], unit) == read_sources(sources, unit)
+    assert join_chunks([text for _, text in parts], unit) == read_sources(sources, unit)
     end = "\n" if unit == "char" else ""
     texts = [text if isinstance(text, str) else text.decode() for _, text in parts]
     assert texts == ["a\nb" + end, "a\nb" + end, "c\n"]
@@ -133,7 +133,7 @@ def test_hidden_files_of_a_folder_are_skipped(tmp_path: Path) -> None:
 @_UNITS
 def test_a_folder_without_files_is_refused(unit: Unit, tmp_path: Path) -> None:
     _file(tmp_path / "folder/sub/.hidden", "a")
-    with pytest.raises(CorpusError, match="folder: no files in this folder"):
+    with pytest.raises(CorpusError, match="folder: this folder contains no "):
         read_sources([tmp_path / "folder"], unit)
 
 
@@ -148,7 +148,7 @@ def test_a_dangling_link_in_a_folder_is_skipped(tmp_path: Path) -> None:
 @_UNITS
 @pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="needs /dev/zero")
 def test_a_device_is_refused(unit: Unit) -> None:
-    with pytest.raises(CorpusError, match=r"/dev/zero: a device.*use - for standard input"):
+    with pytest.raises(CorpusError, match=r"/dev/zero: this is a device.*pass - for standard input"):
         read_sources(["/dev/zero"], unit)
 
 
@@ -161,7 +161,7 @@ def test_the_byte_order_mark_of_every_file_is_removed(tmp_path: Path) -> None:
 
 def test_invalid_utf8_is_named_by_file_byte_and_line(tmp_path: Path) -> None:
     good, bad = _file(tmp_path / "good.txt", "fine\n"), _file(tmp_path / "bad.txt", b"one\ntwo\nth\xe9ree\n\xff")
-    with pytest.raises(CorpusError, match=r"bad\.txt: not UTF-8 at byte 10 \(0xe9, line 3\); unit='byte' takes"):
+    with pytest.raises(CorpusError, match=r"bad\.txt: not UTF-8 at byte 10 \(0xe9, line 3\); unit='byte' accepts"):
         read_sources([good, bad], "char")
     assert read_sources([good, bad], "byte") == b"fine\none\ntwo\nth\xe9ree\n\xff"
 
@@ -184,7 +184,7 @@ def test_valid_utf8_is_read(text: str) -> None:
 def test_a_nul_character_is_refused_with_advice(tmp_path: Path) -> None:
     file = _file(tmp_path / "program", b"ELF\0\1")
     with pytest.raises(
-        CorpusError, match=r"program: looks binary \(a NUL character at 3\); unit='byte' takes any file"
+        CorpusError, match=r"program: looks binary \(NUL character at position 3\); unit='byte' accepts any file"
     ):
         read_sources([file], "char")
     assert read_sources([file], "byte") == b"ELF\0\1"
@@ -229,7 +229,7 @@ def test_models_in_a_folder_are_skipped(unit: Unit, char_model: Path, tmp_path: 
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "model").symlink_to(char_model)
     shutil.copytree(char_model, tmp_path / "deep" / "mine")
-    with pytest.warns(CharloomWarning, match=r"a model or run of charloom is left out: \S+mine$"):
+    with pytest.warns(CharloomWarning, match=r"skipped a charloom model or run: \S+mine$"):
         assert len(read_sources([tmp_path], unit)) == 2
 
 
@@ -237,7 +237,7 @@ def test_a_file_that_is_found_twice_is_read_once(tmp_path: Path) -> None:
     a, b = _file(tmp_path / "in" / "a", "a\n"), _file(tmp_path / "in" / "b", "b\n")
     (tmp_path / "link").symlink_to(tmp_path / "in")
     for sources in ([tmp_path / "in", a], [a, b, tmp_path / "in"], [tmp_path / "in", tmp_path / "link"]):
-        with pytest.warns(CharloomWarning, match="the same file is there twice, and is read once"):
+        with pytest.warns(CharloomWarning, match="the same file appears twice; it is read once"):
             assert read_sources(sources, "char") == "a\nb\n"
 
 

@@ -34,7 +34,7 @@ def test_indexing_equals_a_tensors(
 ) -> None:
     """Also if a sequence takes several reads."""
     if in_file == "in parts":
-        monkeypatch.setattr(stored_ids, "_BYTES_AT_ONCE", 7)
+        monkeypatch.setattr(stored_ids, "_MAX_READ_BYTES", 7)
     numbers = np.random.default_rng(0).integers(0, 250, 120).astype(dtype)
     id_of = np.arange(250)[::-1].astype(np.int64) if renumbered else None
     ids = StoredIds(_in_file(tmp_path, numbers) if in_file else numbers, id_of)
@@ -94,7 +94,7 @@ def test_a_tensor_is_shared() -> None:
 
 
 def test_a_long_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_ids, "_IDS_AT_ONCE", 7)
+    monkeypatch.setattr(stored_ids, "_IDS_PER_READ", 7)
     assert list(StoredIds(np.arange(20, dtype=np.uint8))) == list(range(20))
 
 
@@ -102,7 +102,7 @@ def test_a_file_that_is_truncated_is_an_error(tmp_path: Path) -> None:
     ids = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     os.truncate(tmp_path / "ids", 50)
     assert ids.sequences(np.array([40]), 10).tolist() == [list(range(40, 50))]
-    with pytest.raises(CorpusError, match="cut short on the disk"):
+    with pytest.raises(CorpusError, match="truncated while it was being read"):
         ids.sequences(np.array([45]), 10)
 
 

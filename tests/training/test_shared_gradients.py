@@ -113,7 +113,7 @@ def test_processes_that_were_given_different_things_are_refused(seen: list[dict[
     for one in seen:
         for what in ("text", "weights", "settings", "checkpoints"):
             assert one["disagreements"][what].startswith(
-                f"InputError: the processes that train together differ in their {what}"
+                f"InputError: the processes of this run differ in their {what}"
             )
 
 

@@ -124,7 +124,7 @@ def test_the_best_of_a_run_that_diverges() -> None:
     results = models[0].provenance["results"]
     assert results["epochs_trained"] == 8
     assert results["epoch"] < 8
-    assert f"as it was after epoch {results['epoch']}" in str(error.value)
+    assert f"restored to its state at the end of epoch {results['epoch']}" in str(error.value)
     assert torch.isfinite(models[0].output.weight).all()
 
 

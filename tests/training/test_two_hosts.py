@@ -152,7 +152,7 @@ def test_a_lost_process_is_replaced(hosts: list[_Host]) -> None:
     (other,) = (host for host in hosts if host is not writer)
     os.kill(other.worker(), signal.SIGKILL)
     out = "".join(_outputs(runs))
-    assert "a process was lost, restart 1: resumed at epoch" in out
+    assert "restart 1 after the loss of a process: resumed at epoch" in out
     folders = [host.folder / "model" for host in hosts if (host.folder / "model" / "history.jsonl").exists()]
     histories = [[json.loads(line) for line in (f / "history.jsonl").read_text().splitlines()] for f in folders]
     complete = max(histories, key=len)

@@ -20,7 +20,7 @@ def _sparse(model: Any) -> LanguageModel:
 
 _UNTRAINABLE: dict[str, tuple[Callable[[Any], LanguageModel], str]] = {
     "frozen": (lambda model: model.requires_grad_(False), "all weights are frozen"),
-    "sparse": (_sparse, "embedding gives sparse gradients"),
+    "sparse": (_sparse, "embedding computes sparse gradients"),
     "on meta": (lambda model: model.to("meta"), "on the meta device"),
 }
 

@@ -40,7 +40,7 @@ Forecast a numeric series with the same layers:
 """
 
 
-class PositionalWord(str):
+class PositionalArgument(str):
     """An argument after ``--``: positional, even if it starts with a hyphen."""
 
     __slots__ = ()
@@ -51,24 +51,24 @@ def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.Argum
     options = [name for argument in arguments for name in argument.names if name.startswith("--")]
     for argument in arguments:
         kinds = (argument.hint, *get_args(argument.hint))
-        for word in (token.value for token in argument.tokens):
-            is_positional = not argument.name.startswith("-") and not isinstance(word, PositionalWord)
+        for value in (token.value for token in argument.tokens):
+            is_positional = not argument.name.startswith("-") and not isinstance(value, PositionalArgument)
             # Positional arguments allow a leading hyphen, for ``-`` as standard input, so cyclopts would take an
             # unknown option for a file.
-            if is_positional and word.startswith("-") and word != STANDARD_INPUT:
-                near = difflib.get_close_matches(word.partition("=")[0], options, 1)
+            if is_positional and value.startswith("-") and value != STANDARD_INPUT:
+                near = difflib.get_close_matches(value.partition("=")[0], options, 1)
                 hint = (
                     f"Did you mean {near[0]}?"
                     if near
-                    else f"(For a file of this name, write ./{word} or put it after --.)"
+                    else f"(For a file of this name, pass ./{value} or put it after --.)"
                 )
-                raise cyclopts.CycloptsError(msg=f"Unknown option: {word}. {hint}")
+                raise cyclopts.CycloptsError(msg=f"Unknown option: {value}. {hint}")
             # Path("") is the current folder: --output "$UNSET" would write there.
-            if Path in kinds and not word:
-                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty; for the current folder, give a dot.")
+            if Path in kinds and not value:
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty. For the current folder, pass a dot.")
             # cyclopts rounds a fraction to an int.
-            if int in kinds and str not in kinds and "." in word:
-                raise cyclopts.CycloptsError(msg=f"{word} for {argument.name} is not an integer.")
+            if int in kinds and str not in kinds and "." in value:
+                raise cyclopts.CycloptsError(msg=f"{value} for {argument.name} is not an integer.")
 
 
 app = cyclopts.App(
@@ -76,11 +76,14 @@ app = cyclopts.App(
     help=HELP,
     help_format="markdown",
     version=__version__,
+    group_parameters=cyclopts.Group("Options"),
     suppress_keyboard_interrupt=False,  # run_command_line reports it, with the exit status of the signal
     config=(check_tokens, recipe_defaults),
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
+app["--help"].help = "Show this help and exit."
+app["--version"].help = "Show the version and exit."
 
 
 def run_command_line(arguments: list[str]) -> int:
@@ -101,7 +104,7 @@ def run_command_line(arguments: list[str]) -> int:
     try:
         # cyclopts must neither print an error nor exit: the clauses below report errors in one line.
         result: object = app(
-            _marked(arguments),
+            _mark_positional(arguments),
             console=screen.help_console(),
             exit_on_error=False,
             print_error=False,
@@ -109,7 +112,7 @@ def run_command_line(arguments: list[str]) -> int:
         )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        screen.show_error(f"{error}; see charloom --help" if error.app is None else f"{error} (see --help)")
+        screen.show_error(f"{error} (see {'charloom --help' if error.app is None else '--help'})")
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
@@ -137,11 +140,11 @@ def run_command_line(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _marked(arguments: list[str]) -> list[str]:
+def _mark_positional(arguments: list[str]) -> list[str]:
     """Returns the arguments, with those after ``--`` marked as positional."""
-    # cyclopts keeps no record of what follows ``--``, but it passes the subclass of str to check_tokens.
+    # cyclopts does not record which arguments follow ``--``, but it passes the subclass of str to check_tokens.
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    return [*arguments[: end + 1], *map(PositionalWord, arguments[end + 1 :])]
+    return [*arguments[: end + 1], *map(PositionalArgument, arguments[end + 1 :])]
 
 
 def _flush_or_discard() -> None:

@@ -10,9 +10,9 @@ from charloom.errors import pluralize
 def cache(*, clear: Flag = False) -> None:
     """List the encoded texts in the cache.
 
-    The first training run on a text of more than 32 MiB stores it encoded in the cache folder; later runs read that
-    file instead. A file that was not used for 60 days is removed when another is added. Set the environment variable
-    CHARLOOM_CACHE to use another folder.
+    The first training run on a text whose token ids take more than 32 MiB stores them in the cache folder; later runs
+    read that file instead. A file that has not been used for 60 days is removed when another is added. Set the
+    environment variable CHARLOOM_CACHE to use another folder.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def cache(*, clear: Flag = False) -> None:
     texts = encoded_texts.cached_texts()
     rows = []
     for text in texts:
-        day = time.strftime("%Y-%m-%d", time.localtime(text.used()))
+        day = time.strftime("%Y-%m-%d", time.localtime(text.last_used()))
         row = f"{text.size / 1e6:,.1f}", f"{text.encoded.num_ids:,}", text.encoded.unit, day, text.name
         rows.append([*map(screen.printable, row)])  # a file name may contain control characters
     # Without rows, the table would be a line of headings.

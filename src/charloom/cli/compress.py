@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 from cyclopts import Parameter
 
 from charloom.cli import screen
-from charloom.cli.compressed_files import SUFFIX, FileOptions, each_file, opened, shown
+from charloom.cli.compressed_files import SUFFIX, FileOptions, describe_file, open_input, transform_each_file
 from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.cli.output_files import check_targets, picture_format
-from charloom.errors import CharloomError, CorpusError, InputError, SettingsError
+from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
 from charloom.io.atomic import atomic_file
 from charloom.text.sources import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.inference.compression_report import CompressionReport, Row
 
-_PICTURE = ".compression.png"
-_KNOWN = 0.02
-"""Share of a text that may be in the priming text by chance, such as headers."""
+_PICTURE_SUFFIX = ".compression.png"
+_MAX_KNOWN = 0.02
+"""Maximum share of a text that may be in the priming text by chance, such as headers."""
 
 
 def compress(
@@ -47,26 +47,28 @@ def compress(
     model
         Folder of the model.
     force
-        Overwrite existing output files, compress files that are compressed already, and allow output to a terminal.
+        Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     fast
-        Use the network alone: several times faster, with larger output.
+        Use the network alone, which is several times faster but gives larger files.
     by_line
         Compress each line as a separate record, which 'charloom decompress --record N' reads without the others.
     report
-        Compare the compressed size with that of other compressors, compute the break-even size of the text, and plot
-        both. No .loom file is written.
+        Compare the compressed size with that of other compressors, compute the amount of text above which the model
+        pays off, and plot both. No .loom file is written.
     plot
-        Picture file of --report (.png, .svg or .pdf). Default: FILE.compression.png.
+        File for the plot of --report (.png, .svg or .pdf). Default: FILE.compression.png.
     """
     options.check(files)
     if report:
         # --keep is accepted: a report keeps the file in any case.
         if len(files) > 1 or options.output or options.remove or by_line or fast:
-            raise SettingsError("--report allows one file and the options --model, --plot, --threads and --force only")
-        _report_on(files[0], model, plot, threads=options.threads, force=force)
+            raise SettingsError(
+                "--report accepts one file, and only the options --model, --plot, --threads, --force and --keep"
+            )
+        _write_report(files[0], model, plot, threads=options.threads, force=force)
         return 0
     if plot is not None:
-        raise SettingsError("--plot requires --report: give both, or neither")
+        raise SettingsError("--plot requires --report: pass both or omit --plot")
 
     from charloom.codec.codec import Codec
     from charloom.codec.format.container import HEADER_BYTES, is_compressed
@@ -74,49 +76,51 @@ def compress(
     # One codec for all files, so that the model is loaded once.
     codec = Codec(model, fast=fast, threads=options.threads)
     _ = codec.fingerprint  # reads the model now: a damaged one is reported once, not for each file
-    work = codec.compress_lines if by_line else codec.compress_stream
+    compress_into = codec.compress_lines if by_line else codec.compress_stream
 
     def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         # Checked for any output, since --output may name a terminal device, too.
         if target.isatty() and not force:
-            raise InputError("compressed data is not written to a terminal: give a file with --output, or --force")
+            raise InputError(
+                "compressed data is not written to a terminal: choose a file with --output, or use --force"
+            )
         # peek does not consume the header, which the codec reads next; standard input cannot seek.
         if not force and is_compressed(source.peek(HEADER_BYTES)):
-            raise InputError("already compressed; to compress it again, give --force")
-        work(source, target, progress)
+            raise InputError("already compressed; to compress it again, use --force")
+        compress_into(source, target, progress)
 
-    return each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
+    return transform_each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
 
 
-def _report_on(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
+def _write_report(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:
     """Measures a file, prints the table to standard output and writes the picture."""
     if plot is None:
         if file == STANDARD_INPUT:
-            raise SettingsError("--report of standard input requires --plot: give a file for the picture")
-        plot = Path(file + _PICTURE)
+            raise SettingsError("--report of standard input requires --plot: pass a file for the picture")
+        plot = Path(file + _PICTURE_SUFFIX)
     # Wrong names are reported before the measurement, which takes minutes for a long file.
-    drawn_as = picture_format(plot)
+    picture_kind = picture_format(plot)
     check_targets(file, [("--plot", plot)], force=force)
 
     from charloom.inference.compression_report import plot_report, report_compression
 
-    with opened(file) as (stream, _):
+    with open_input(file) as (stream, _):
         # Read as a whole: each compressor needs the text from its start, and a pipe cannot be read twice.
         data = stream.read()
     if not data:
-        raise CorpusError(f"{shown(file)}: the file is empty; give one with text")
+        raise CorpusError(f"{describe_file(file)}: the file is empty; pass a file with text")
     with screen.reading_progress("measuring") as show:
         report = report_compression(data, model, threads=threads, progress=show)
     # Printed before the plot, so that a missing matplotlib does not lose the measurement.
     _show_report(report)
     try:
-        drawn = plot_report(report, Path(shown(file)).name, drawn_as)
+        picture_bytes = plot_report(report, Path(describe_file(file)).name, picture_kind)
     except ImportError as error:
         # error.name may be a submodule, or a library that matplotlib imports; pip installs packages.
         library = (error.name or "").partition(".")[0]
-        raise CharloomError(f"no picture: {library} is not installed; install it with pip") from None
+        raise CharloomError(f"no plot was drawn: {library} is not installed; install it with pip") from None
     with atomic_file(plot, overwrite=force) as picture:
-        picture.write(drawn)
+        picture.write(picture_bytes)
     screen.log().print(f"Plot saved to {plot}")
 
 
@@ -124,26 +128,26 @@ def _show_report(report: "CompressionReport") -> None:
     """Prints the table of sizes, with the notes that its numbers need."""
     console = screen.log()
     headings = ("", "bytes", "bits/char", "bits/byte", "break-even (bytes of text)", "")
-    rows = [(row.name, *_figures(row, report), row.note) for row in report.rows]
+    rows = [(row.name, *_format_cells(row, report), row.note) for row in report.rows]
     screen.show_table(console, headings, rows, texts=(0, 5))
-    chars = "" if report.num_chars is None else f", {report.num_chars:,} characters"
+    chars = "" if report.num_chars is None else f", {pluralize(report.num_chars, 'character')}"
     console.print(
-        f"The text has {report.num_bytes:,} bytes{chars}; the model, which decompression also needs, has "
-        f"{report.model_bytes:,} bytes."
+        f"The text has {pluralize(report.num_bytes, 'byte')}{chars}; the model, which decompression also needs, has "
+        f"{pluralize(report.model_bytes, 'byte')}."
     )
     # Text that the model was primed with is compressed to almost nothing, unlike new text.
-    if report.known > _KNOWN:
+    if report.known > _MAX_KNOWN:
         console.print(
             f"Not representative: the priming text in the model folder contains {report.known:.0%} of this text. "
             "Measure a text that the model was not trained on, or train with --no-priming."
         )
     console.print(
-        f"Break-even: the size of text from which {report.best.name} with the model is smaller than the other "
-        "compressor's output, if both ratios stay the same."
+        f"Break-even: the amount of text above which the output of {report.best.name} plus the model is smaller than "
+        "the other compressor's output, if both ratios stay the same."
     )
 
 
-def _figures(row: "Row", report: "CompressionReport") -> tuple[str, str, str, str]:
+def _format_cells(row: "Row", report: "CompressionReport") -> tuple[str, str, str, str]:
     """Returns the cells of a row: bytes, bits per character, bits per byte, break-even."""
     if row.num_bytes is None:
         return "", "", "", ""

@@ -30,11 +30,11 @@ class FileOptions:
     """Options of ``compress`` and ``decompress``.
 
     Attributes:
-        output: Output file, for a single input; - for standard output.
+        output: Output file, for a single input file; - for standard output.
         keep: Keep the input files. This is the default; the option exists for scripts written for other compressors.
         remove: Delete each input file after its output is complete.
-        threads: Worker threads; each needs its own memory. The output does not depend on their number. Default: 2, or 1
-            on a processor with one core.
+        threads: Number of threads, each of which needs its own memory. The output does not depend on it. Default: 2,
+            or 1 if only one core is available.
     """
 
     output: OutputFile = None
@@ -45,20 +45,21 @@ class FileOptions:
     def check(self, files: Sequence[str]) -> None:
         """Raises SettingsError if options contradict each other or the number of files."""
         if not files:
-            raise SettingsError("no input file: give one or more, or - for standard input")
+            raise SettingsError("no input file: pass one or more, or - for standard input")
         if self.output is not None and len(files) > 1:
             raise SettingsError(
-                f"--output is one file, but there are {len(files)} input files: give one, or leave out --output"
+                f"--output is one file, but there are {len(files)} input files: pass a single input file, or "
+                "omit --output"
             )
         if self.output == "":
-            raise SettingsError("--output is empty: give a file name, or - for standard output")
+            raise SettingsError("--output is empty: pass a file name, or - for standard output")
         if self.remove and self.output == STANDARD_INPUT:
-            raise SettingsError("--remove requires an output file: leave it out, or give a file with --output")
+            raise SettingsError("--remove requires an output file: omit it, or choose a file with --output")
         if self.keep and self.remove:
-            raise SettingsError("--keep and --remove contradict each other: give one")
+            raise SettingsError("--keep and --remove contradict each other: omit one of them")
 
 
-def each_file(
+def transform_each_file(
     files: Sequence[str], transform: Transform, options: FileOptions, name: Callable[[str], str], *, force: bool
 ) -> int:
     """Transforms each file. An error is reported, and the next file is transformed.
@@ -71,7 +72,8 @@ def each_file(
         force: Overwrite existing files.
 
     Returns:
-        Exit status: the highest of all files; 0 if a file succeeded, 1 if it failed, 2 if an option is wrong for it.
+        Exit status: the highest of all files; that of a file is 0 if it succeeded, 1 if it failed, and 2 if an option
+        is not valid for it.
     """
     status = 0
     for file in files:
@@ -82,12 +84,12 @@ def each_file(
         except BrokenPipeError:
             raise  # standard output is closed: no other file could be written there either
         except CharloomError as error:
-            screen.show_error(f"{shown(file)}: ", *error.parts)
+            screen.show_error(f"{describe_file(file)}: ", *error.parts)
             # The highest status, so that a later success does not hide a failure.
             status = max(status, screen.exit_status(error))
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
-            screen.show_error(f"{shown(file)}: {place}{(error.strerror or str(error)).lower()}")
+            screen.show_error(f"{describe_file(file)}: {place}{(error.strerror or str(error)).lower()}")
             status = max(status, 1)
     return status
 
@@ -95,31 +97,33 @@ def each_file(
 def _transform(file: str, target: str, transform: Transform, *, remove: bool, force: bool) -> None:
     """Transforms a file to a target, which is complete or absent afterwards."""
     with (
-        opened(file) as (stream, status),
-        screen.reading_progress(screen.printable(Path(shown(file)).name)) as show,
-        _opened_target(target, status, remove=remove, force=force) as to,
+        open_input(file) as (stream, status),
+        screen.reading_progress(screen.printable(Path(describe_file(file)).name)) as show,
+        _open_target(target, status, remove=remove, force=force) as target_stream,
     ):
         size = status.st_size if status else 0
-        # A file in /proc has the size 0 and still has contents: then the bar has no total.
-        transform(stream, to, lambda _: show(stream.tell() if size else 0, size or None))
+        # A file in /proc has the size 0 although it has contents: the progress bar then has no total.
+        transform(stream, target_stream, lambda _: show(stream.tell() if size else 0, size or None))
     # After the with block: the output is complete under its name before the input is deleted.
     if remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.
-        now = Path(file).stat()
-        if not os.path.samestat(now, status) or (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        current = Path(file).stat()
+        is_same = os.path.samestat(current, status)
+        if not is_same or (current.st_size, current.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             raise InputError(
-                "the file changed while it was read, so it is kept and the output may mix both versions; try again"
+                "the file changed while it was read, so it was not deleted, and the output may mix both versions; "
+                "run the command again"
             )
         Path(file).unlink()
 
 
-def shown(file: str) -> str:
+def describe_file(file: str) -> str:
     """Returns the name of a file for messages."""
     return "standard input" if file == STANDARD_INPUT else file
 
 
 @contextlib.contextmanager
-def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None]]:
+def open_input(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None]]:
     """Opens an input file. Yields its stream and its status, which is None for standard input.
 
     Raises:
@@ -128,44 +132,44 @@ def opened(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | None
     if file == STANDARD_INPUT:
         # app.py replaces a stream that the shell closed with the null device.
         if getattr(sys.stdin, "name", None) == os.devnull:
-            raise InputError("standard input is closed: give a file")
+            raise InputError("standard input is closed: pass a file")
         yield sys.stdin.buffer, None  # type: ignore[misc] # typed as BinaryIO, but a BufferedReader
         return
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("this is a folder: give its files")
+        raise InputError("this is a folder: pass its files")
     # Reading a device such as /dev/zero would never end.
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-        raise InputError("this is a device: give a file, or - for standard input")
+        raise InputError("this is a device: pass a file, or - for standard input")
     with Path(file).open("rb") as stream:
         yield stream, status
 
 
-def _opened_target(
+def _open_target(
     target: str, source: os.stat_result | None, *, remove: bool, force: bool
 ) -> AbstractContextManager[BinaryIO]:
     """Opens the target for writing: standard output, a pipe or device, or a file that is renamed when complete."""
     if target == STANDARD_INPUT:  # "-" means standard output for a target
-        return _standard_output()
+        return _open_standard_output()
     path = Path(target)
     with contextlib.suppress(FileNotFoundError):
-        there = path.stat()
-        if stat.S_ISDIR(there.st_mode):
-            raise InputError(f"{target} is a folder: give a file")
-        if source is not None and os.path.samestat(there, source):
-            raise InputError("input and output are the same file: give another file with --output")
+        existing = path.stat()
+        if stat.S_ISDIR(existing.st_mode):
+            raise InputError(f"{target} is a folder: choose a file with --output")
+        if source is not None and os.path.samestat(existing, source):
+            raise InputError("input and output are the same file: choose another file with --output")
         # /dev/null or a named pipe: an atomic write would replace it with a regular file.
-        if not stat.S_ISREG(there.st_mode):
+        if not stat.S_ISREG(existing.st_mode):
             if remove:
-                raise InputError(f"--remove requires an output file, and {target} is not a regular file")
+                raise InputError(f"--remove requires a regular file as output, which {target} is not: omit --remove")
             return path.open("wb")
         if not force:
-            raise InputError(f"{target} exists: give --force to overwrite it")
+            raise InputError(f"{target} already exists: use --force to overwrite it")
     return atomic_file(path, overwrite=force, like=source)
 
 
 @contextlib.contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
+def _open_standard_output() -> Iterator[BinaryIO]:
     """Opens standard output so that a full disk raises one error. Yields the stream."""
     # sys.stdout.buffer is not used: with PYTHONUNBUFFERED its write() may write a part only, without an error, and
     # otherwise it keeps what it cannot write and fails a second time when Python closes it at exit.
@@ -184,9 +188,9 @@ def _standard_output() -> Iterator[BinaryIO]:
             buffered.close()
 
 
-def without_suffix(file: str) -> str:
+def remove_suffix(file: str) -> str:
     """Returns the name of the original. Raises CompressedFileError if the name of the file lacks the suffix."""
     # A file named .loom would leave an empty name.
     if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
-        raise CompressedFileError(f"the file name does not end in {SUFFIX}: give a file with --output")
+        raise CompressedFileError(f"the file name does not end in {SUFFIX}: choose the output file with --output")
     return file.removesuffix(SUFFIX)

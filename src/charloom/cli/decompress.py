@@ -9,9 +9,9 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom.cli.compressed_files import FileOptions, Transform, each_file, without_suffix
+from charloom.cli.compressed_files import FileOptions, Transform, remove_suffix, transform_each_file
 from charloom.cli.options import Force, ModelOption, Word
-from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError
+from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError, pluralize
 from charloom.text.sources import STANDARD_INPUT
 
 
@@ -44,14 +44,14 @@ def decompress(
     # Checked here because the codec reads the model only when a file needs it.
     if model is not None and not model.is_dir():
         raise ModelFolderError(
-            f"{model}: {'not a folder' if model.exists() else 'no such model folder'}; give another with --model"
+            f"{model}: {'not a folder' if model.exists() else 'no such model folder'}; pass another one with --model"
         )
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
-            raise SettingsError("--record reads one file and keeps it: give one file, without --remove")
-        # Records are printed by default: restoring FILE from a part of it would be misleading.
-        transform = _record_reader(files[0], model, record)
-        return each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
+            raise SettingsError("--record reads one file and keeps it: pass a single file, and omit --remove")
+        # Records are written to standard output by default: FILE with only a part of its lines would be misleading.
+        transform = _make_record_reader(files[0], model, record)
+        return transform_each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
 
     from charloom.codec.codec import Codec
 
@@ -59,47 +59,47 @@ def decompress(
     codec = Codec(model, threads=options.threads)
 
     def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
-        with _lines_counted_from_one():
+        with _count_lines_from_one():
             codec.decompress_stream(source, target, progress)
 
-    return each_file(files, decompress_stream, options, without_suffix, force=force)
+    return transform_each_file(files, decompress_stream, options, remove_suffix, force=force)
 
 
-def _record_reader(file: str, model: Path | None, record: str) -> Transform:
+def _make_record_reader(file: str, model: Path | None, record: str) -> Transform:
     """Returns a function that writes the lines of a range to a target."""
-    first, last = _range(record)
+    first, last = _parse_range(record)
 
     # The stream is not used: RecordFile opens the file itself, to seek to the records.
     def write(_: object, target: BinaryIO, __: object) -> None:
         from charloom.codec.records.record_file import RecordFile
 
-        with _lines_counted_from_one(), RecordFile(file, model) as records:
+        with _count_lines_from_one(), RecordFile(file, model) as records:
             # Checked before the first record is written, so that a wrong range produces no output.
             if max(first, last or 0) > len(records):
-                reason = f"the file has only {len(records):,} records"
+                reason = f"the file has only {pluralize(len(records), 'record')}"
                 raise SettingsError(reason, setting="record", value=max(first, last or 0))
             for number in range(first - 1, last or len(records)):
-                # The last line of the original may lack a line end; the output then lacks it, too.
+                # The last line of the original may have no line feed; then the output has none either.
                 has_line_end = number < len(records) - 1 or not records.open_end
                 target.write(records[number] + (b"\n" if has_line_end else b""))
 
     return write
 
 
-def _range(record: str) -> tuple[int, int | None]:
+def _parse_range(record: str) -> tuple[int, int | None]:
     """Returns the first and the last line of a range, counted from 1; None for the end of the file."""
     # 18 digits fit 64 bits, and Python refuses to parse an int of thousands of digits.
     found = re.fullmatch(r"([0-9]{1,18})(-([0-9]{1,18})?)?", record)
     first = int(found[1]) if found else 0
     last = None if found and found[2] == "-" else int((found and found[3]) or first)
     if first < 1 or (last is not None and last < first):
-        reason = "give a range such as 5, 5-9 or 5-; lines are counted from 1, and the last must not precede the first"
+        reason = "it must be a range such as 5, 5-9 or 5-, counted from 1, whose end does not precede its start"
         raise SettingsError(reason, setting="record", value=record)
     return first, last
 
 
 @contextlib.contextmanager
-def _lines_counted_from_one() -> Iterator[None]:
+def _count_lines_from_one() -> Iterator[None]:
     """Converts the record numbers of an error, which the library counts from 0, to line numbers from 1."""
     try:
         yield
@@ -107,7 +107,8 @@ def _lines_counted_from_one() -> Iterator[None]:
         lines = [f"{number + 1:,}" for number in error.records]
         # A damaged block may contain many records; the message must fit one line.
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
+        plural, verb = ("s", "are") if len(lines) > 1 else ("", "is")
         raise DamagedRecordError(
-            f"damaged: record{'s' if len(lines) > 1 else ''} {shown} (counted from 1) lost; --record reads the others",
+            f"damaged: record{plural} {shown} (counted from 1) {verb} lost; --record reads the others",
             records=error.records,
         ) from None

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from charloom.inference.evaluation import Evaluation, Surprisal
 
 _MIN_COMPRESSED = 500
-"""Minimum size in bytes of a text for which other compressors are shown: of a shorter one they write headers mostly."""
+"""Minimum size in bytes of a text for which other compressors are shown; shorter output is mostly headers."""
 _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_PROTOCOL = "One pass from a zero state, which is carried through; every {unit} but the first is scored."
+_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first is scored."
 
 
 def evaluate(
@@ -44,9 +44,9 @@ def evaluate(
 ) -> None:
     """Compute the perplexity of a text under a model.
 
-    The text is read in one pass from a zero state, which is carried through; every character but the first is scored.
-    The text is cleaned as the training text was. The baselines uniform, unigram, gzip and xz are measured on the same
-    clean text, without skipped characters.
+    The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
+    scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
+    the same normalized text, without skipped characters.
 
     Parameters
     ----------
@@ -59,30 +59,30 @@ def evaluate(
     by_line
         Print the surprisal of each line, including its line end, as JSON lines, and the summary to standard error.
     sort
-        Sort key of --by-line, highest first: bits, or bits per character. Default: the order of the text.
+        With --by-line: sort the lines by bits, or by bits per character, highest first. Default: the order of the text.
     top
-        Print a table of this number of lines with the highest surprisal, with --by-line. Default sort key: bits.
+        With --by-line: print a table of the N lines with the highest surprisal. Default sort key: bits.
     as_json
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line unk, so that each adds the bits of the probability of `<unk>` to its line.
+        refuse; with --by-line, unk: each adds the bits of the probability of `<unk>` to its line.
     device
-        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """
     from charloom.inference.baselines import measure_baselines
     from charloom.inference.evaluation import evaluate_chunks, evaluate_lines
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.chunks import split_chars
-    from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.decoding import hint_at_byte_models
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
-    with for_a_model_of_characters():
+    with hint_at_byte_models():
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
     with screen.reading_progress("reading") as show:
@@ -108,10 +108,10 @@ def evaluate(
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
     if by_char + by_line + as_json > 1:
-        raise SettingsError("--by-char, --by-line and --json write different output: give one of them")
+        raise SettingsError("--by-char, --by-line and --json cannot be combined: pass only one of them")
     for option, value in (("--top", top), ("--sort", sort)):
         if value is not None and not by_line:
-            raise SettingsError(f"{option} requires --by-line: give both, or neither")
+            raise SettingsError(f"{option} requires --by-line: pass both or neither")
     if top is not None and top < 1:
         raise SettingsError("it must be at least 1", setting="top", value=top)
 
@@ -186,11 +186,12 @@ def _show_summary(
         del columns[2]
     headings, *cells = zip(*columns, strict=True)
     screen.show_table(console, headings, cells, texts=(0, len(columns) - 1))
+    noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
             f"gzip and xz are not shown: their output for less than {_MIN_COMPRESSED} bytes is mostly headers."
         )
-    console.print(f"{result.num_chars:,} {unit}s scored. {_PROTOCOL.format(unit=unit)}")
+    console.print(f"{result.num_chars:,} {noun}s scored in one pass. {_PROTOCOL.format(unit=noun)}")
     if result.num_unknown:
         console.print(
             f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "

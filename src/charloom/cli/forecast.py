@@ -42,7 +42,7 @@ def forecast(
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
-    Points must be evenly spaced, the oldest first.
+    Points must be evenly spaced, oldest first.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def forecast(
     held_out
         Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
     level
-        Coverage level of a prediction interval, between 0 and 1; repeat the option for several.
+        Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
     no_backtest
         Skip the backtest, which takes half of the time. The method is then chosen by its errors on held-out blocks.
     output
@@ -66,7 +66,7 @@ def forecast(
         Overwrite existing output files.
     """
     if no_backtest and held_out is not None:
-        raise SettingsError("--held-out and --no-backtest contradict each other: give one")
+        raise SettingsError("--held-out and --no-backtest contradict each other: pass only one")
     if held_out is not None:
         check_count("held_out", held_out, minimum=1)
     # Imported here: importing PyTorch takes seconds, and wrong options are reported before that.
@@ -116,7 +116,7 @@ def forecast(
 def _show_saved(console: Console, picture: Path | None, table_file: Path | None, save: Path | None) -> None:
     """Prints the names of the saved files."""
     if picture is None:
-        console.print("No plot: the input is a pipe; give a picture file with --plot.")
+        console.print("No plot: the input is a pipe; pass a picture file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")

@@ -55,32 +55,32 @@ def generate(
     model
         Folder of the model.
     prefix
-        Text to continue, cleaned as the training text was. Default: the first prefix of the training run.
+        Text to continue, normalized as the training text was. Default: the first prefix of the training run.
     num_chars
-        Characters (bytes, for a byte model) to generate after the prefix.
+        Number of characters (bytes, for a byte model) to generate after the prefix.
     greedy
         Generate the most likely character at each step; the same as --temperature 0.
     num_samples
         Number of texts to generate, at most 10,000. Several are computed in one batch and printed at the end.
     stop
-        End a sample before the first occurrence of this text.
+        End each sample before the first occurrence of this text.
     unknown
         Handling of out-of-vocabulary characters in the prefix: refuse (an error), unk (read them as `<unk>`), or skip.
     device
-        Device to run on (cpu, cuda, ...); auto uses a GPU if there is one.
+        Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     precision
         Precision of the weights: float32, or int8, which is faster and slightly less accurate (CPU only).
     check_novelty
-        Report on standard error the passages of the generated text that are copied from this corpus: a name, file or
-        folder as for 'charloom train', cleaned as the training text was; repeat the option for several.
+        Report on standard error which passages of the generated text are copied from this corpus: a name, file or
+        folder as for 'charloom train', normalized as the training text was; repeat the option for several corpora.
     min_copied_chars
-        Minimum length of a copied passage in characters (bytes, for a byte model), with --check-novelty. Default: 32.
+        With --check-novelty: minimum length of a copied passage, in characters (bytes, for a byte model). Default: 32.
     """
     from charloom.inference.generation import check_samples, generate_samples, stream
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.corpora import read_corpus
-    from charloom.text.decoding import for_a_model_of_characters
+    from charloom.text.decoding import hint_at_byte_models
 
     check_samples(num_samples, num_chars)
     screen.output()  # raises an error now if standard output is closed, not after loading the model
@@ -88,13 +88,13 @@ def generate(
     _check_novelty_options(check_novelty, min_copied_chars, num_chars * num_samples)
     loaded = LanguageModel.load(model).to(find_device(device))
     if num_samples > 1 and sampling.greedy:
-        raise SettingsError("all greedy samples are the same: leave out --greedy, or give a --temperature above 0")
+        raise SettingsError("all greedy samples are the same: omit --greedy, or pass a --temperature above 0")
     unit = loaded.vocabulary.unit
     start = _default_prefix(loaded) if prefix is None else prefix
     # fsencode restores the bytes of an argument that is not UTF-8.
     texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
     # Read before generation, so that a wrong name is reported first.
-    with for_a_model_of_characters():
+    with hint_at_byte_models():
         corpus = read_corpus(check_novelty, unit) if check_novelty else []
     options: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
     if num_samples == 1:
@@ -106,19 +106,19 @@ def generate(
     if corpus:
         # Flushed, so that the report on standard error follows the text.
         sys.stdout.flush()
-        # Clean-up and <unk> may change the length of the prefix, so that of its decoded tokens counts.
+        # Normalization and <unk> may change the length of the prefix, so that of its decoded tokens counts.
         after = len(loaded.vocabulary.decode(loaded.vocabulary.encode(start, unknown)))
         _show_novelty(loaded, [sample[after:] for sample in samples], check_novelty, corpus, min_copied_chars)
 
 
 def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSettings:
     """Returns the sampling settings with a temperature and a seed; prints the seed if standard error is a terminal."""
-    asked = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
+    requested = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
-        if any(value is not None for value in asked):
-            raise SettingsError("--greedy contradicts the other sampling options: leave it out, or leave them out")
+        if any(value is not None for value in requested):
+            raise SettingsError("--greedy contradicts the other sampling options: omit it or them")
         return sampling
-    if all(value is None for value in asked):
+    if all(value is None for value in requested):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
     if sampling.seed is None and not sampling.greedy:
         sampling = replace(sampling, seed=secrets.randbelow(10**6))  # six digits are easy to type again
@@ -163,7 +163,7 @@ def _default_prefix(model: "LanguageModel") -> str:
     # The folder may come from anywhere, so that types are checked.
     prefixes = model.provenance.get("prefix") or []
     if not isinstance(prefixes, list) or not prefixes or not isinstance(prefixes[0], str):
-        raise SettingsError("the model folder contains no prefix: give one with --prefix")
+        raise SettingsError("the model folder contains no prefix: pass one with --prefix")
     return prefixes[0]
 
 
@@ -173,12 +173,13 @@ def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_ch
 
     if min_length is not None:
         if not corpus:
-            raise SettingsError("--min-copied-chars requires --check-novelty: give both, or neither")
+            raise SettingsError("--min-copied-chars requires --check-novelty: pass both or neither")
         check_count("min_copied_chars", min_length, minimum=1)
     # num_chars counts all samples: they are searched together.
     if corpus and num_chars > MAX_TEXTS:
         raise SettingsError(
-            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: decrease --num-chars"
+            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: "
+            "decrease --num-chars or --num-samples"
         )
 
 
@@ -196,29 +197,28 @@ def _show_novelty(
     found = check_novelty(texts, parts, clean_up=clean_up, min_length=min_length or DEFAULT_MIN_LENGTH)
     _show_copied(found, ", ".join(corpus), "bytes" if unit == "byte" else "characters")
     # The figures are misleading if the model was trained on another text.
-    if note := _other_text(model, parts):
+    if note := _describe_training_text(model, parts):
         screen.messages().print(note)
 
 
 def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
-    """Prints the share of copied text, the share that is ordinary, and a table of the copied passages."""
+    """Prints the share of copied text, that of ordinary text, and a table of the copied passages."""
     console = screen.messages()
     num_chars = sum(sample.num_chars for sample in report.samples)
     if not num_chars:
-        console.print("Copied: nothing, since no text was generated.")
+        console.print("Copied: nothing, because no text was generated.")
         return
     console.print(
         f"Copied: {100 * report.share:.1f} % of the {num_chars:,} generated {unit} are in passages of at least "
-        f"{report.min_length} that occur in {screen.printable(corpus)}; the longest has {report.longest}."
+        f"{report.min_length} that also occur in {screen.printable(corpus)}; the longest has {report.longest}."
     )
     if report.num_chunks:
         console.print(
-            f"Ordinary: of {report.num_chunks} chunks of the same length from that text, "
-            f"{100 * report.ordinary.share:.1f} % occur elsewhere in it; the longest passage has "
-            f"{report.ordinary.longest}."
+            f"For comparison: {100 * report.baseline.share:.1f} % of {report.num_chunks} equally long chunks of that "
+            f"text also occur elsewhere in it; the longest passage has {report.baseline.longest}."
         )
     else:
-        console.print("Ordinary: unknown, since that text is too short for chunks of this length.")
+        console.print("For comparison: unknown, because that text is too short for chunks of this length.")
     if not report.stretches:
         return
     # A single sample needs no column for its number.
@@ -241,14 +241,14 @@ def _in_one_line(stretch: "CopiedStretch") -> str:
     return f'"{shown}"' + (" ..." if len(stretch.text) > _SHOWN_CHARS else "")
 
 
-def _other_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
+def _describe_training_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
     """Returns a note if the model was trained on another text, or on a part of this one; an empty text otherwise."""
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""
     chunks: list[Any] = [part for _, part in parts]
     text = model.vocabulary.clean_up(chunks[0][:0].join(chunks))
-    # The hash in the folder is of the clean text, so that the text is cleaned before it is compared.
+    # The hash in the folder is of the normalized text, so that the text is normalized before it is compared.
     num_chars = trained["num_chars"]
     # Training with --max-chars reads the start of a text, which has the same hash then.
     start = text[:num_chars]

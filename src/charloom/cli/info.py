@@ -61,7 +61,7 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
         ("layers", f"{layer.num_layers} x {layer.hidden_size} units"),
         ("input", f"embedding of {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
         ("vocabulary", f"{len(vocabulary)} tokens, unit {vocabulary.unit}"),
-        ("clean-up", ", ".join(clean_up) or "none"),
+        ("normalization", ", ".join(clean_up) or "none"),
         ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
     ]
     # The folder may come from another program or a later version: only what is present and a table is shown.

@@ -34,33 +34,35 @@ def check_targets(
     before: list[tuple[str, Path]] = []
     for option, target in [*targets, *([folder] if folder else [])]:
         if _is_same(read, target):
-            raise SettingsError(f"{target}: this is the input file; give another file with {option}")
+            raise SettingsError(f"{target}: this is the input file; choose another file with {option}")
         for other, taken in before:
             if _is_same(taken, target):
-                raise SettingsError(f"{target}: {other} and {option} are the same file; give two different files")
+                raise SettingsError(f"{target}: {other} and {option} are the same file; choose two different files")
         before.append((option, target))
         if (option, target) != folder:
             _check_target(option, target, force)
         elif target.exists() and not force:
             raise SettingsError(
-                f"{target}: the folder exists; give --force to overwrite it, or another folder with {option}"
+                f"{target}: the folder exists; use --force to overwrite it, or choose another folder with {option}"
             )
         elif target.exists() and not target.is_dir():
-            raise SettingsError(f"{target}: this is a file; give a folder with {option}")
+            raise SettingsError(f"{target}: this is a file; choose a folder with {option}")
 
 
 def _check_target(option: str, target: Path, force: bool) -> None:
     if target.is_dir():
-        raise SettingsError(f"{target}: this is a folder; give a file with {option}")
+        raise SettingsError(f"{target}: this is a folder; choose a file with {option}")
     is_present = target.exists() or target.is_symlink()  # exists() is False for a broken link
     if is_present and not force:
-        raise SettingsError(f"{target}: the file exists; give --force to overwrite it, or another file with {option}")
+        raise SettingsError(
+            f"{target}: the file exists; use --force to overwrite it, or choose another file with {option}"
+        )
     if target.exists() and not target.is_file():  # an atomic write would replace /dev/null with a file
-        raise SettingsError(f"{target}: not a regular file; give another with {option}")
+        raise SettingsError(f"{target}: not a regular file; choose another with {option}")
     if not target.parent.is_dir():
-        raise SettingsError(f"{target.parent}: no such folder; create it, or give another file with {option}")
+        raise SettingsError(f"{target.parent}: no such folder; create it, or choose another file with {option}")
     if not os.access(target.parent, os.W_OK):
-        raise SettingsError(f"{target.parent}: the folder is not writable; give another file with {option}")
+        raise SettingsError(f"{target.parent}: the folder is not writable; choose another file with {option}")
 
 
 def _is_same(one: Path, other: Path) -> bool:

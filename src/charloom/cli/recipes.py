@@ -16,12 +16,12 @@ from charloom.text.named_corpora import default_recipe
 
 
 def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /) -> None:
-    """List the recipes, or print one with the reasons for its numbers.
+    """List the recipes, or print a recipe with the reasons for its values.
 
     Parameters
     ----------
     name
-        Name of a recipe, or path of a .toml file, whose settings are checked first. Default: list all.
+        Name of a recipe, or path of a .toml file, which is validated first. Default: list all recipes.
     """
     out = screen.results()
     if name is not None:

@@ -26,7 +26,7 @@ _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 _MIN_HELP = 20
 """Minimum width of the help in columns: rich does not finish the layout of a table in two."""
 _DEFAULT_WIDTH = 80
-_BAR_WITH_FIGURES = 104
+_BAR_WITH_FIGURES = 110
 """Width in columns of a progress bar with all its figures."""
 _WIDE = 100_000
 """Width in columns of a file or pipe, so that no line is wrapped or truncated there."""
@@ -35,7 +35,7 @@ _WIDE = 100_000
 def output() -> TextIO:
     """Returns standard output, for a command that prints its result. Raises InputError if the shell closed it."""
     if getattr(sys.stdout, "name", None) == os.devnull:  # app.py replaces a closed stream with it
-        raise InputError("standard output is closed: leave out >&-, or write to a file")
+        raise InputError("standard output is closed: omit >&-, or write to a file")
     return sys.stdout
 
 

@@ -5,13 +5,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.options import Flag, OutputFolder, Word
+from charloom.cli.options import Flag, OutputFolder, Word, settings_parameter
 from charloom.errors import SettingsError, pluralize
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.names import Value, format_value, parse_value
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
     from charloom.sweeps.results import MeanAndSpread, SweepResults, SweepRun
 
-_FORM = "the form is --vary NAME=VALUE,VALUE,..., for example --vary hidden-size=64,128"
+_FORM = "the form is --vary NAME=VALUE,VALUE,..., such as --vary hidden-size=64,128"
 _MAX_FAILURES = 5
 
 
@@ -35,18 +35,18 @@ def sweep(
     jobs: int | None = None,
     keep_models: Flag = False,
     recipe: str | None = None,
-    text: Annotated[CorpusSettings, Parameter(name="*", group=Group("Text"))] = CorpusSettings(),
-    model: Annotated[ModelSettings, Parameter(name="*", group=Group("Model"))] = ModelSettings(),
-    training: Annotated[TrainingSettings, Parameter(name="*", group=Group("Training"))] = TrainingSettings(),
+    text: Annotated[CorpusSettings, settings_parameter("Text")] = CorpusSettings(),
+    model: Annotated[ModelSettings, settings_parameter("Model")] = ModelSettings(),
+    training: Annotated[TrainingSettings, settings_parameter("Training")] = TrainingSettings(),
 ) -> int:
     """Train with many combinations of settings, and compare the results.
 
     Each combination of the values of --vary is trained with each seed; all other settings are those of 'charloom
-    train'. Ctrl-C stops the sweep, and the same command resumes it; a command with more values or seeds trains only the
-    new combinations. The folder contains the history of each run, results.csv (the table), results.jsonl (one line per
-    run) and sweep.png. Without --validation-fraction only the training perplexities can be compared.
+    train'. Ctrl-C stops the sweep; repeat the command to resume it. If you add values or seeds, only the new runs are
+    trained. The output folder contains the history of each run, results.csv (one row per combination), results.jsonl
+    (one line per run) and sweep.png. Without --validation-fraction, only training perplexities can be compared.
 
-    The defaults shown below are those of the recipe section; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
@@ -55,16 +55,18 @@ def sweep(
     output
         Folder for the runs and the results.
     vary
-        A setting and its values, such as hidden-size=64,128,256: any option of the groups Text, Model and Training
-        except --seed. Repeat the option for several settings.
+        A setting and its values, such as hidden-size=64,128,256. The setting is any option of the groups Text, Model
+        and Training, except --seed and those that do not affect the trained weights. Repeat --vary for several
+        settings.
     combinations
-        A .toml file with a table [[combination]] of settings for each combination; each is combined with all values of
-        --vary.
+        A .toml file with one table [[combination]] of settings for each combination. Each of them is combined with all
+        values of --vary.
     num_seeds
-        Runs of each combination, with consecutive seeds from --seed.
+        Number of runs of each combination, with consecutive seeds from --seed.
     jobs
-        Parallel processes, each with one thread unless --threads is given; results do not depend on their number.
-        Default: one per processor, which is faster than one process with more threads; one on a GPU.
+        Number of parallel processes, each with one thread unless --threads is set. It does not affect the results.
+        Default: one per CPU core (fewer with --threads), which is faster than one process with more threads; one on a
+        GPU.
     keep_models
         Save the model of each run.
     recipe
@@ -72,11 +74,11 @@ def sweep(
     """
     from charloom.sweeps.plan import grid, read_combinations
 
-    fixed, asked = Recipe(text, model, training), grid(_values(vary))
+    fixed, requested = Recipe(text, model, training), grid(_values(vary))
     if combinations is not None:
-        asked = read_combinations(combinations, asked, fixed)
-    if asked == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
-        raise SettingsError(f"nothing is varied: give --vary, --combinations or --num-seeds; {_FORM}")
+        requested = read_combinations(combinations, requested, fixed)
+    if requested == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
+        raise SettingsError(f"nothing is varied: use --vary, --combinations or --num-seeds; {_FORM}")
     # Imported here, after the checks of the options: importing PyTorch takes seconds.
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
@@ -98,7 +100,7 @@ def sweep(
         results = run_sweep(
             # None is the default corpus, as for "charloom train".
             corpus or None,
-            asked,
+            requested,
             fixed,
             num_seeds=num_seeds,
             output=output,
@@ -131,17 +133,17 @@ def _show_failures(failures: dict[str, str]) -> int:
 
 def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
     """Returns the values of each varied setting, parsed from the options."""
-    from charloom.sweeps.plan import variable
+    from charloom.sweeps.plan import find_varied_setting
 
     values: dict[str, list[Value]] = {}
     for words in vary:
         name, _, rest = words.partition("=")
         if not rest:
             raise SettingsError(f"--vary {words}: {_FORM}")
-        # variable() makes hidden-size and hidden_size equal, so that a repetition is found.
-        name = variable(name)
+        # find_varied_setting() makes hidden-size and hidden_size equal, so that a repetition is found.
+        name = find_varied_setting(name)
         if name in values:
-            raise SettingsError("is varied twice: give all its values in one option", setting=name)
+            raise SettingsError("is varied twice; pass all its values in one option --vary", setting=name)
         values[name] = [parse_value(name, word.strip()) for word in rest.split(",")]
     return values
 
@@ -200,11 +202,15 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
         row["seconds"] = f"{one.seconds.mean:.1f}"
         row["runs"] = f"{len(one.runs)}" + (f", {one.num_diverged} diverged" if one.num_diverged else "")
         rows.append(row)
-    # Values of the varied settings may be words: left-justified.
+    # Values of the varied settings may be strings: left-justified.
     screen.show_table(console, [*rows[0]], [[*row.values()] for row in rows], texts=range(len(results.varied)))
     console.print(
         "Perplexities are means and standard deviations over seeds"
-        + ("; best: the lowest of any epoch." if validated else "; without a validation text, of training.")
+        + (
+            "; best: the lowest of any epoch."
+            if validated
+            else "; they are training perplexities, because no text was held out."
+        )
     )
     console.print(f"Saved to {screen.path_argument(output)}: results.csv, results.jsonl, sweep.png, and the runs.")
 

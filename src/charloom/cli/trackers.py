@@ -32,8 +32,8 @@ def open_trackers(
 
     Args:
         run: The training run.
-        tensorboard: True to record for TensorBoard. Default: as the resumed run did; otherwise no.
-        wandb: True to record on Weights & Biases. A resumed run does not turn it on.
+        tensorboard: True to log for TensorBoard. Default: as in the resumed run; off for a new run.
+        wandb: True to log to Weights & Biases. A resumed run does not turn it on.
 
     Yields:
         The trackers as listeners, and their JSON values for the checkpoints.
@@ -49,7 +49,7 @@ def open_trackers(
         if before.get("tensorboard") is True if tensorboard is None else tensorboard:
             if find_spec("tensorboard") is None:
                 raise SettingsError(
-                    "the run was recorded for TensorBoard, which is not installed: pip install "
+                    "the run was logged to TensorBoard, which is not installed: pip install "
                     "'charloom[tensorboard]', or resume with --no-tensorboard"
                 )
             from charloom.runs.trackers import TensorBoard
@@ -66,7 +66,7 @@ def open_trackers(
             name, run_id = run.folder.path.resolve().name, before["wandb"] if known else None
             tracker = stack.enter_context(WeightsAndBiases(name, _config(run), run_id=run_id))
             listeners.append(tracker)
-            # With the id from its checkpoint, a resumed run continues the same record.
+            # With the id from its checkpoint, a resumed run continues the same run on Weights & Biases.
             stored["wandb"] = tracker.run_id
         yield listeners, stored
 

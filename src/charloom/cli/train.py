@@ -4,11 +4,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.options import Flag, Force, OutputFolder, Word
+from charloom.cli.options import Flag, Force, OutputFolder, Word, settings_parameter
 from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import reading_progress, show_end, training_display
 from charloom.errors import OtherProcessFailedError
@@ -27,43 +25,46 @@ def train(
     extend_vocabulary: Flag = False,
     tensorboard: bool | None = None,
     wandb: Flag = False,
-    text: Annotated[CorpusSettings, Parameter(name="*", group="Text")] = CorpusSettings(),
-    model: Annotated[ModelSettings, Parameter(name="*", group="Model")] = ModelSettings(),
-    training: Annotated[TrainingSettings, Parameter(name="*", group="Training")] = TrainingSettings(),
+    text: Annotated[CorpusSettings, settings_parameter("Text")] = CorpusSettings(),
+    model: Annotated[ModelSettings, settings_parameter("Model")] = ModelSettings(),
+    training: Annotated[TrainingSettings, settings_parameter("Training")] = TrainingSettings(),
 ) -> int:
     """Train a language model and save it to a folder.
 
-    The default is the recipe section, from the textbook: a plain RNN of 256 units on the first 10,000 characters of The
-    Time Machine. For any other text, the default is the recipe own-text. Ctrl-C stops training and saves the model;
-    --resume continues the run from there, or from the last checkpoint if the process was killed.
+    Without a text, the recipe is 'section', from the textbook Dive into Deep Learning: a plain RNN of 256 units on the
+    first 10,000 characters of The Time Machine. For any other text, the default recipe is 'own-text'. Ctrl-C stops
+    training and saves the model; --resume continues the run from there, or from the last checkpoint if the process was
+    killed.
 
-    The defaults shown below are those of the recipe section; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
     corpus
         Text to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz, .xz
-        and .zst are decompressed); a folder; - for standard input; or a data set, hf:NAME[:SPLIT[:COLUMN]].
+        and .zst are decompressed); a folder; - for standard input; or a dataset, hf:NAME[:SPLIT[:COLUMN]].
     output
-        Folder for the model, history.jsonl and history.png. Default: the name of the corpus with -model.
+        Folder for the model, history.jsonl and history.png. Default: NAME-model, for a text called NAME.
     recipe
-        Recipe with the defaults of the other options: a name from 'charloom recipes', or the path of a .toml file.
+        Recipe that sets the defaults of the other options: a name from 'charloom recipes', or the path of a .toml file.
     force
-        Overwrite an existing model.
+        Replace a model or run in the output folder.
     no_priming
-        Do not store the last MiB of the text in the folder, from which 'charloom compress' starts.
+        Do not store the end of the text (at most 1 MiB) in the model folder. 'charloom compress' reads it first;
+        without it, compressed files are a few percent larger.
     resume
-        Folder of an interrupted run, which continues exactly, with its text, recipe and options. Options of duration,
-        display and device may be changed; after divergence, --learning-rate and --clip-norm, too. With --output, it
-        continues in another folder.
+        Folder of a run, or one of its checkpoint files. The run continues exactly, with its text, recipe and options.
+        You may change the options for duration (--epochs only without --schedule cosine), display, checkpoints and
+        device and, if the run diverged, --learning-rate and --clip-norm. With --output, the run continues in another
+        folder.
     init_from
-        Folder of a model whose weights the run starts from, on the same or another text.
+        Folder of a model whose weights the run starts from, to train it on the same or another text.
     extend_vocabulary
-        Add the out-of-vocabulary characters of the text to the vocabulary, with --init-from.
+        With --init-from: add the characters of the text that the model's vocabulary lacks.
     tensorboard
-        Record curves and samples for TensorBoard in the folder. Default: as the resumed run; otherwise no.
+        Log curves and samples to the output folder for TensorBoard. Default: as in the resumed run; off for a new run.
     wandb
-        Record the run on Weights & Biases; with WANDB_MODE=offline, in a folder for 'wandb sync'.
+        Log the run to Weights & Biases or, if WANDB_MODE=offline is set, to a local folder for 'wandb sync'.
     """
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
@@ -73,7 +74,7 @@ def train(
     plan = RunPlan(
         corpus,
         output,
-        # A resumed run keeps its own settings, so that no recipe is named.
+        # A resumed run keeps its own settings, so it has no recipe name.
         Recipe(text, model, training, name=recipe or ("" if resume else default_recipe(corpus))),
         resume=resume,
         init_from=init_from,

@@ -25,7 +25,7 @@ _WARMUP_EPOCHS = 2
 _MIN_REPORTED_SECONDS = 10.0
 """Minimum remaining time that is worth a line."""
 _REFRESHES_PER_SECOND = 4
-"""Refreshes of the progress bar; each costs milliseconds of the processor that trains."""
+"""Refreshes of the progress bar; each takes milliseconds of a core that trains."""
 _LONG_TEXT = 1 << 25
 """Minimum size in bytes of a text whose reading shows a progress bar."""
 
@@ -117,8 +117,10 @@ class TrainingDisplay:
             since, before = self._measured_from
             left = (self._settings.epochs - done) * (now - since) / (done - before)
             if left > _MIN_REPORTED_SECONDS:
-                speed = f"{event.chars_per_second:,.0f} characters/s: {_describe_time(left)}"
-                self._progress.console.print(f"speed   {speed} for {pluralize(self._settings.epochs, 'epoch')}")
+                speed = f"{event.chars_per_second:,.0f} characters/s"
+                self._progress.console.print(
+                    f"speed   {speed}: {_describe_time(left)} until the end of epoch {self._settings.epochs:,}"
+                )
 
     def _figures(self, event: "StepEnded") -> str:
         from charloom.inference.evaluation import perplexity_of
@@ -127,7 +129,9 @@ class TrainingDisplay:
         if self._last is not None and self._last.validation_perplexity is not None:
             text += f", validation {self._last.validation_perplexity:.2f}"
         # A narrow terminal has no room for the speed beside the bar.
-        return text if screen.is_narrow(self._progress.console) else f"{text}, {event.chars_per_second:,.0f} char/s"
+        return (
+            text if screen.is_narrow(self._progress.console) else f"{text}, {event.chars_per_second:,.0f} characters/s"
+        )
 
     def _show_line(self, record: "EpochRecord") -> None:
         line = f"epoch {record.epoch:4d}, perplexity {record.perplexity:.3f}"
@@ -136,20 +140,20 @@ class TrainingDisplay:
         self._progress.console.print(f"{line}, {record.seconds:.1f} s")
 
 
-def _better_before(history: "History", kept: "EpochRecord") -> str:
+def _describe_better_epoch(history: "History", kept: "EpochRecord") -> str:
     """Returns a sentence about a better epoch than the saved one; an empty string if there is none."""
     best = history.best
     if best is None or kept.validation_perplexity is None or best.validation_perplexity == kept.validation_perplexity:
         return ""
-    return f" Validation was best after epoch {best.epoch}, {best.validation_perplexity:.3f}."
+    return f" Validation was best after epoch {best.epoch} ({best.validation_perplexity:.3f})."
 
 
 def _describe_time(seconds: float) -> str:
-    """Returns a remaining time in words, such as "about 5 more minutes"."""
+    """Describes a time, such as "about 5 minutes"."""
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"about {seconds / size:,.0f} more {unit}"
-    return f"about {max(seconds, 1):.0f} more seconds"
+            return f"about {seconds / size:,.0f} {unit}"
+    return f"about {pluralize(round(max(seconds, 1)), 'second')}"
 
 
 def show_start(console: Console, run: "TrainingRun") -> None:
@@ -171,7 +175,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     memory = estimate_memory(model, settings, corpus.ids) / 1e6
     console.print(
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "
-        f"training needs about {max(memory, 1):,.0f} MB more memory"
+        f"training needs about {max(memory, 1):,.0f} MB of additional memory"
     )
     # Without a setting PyTorch chooses the number of threads, which depends on the machine.
     threads = settings.threads or torch.get_num_threads()
@@ -207,15 +211,15 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
     if kept is not None:
         validation = kept.validation_perplexity
         console.print(
-            f"Perplexity {kept.perplexity:.3f}"
-            + (f", validation {validation:.3f}" if validation is not None else "")
-            + (f" of epoch {kept.epoch}, the best," if settings.ends_with_best else "")
             # The seconds of a record are counted from the start of the run.
-            + f" after {pluralize(epochs, 'epoch')}, {outcome.history[-1].seconds:.1f} s."
-            + _better_before(outcome.history, kept)
+            f"Trained {pluralize(epochs, 'epoch')} in {outcome.history[-1].seconds:.1f} s. "
+            + (f"Best epoch: {kept.epoch}, perplexity" if settings.ends_with_best else "Perplexity")
+            + f" {kept.perplexity:.3f}"
+            + (f", validation {validation:.3f}." if validation is not None else ".")
+            + _describe_better_epoch(outcome.history, kept)
         )
     console.print(f"Saved to {folder.path}: " + ", ".join(folder.files))
     prefix = next(iter(outcome.model.provenance["prefix"]), "")
-    # A prefix with control characters cannot be shown; it is the default of "charloom generate", so it can be left out.
+    # A prefix with control characters cannot be shown; it is the default of "charloom generate", so it can be omitted.
     option = f" --prefix {shlex.quote(prefix)}" if prefix and prefix.isprintable() else ""
     console.print(f"Next: charloom generate {screen.path_argument(folder.path)}{option}")

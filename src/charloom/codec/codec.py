@@ -14,13 +14,13 @@ from charloom.codec.records.lines import Lines, compress_records, decompress_lin
 class Codec:
     """Compressor of any bytes with a model; any machine with the same model decompresses them bit-exactly.
 
-    Text like the model's training text is compressed best. Any other data can be compressed too and grow by at most
-    25 bytes and 0.0002 %. The compressed data do not contain the model but name it by fingerprint: decompression
-    needs the same model. ``docs/format.md`` specifies the format.
+    Text that resembles the model's training text is compressed best. Any other data can be compressed too and grow by
+    at most 25 bytes and 0.0002 %. The compressed data do not contain the model but identify it by a fingerprint:
+    decompression needs the same model. ``docs/format.md`` specifies the format.
 
     Attributes:
         mode: Engine of ``compress``: "fast", the network alone, or "mixing", the network mixed with context models
-            that adapt to the data. Compressed data name their mode, so ``decompress`` accepts both.
+            that adapt to the data. Compressed data state their mode, so ``decompress`` accepts both.
         threads: Number of threads for one stream. The compressed bytes do not depend on it.
     """
 
@@ -30,7 +30,7 @@ class Codec:
         Args:
             model: Model folder, model or engine. With None, only data that were stored uncompressed can be read.
             fast: True to compress with the network alone.
-            threads: Number of threads, by default 2 at most.
+            threads: Number of threads. Default: 2, or 1 if only one core is available.
         """
         self._engines = EngineChoice(model, fast=fast)
         self.mode = self._engines.mode
@@ -39,7 +39,7 @@ class Codec:
     @property
     def fingerprint(self) -> bytes:
         """Hash, 32 bytes, of everything that decompression of data from ``compress`` depends on."""
-        return self._engines.to_compress().fingerprint
+        return self._engines.open_for_compression().fingerprint
 
     def compress(self, data: bytes) -> bytes:
         """Returns the compressed data. The result is deterministic."""
@@ -50,9 +50,9 @@ class Codec:
         return target.getvalue()
 
     def decompress(self, blob: bytes) -> bytes:
-        """Returns the data that ``compress`` got. Raises CompressedFileError if the blob cannot be decompressed."""
+        """Returns the data that were compressed. Raises CompressedFileError if the blob cannot be decompressed."""
         check_bytes(blob=blob)
-        # In memory as a whole, unlike decompress_stream: the caller gets all of the data or none.
+        # Collected in memory, unlike in decompress_stream: the caller gets all of the data or none.
         target = io.BytesIO()
         self.decompress_stream(io.BytesIO(blob), target)
         return target.getvalue()
@@ -69,7 +69,7 @@ class Codec:
         check_stream("write", target=target)
         # A new executor for each call, because it has the state of one file.
         work = OrderedWork(self.threads, progress)
-        write_chunks(compress_stream(source, self._engines.to_compress(), work), target)
+        write_chunks(compress_stream(source, self._engines.open_for_compression(), work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Compresses each line of ``source`` as a record, so that RecordFile reads any line without the others.
@@ -79,7 +79,7 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         work = OrderedWork(self.threads, progress)
-        write_chunks(compress_records(Lines(source), self._engines.to_compress(), work), target)
+        write_chunks(compress_records(Lines(source), self._engines.open_for_compression(), work), target)
 
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Decompresses ``source`` to its end into ``target``, in bounded memory.
@@ -98,7 +98,7 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         reader = ByteReader(source)
-        # The header states what follows: the caller need not know how the file was made.
+        # The header states what follows: the caller need not know whether the file has records.
         header = Header.read(reader)
         function = decompress_lines if header.records else decompress_stream
         write_chunks(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)

@@ -107,7 +107,7 @@ def check_origins(origins: object, needed: int, length: int) -> Indices:
     indices = array.astype(np.int64)
     if not len(indices) or indices.min() < needed:
         known = indices.min() if len(indices) else 0
-        raise InputError(f"a forecast needs {needed} values before it, and there are {known}")
+        raise InputError(f"a forecast needs {needed} values before its origin, but there are only {known}")
     if indices.max() > length:
         raise InputError(f"origin {indices.max()} is beyond the end of {length} values")
     return indices
@@ -155,7 +155,7 @@ class Regression:
         inputs, targets = self._inputs[kept], self._targets[kept]
         input_mean, target_mean = inputs.mean(0), float(targets.mean())
         centered = inputs - input_mean
-        # NumPy's product and eigh would use all processors for matrices that need only one. The decomposition is shared
+        # NumPy's product and eigh would use all cores for matrices that need only one. The decomposition is shared
         # by all penalties.
         tensor = torch.from_numpy(centered)
         powers, directions = (part.numpy() for part in torch.linalg.eigh(tensor.T @ tensor))
@@ -214,13 +214,13 @@ def is_outside(indices: NDArray[np.int64], block: tuple[int, int]) -> NDArray[np
     return outside
 
 
-def fit_average(weights: dict[AutoregressionSpec, float], values: Values, left_out: tuple[int, int] = (0, 0)) -> Linear:
+def fit_average(weights: dict[AutoregressionSpec, float], values: Values, excluded: tuple[int, int] = (0, 0)) -> Linear:
     """Fits each specification and averages the models by weight.
 
-    Targets with indices ``left_out[0]`` to ``left_out[1] - 1`` are left out of the fit.
+    Targets with indices ``excluded[0]`` to ``excluded[1] - 1`` are excluded from the fit.
     """
     models = []
     for spec in weights:
         regression = Regression(values, spec.lag, spec.order)
-        models += regression.solve(is_outside(regression.indices, left_out), (spec.ridge,))
+        models += regression.solve(is_outside(regression.indices, excluded), (spec.ridge,))
     return average_models(models, list(weights.values()))

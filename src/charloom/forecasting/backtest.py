@@ -80,7 +80,7 @@ def _check_held_out(length: int, settings: ForecastSettings, held_out: int | Non
     number = default if held_out is None else check_count("held_out", held_out, minimum=1)
     if number < settings.horizon:
         raise SettingsError(
-            f"a horizon of {settings.horizon} needs at least {settings.horizon}; raise it, or lower the horizon",
+            f"it must be at least the horizon, {settings.horizon}; increase it or lower the horizon",
             setting="held_out",
             value=number,
         )

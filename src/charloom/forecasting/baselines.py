@@ -125,5 +125,5 @@ class AutoRegression(Baseline):
         self.linear = fit_least_squares(values, self.num_lags)
 
     def _make_length_error(self, length: int) -> CharloomError:
-        message = f"with {pluralize(length, 'point')} to fit it must be below {(length + 1) // 2}"
+        message = f"with {pluralize(length, 'point')} to fit, it must be below {(length + 1) // 2}"
         return SettingsError(message, setting="num_lags", value=self.num_lags)

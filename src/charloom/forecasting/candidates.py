@@ -237,8 +237,10 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
             # At most one season less than the series has, so that another is left to measure errors on.
             baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
-        problem = f"a season of {season} is seen fewer than three times" if season > 1 else "no season was found"
-        raise SeriesError(problem, setting="method", value=settings.method, hint=("give ", Argument("season")))
+        problem = (
+            f"the series has fewer than three seasons of {season} points" if season > 1 else "no season was detected"
+        )
+        raise SeriesError(problem, setting="method", value=settings.method, hint=("pass ", Argument("season")))
     baselines["naive"] = Naive()
     if length > 3:
         baselines["mean"] = Mean()

@@ -90,7 +90,7 @@ def _read(table: Table, settings: TableSettings) -> Series:
             if _may_be_value(title, settings.date_format):
                 raise SeriesError(
                     f"line {table.header_line}: {quote_cell(title)} may be a value or the name of a column",
-                    hint=("give ", Argument("header", False), " or ", Argument("header", True)),
+                    hint=("pass ", Argument("header", False), " or ", Argument("header", True)),
                 )
     dates = None
     if time_index is not None:
@@ -120,7 +120,8 @@ def _choose_columns(table: Table, settings: TableSettings) -> tuple[int, int | N
         value_index, *others = [column for column in columns if column != time_index] or [0]
         if others:
             raise SeriesError(
-                f"several columns ({join_names(table.names)})", hint=("name the series with ", Argument("column"))
+                f"the file has several columns ({join_names(table.names)})",
+                hint=("choose one with ", Argument("column")),
             )
     if value_index == time_index:
         raise SettingsError("it is also the column to forecast", setting="time", value=settings.time)
@@ -144,7 +145,7 @@ def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, sett
     """Raises SeriesError for missing values at either end, and for others if the settings refuse them."""
     gaps, known = np.flatnonzero(missing), np.flatnonzero(~missing)
     if not len(known):
-        raise SeriesError(f"no value in column {quote_cell(name)}")
+        raise SeriesError(f"column {quote_cell(name)} contains no values")
     for end, nearest, side in ((0, lines[known[0]], "before"), (-1, lines[known[-1]], "after")):
         if missing[end]:
             raise SeriesError(
@@ -153,9 +154,9 @@ def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, sett
             )
     if settings.missing == "refuse":
         raise SeriesError(
-            f"line {lines[gaps[0]]}: no value in column {quote_cell(name)} ({len(gaps)} of "
-            f"{pluralize(len(missing), 'row')} {'is' if len(gaps) == 1 else 'are'} missing)",
-            hint=("give ", Argument("missing", "interpolate"), " to fill them"),
+            f"line {lines[gaps[0]]}: no value in column {quote_cell(name)} (missing in {len(gaps)} "
+            f"of {pluralize(len(missing), 'row')})",
+            hint=("pass ", Argument("missing", "interpolate"), " to fill the gaps"),
         )
 
 
@@ -220,14 +221,14 @@ def _compile_pattern(decimal: str, thousands: str | None) -> re.Pattern[str]:
 def _make_number_error(cell: str, line: int, name: str, settings: TableSettings, *, is_first: bool) -> SeriesError:
     # Two characters may look the same, as a hyphen and a minus sign do: give the name.
     strange = next((char for char in cell if not char.isascii()), None)
-    named = f" (it has a {unicodedata.name(strange, 'strange character')})" if strange else ""
+    named = f" (it contains the character {unicodedata.name(strange, ascii(strange))})" if strange else ""
     like = f"-1{settings.thousands or ''}234{settings.decimal or '.'}5 or 1e6"
-    later = ("; if this line is the header, give ", Argument("skip_rows", line - 1))
+    later = ("; if this line is the header, pass ", Argument("skip_rows", line - 1))
     return SeriesError(
         f"line {line}: {quote_cell(cell)}{named} in column {quote_cell(name)} is not a number like {like}",
         hint=(
-            *("give ", Argument("decimal"), " or ", Argument("thousands"), " if it has other separators, "),
-            *(Argument("delimiter"), " if it is several columns"),
+            *("pass ", Argument("decimal"), " or ", Argument("thousands"), " if it has other separators, or "),
+            *(Argument("delimiter"), " if it contains several columns"),
             *(later if is_first and settings.header is None else ()),
         ),
     )
@@ -236,7 +237,7 @@ def _make_number_error(cell: str, line: int, name: str, settings: TableSettings,
 def _check_digits(
     cells: Sequence[str], values: Values, lines: Sequence[int], name: str, settings: TableSettings
 ) -> None:
-    """Raises SeriesError for numbers with more digits than a float holds.
+    """Raises SeriesError for numbers with more digits than a float can represent.
 
     Fractions are refused only if the rounding error is not small against the range of the column.
     """
@@ -257,8 +258,8 @@ def _check_digits(
         # databases write a third with twenty digits.
         if number == number.to_integral_value() or loss * _MIN_CHANGE > change > 0:
             raise SeriesError(
-                f"line {lines[index]}: {quote_cell(cells[index])} in column {quote_cell(name)}: "
-                "more digits than a float holds",
+                f"line {lines[index]}: {quote_cell(cells[index])} in column {quote_cell(name)} has "
+                "more digits than a float can represent",
                 hint="subtract a constant from the column, or round it",
             )
 
@@ -280,7 +281,7 @@ def _check_grouping(cells: Sequence[str], lines: Sequence[int], name: str, delim
             f"line {lines[pointed[0]]}: {quote_cell(cell)} in column {quote_cell(name)} may be {float(cell):g} or "
             f"{cell.replace('.', '')}",
             hint=(
-                *("give ", Argument("decimal", "."), ", or "),
+                *("pass ", Argument("decimal", "."), ", or "),
                 *(Argument("decimal", ","), " and ", Argument("thousands", ".")),
             ),
         )

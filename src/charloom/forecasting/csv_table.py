@@ -45,17 +45,17 @@ class Table:
         if (matches := self.names.count(str(wanted))) and isinstance(wanted, str):
             if matches > 1:
                 raise SettingsError(
-                    f"{matches} columns have this header; give the number of the column", setting=option, value=wanted
+                    f"{matches} columns have this header; pass the column's number", setting=option, value=wanted
                 )
             return self.names.index(wanted)
         numbers = [str(i + 1) for i in range(len(self.names))]
         if str(wanted) in numbers:
             return numbers.index(str(wanted))
         raise SettingsError(
-            "there is no such column",
+            "the table has no such column",
             setting=option,
             value=wanted,
-            hint=f"give one of {join_names(self.names)}; or a number from 1 to {len(self.names)}",
+            hint=f"pass one of {join_names(self.names)}, or a number from 1 to {len(self.names)}",
         )
 
 
@@ -65,7 +65,7 @@ def quote_cell(cell: str) -> str:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Joins column names for a message; further ones than the first 20 are left out."""
+    """Joins column names for a message; names after the first 20 are omitted."""
     return ", ".join(map(quote_cell, names[:_MAX_SHOWN_NAMES])) + (", ..." if len(names) > _MAX_SHOWN_NAMES else "")
 
 
@@ -91,17 +91,17 @@ def read_table(file: str, settings: TableSettings) -> Table:
             # A row with quoted line ends spans several lines.
             line = settings.skip_rows + reader.line_num + 1
     except csv.Error as error:
-        raise SeriesError(f"line {line}: not CSV ({error})", hint="check the quotes") from None
+        raise SeriesError(f"line {line} is not valid CSV ({error})", hint="check the quotes") from None
     return _make_table(rows, lines, delimiter, settings)
 
 
 def _read_bytes(file: str) -> bytes:
     if not file:
-        raise SeriesError("the name of the file is empty")
+        raise SeriesError("the file name is empty")
     try:
         # A device such as /dev/zero never ends.
         if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
-            raise SeriesError("a device, not a file; give - for standard input")
+            raise SeriesError("this is a device, not a file; pass - for standard input")
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             # A byte beyond the limit shows that the file is too large, whatever its size.
             data = stream.read(_MAX_BYTES + 1)
@@ -111,7 +111,7 @@ def _read_bytes(file: str) -> bytes:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise SeriesError(reason[:1].lower() + reason[1:]) from None
     if len(data) > _MAX_BYTES:
-        raise SeriesError("larger than a gibibyte", hint="keep only the last points")
+        raise SeriesError("the file is larger than 1 GiB", hint="keep only the last points")
     return data
 
 
@@ -124,12 +124,13 @@ def _decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
         raise SeriesError(
-            f"line {line}: not {encoding} (byte 0x{data[error.start]:02x})", hint="save the table as CSV in UTF-8"
+            f"line {line} is not valid {encoding} (byte 0x{data[error.start]:02x})",
+            hint="save the table as CSV in UTF-8",
         ) from None
     if (index := text.find("\0")) >= 0:
-        raise SeriesError(f"not a text file (a NUL byte at {index})", hint="save the table as CSV in UTF-8")
+        raise SeriesError(f"not a text file (NUL character at position {index})", hint="save the table as CSV in UTF-8")
     if not text.strip():
-        raise SeriesError("empty; there is nothing to forecast")
+        raise SeriesError("the file is empty; there is nothing to forecast")
     # The CSV module would read an empty row after each row.
     if "\r\r\n" in text:
         raise SeriesError("lines end in two carriage returns and a line feed", hint="write the file with newline=''")
@@ -139,15 +140,15 @@ def _decode(data: bytes) -> str:
 def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, settings: TableSettings) -> Table:
     """Makes the table from rows of equal width, without empty rows and columns at the end."""
     if not rows:
-        raise SettingsError("the file has no further lines", setting="skip_rows", value=settings.skip_rows)
+        raise SettingsError("the file has no lines after these", setting="skip_rows", value=settings.skip_rows)
     has_header, width, line = settings.header is not False, len(rows[0]), lines[0]
-    skip_hint = ("give ", Argument("skip_rows", line))
+    skip_hint = ("pass ", Argument("skip_rows", line))
     if not width:
         raise SeriesError(f"line {line} is empty", hint=skip_hint)
     # Excel writes its delimiter into the first line.
     if rows[0][0].lower().startswith("sep="):
         raise SeriesError(
-            f"line {line}: Excel's note of the delimiter is not part of the table",
+            f"line {line} declares the delimiter for Excel (sep=) and is not part of the table",
             hint=(*skip_hint, " and ", Argument("delimiter")),
         )
     # In a table of one column a quoted empty cell is a missing value: [""], while an empty line is [].
@@ -155,7 +156,9 @@ def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, setting
         rows.pop()
         lines.pop()
     if len(rows) == has_header:
-        raise SeriesError(f"a header ({join_names(rows[0])}) without rows" if has_header else "no row has a value")
+        raise SeriesError(
+            f"the header ({join_names(rows[0])}) has no rows below it" if has_header else "all rows are empty"
+        )
     for index, row in enumerate(rows):
         if width == 1 and not row:  # an empty line between others
             rows[index] = [""]
@@ -173,15 +176,15 @@ def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, setting
 def _make_width_error(row: list[str], line: int, width: int, first: int) -> SeriesError:
     if not row:
         return SeriesError(
-            f"line {line} is empty", hint=("delete it, or if the header follows give ", Argument("skip_rows", line))
+            f"line {line} is empty", hint=("delete it or, if the header follows, pass ", Argument("skip_rows", line))
         )
     hint = (
         *(
-            "give ",
+            "pass ",
             Argument("delimiter"),
-            " if another character separates columns; a cell that contains it needs quotes",
+            " if another character separates columns; a cell that contains the delimiter must be quoted",
         ),
-        *("; if this line is the header, give ", Argument("skip_rows", line - 1)),
+        *("; if this line is the header, pass ", Argument("skip_rows", line - 1)),
     )
     return SeriesError(
         f"line {line} has {pluralize(len(row), 'column')}, line {first} has {width}",

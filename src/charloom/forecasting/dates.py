@@ -65,7 +65,8 @@ class Dates:
         # A year after 9999 is a ValueError in replace and an OverflowError in an addition.
         except (ValueError, OverflowError):
             raise SeriesError(
-                "the forecast goes beyond year 9999", hint=("give ", _WITHOUT_DATES, " to number the points instead")
+                "the forecast extends beyond the year 9999",
+                hint=("pass ", _WITHOUT_DATES, " to number the points instead"),
             ) from None
 
     def label(self, place: int) -> str:
@@ -126,10 +127,10 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
             found, others = (_format_step(step, by_month=by_month) for step in (steps[index], common_step))
             raise SeriesError(
                 f"line {lines[index + 1]}: {labels[index + 1]} is {found} after {labels[index]}, "
-                f"other steps are {others}",
+                f"but the other dates are {others} apart",
                 hint=(
-                    *("add the missing rows, or give ", _WITHOUT_DATES),
-                    " if the rows are evenly spaced anyway (working days), to number them",
+                    "add the missing rows or, if the rows are evenly spaced anyway (working days), pass ",
+                    *(_WITHOUT_DATES, " to number them"),
                 ),
             )
     months, step = (common_step, timedelta()) if by_month else (0, common_step * _MICROSECOND)
@@ -140,8 +141,8 @@ def _make_date_error(label: str, line: int, first: str, name: str, date_format: 
     hint: tuple[Part, ...] = ("correct the row, or delete it if it is not part of the series",)
     if label == first:
         hint = (
-            *("give ", Argument("date_format"), ", for example %d.%m.%Y for 31.12.2001, or the column of dates with "),
-            *(Argument("time"), "; or ", _WITHOUT_DATES, " if the rows are evenly spaced, the oldest first"),
+            *("pass ", Argument("date_format"), ", for example %d.%m.%Y for 31.12.2001, or the column of dates with "),
+            *(Argument("time"), ", or ", _WITHOUT_DATES, " if the rows are evenly spaced, oldest first"),
         )
     kind = "an ISO date " + ("such as 2001-12-31" if label == first else f"like {quote_cell(first)}")
     if date_format is not None:
@@ -162,7 +163,7 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
             relation = "the same date as" if times[index] == times[index - 1] else "earlier than"
             raise SeriesError(
                 f"line {lines[index]}: {labels[index]} is {relation} {labels[index - 1]} in line {lines[index - 1]}",
-                hint="sort the rows, the oldest first; if the file holds several series, keep the rows of one",
+                hint="sort the rows, oldest first; if the file contains several series, keep the rows of one",
             )
 
 

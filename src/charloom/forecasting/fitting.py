@@ -45,10 +45,10 @@ def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> 
     elif longest >= min_points(1, method):
         remedy = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
     if method == "network" and longest >= MIN_POINTS:
-        remedy += (*((", or ",) if remedy else ()), "give ", Argument("method", "auto"))
+        remedy += (*((", or ",) if remedy else ()), "pass ", Argument("method", "auto"))
     raise SeriesError(
-        f"{pluralize(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast {horizon} ahead"
-        f"{f' with {held_out} held out' if held_out else ''}: {needed} are needed to fit to",
+        f"{pluralize(length, 'point')} {'is' if length == 1 else 'are'} too few to forecast "
+        f"{pluralize(horizon, 'step')} ahead{f' with {held_out} held out' if held_out else ''}: fitting needs {needed}",
         setting="method" if method == "network" else "held_out" if held_out else None,
         value=method if method == "network" else held_out,
         hint=remedy,
@@ -108,7 +108,7 @@ def fit_all(
     # The time of fitting grows with the number of points.
     latest = series.values[-MAX_POINTS:]
     if len(latest) < len(series):
-        message = f"the series has {len(series):,} points: only the last {MAX_POINTS:,} are used to fit"
+        message = f"the series has {len(series):,} points: only the last {MAX_POINTS:,} are used for fitting"
         warnings.warn(message, CharloomWarning, stacklevel=3)
     scale = make_scale(latest, settings.transform, _choose_season(settings.season, latest), settings.domain)
     values = scale.to_unit(latest)
@@ -120,7 +120,7 @@ def fit_all(
                 f"all {len(values)} values are the same",
                 setting="method",
                 value=settings.method,
-                hint=("give ", Argument("method", "auto"), " to repeat them"),
+                hint=("pass ", Argument("method", "auto"), " to repeat them"),
             )
         # Nothing can be estimated from a constant, and its naive forecast is exact.
         baselines: dict[Method, Baseline] = {"naive": Naive()}
@@ -159,7 +159,7 @@ def _choose_season(season: int | None, values: Values) -> int:
     # A season of 1 means none, which suits a series of any length.
     if season > max(1, len(values) // 2):
         raise SettingsError(
-            f"{len(values)} points are fewer than two seasons; give a shorter season, or 1 for none",
+            f"{len(values)} points are fewer than two seasons; pass a shorter season, or 1 for none",
             setting="season",
             value=season,
         )

@@ -284,7 +284,7 @@ class Forecaster:
             series = Series(tensors["values"].numpy(), config["name"])
             return cls(settings, method, name, members, correction_config, half_widths, scale, season, series)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:
-            raise ModelFolderError(f"{path}: config.json and model.safetensors do not fit ({error!r})") from None
+            raise ModelFolderError(f"{path}: config.json and model.safetensors do not match ({error!r})") from None
 
 
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:

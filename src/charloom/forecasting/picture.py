@@ -47,7 +47,7 @@ def draw_forecast(
     series = as_series(series)
     check_type(Forecast, forecast=forecast)
     if forecast.mean.ndim != 1:
-        raise InputError("has several origins; give a forecast by Forecaster.forecast", setting="forecast")
+        raise InputError("has several origins; pass a result of Forecaster.forecast", setting="forecast")
     check_choice("format", format, plots.PictureFormat)
     levels = sort_levels(levels)
     horizon = len(forecast.mean)

@@ -47,9 +47,9 @@ class Series:
         # Also pandas and PyTorch objects, without an import of either.
         array = as_array(self.values)
         if array is None or array.dtype.kind not in "biuf":
-            raise SeriesError("the series is not a sequence of numbers; give a list or an array of floats")
+            raise SeriesError("the series is not a sequence of numbers; pass a list or an array of floats")
         if array.ndim != 1:
-            raise SeriesError(f"the series has {array.ndim} dimensions; give one number per point")
+            raise SeriesError(f"the series has {array.ndim} dimensions; pass one number per point")
         with np.errstate(over="ignore"):  # longer floats overflow, and are then refused as infinite
             values = np.ma.filled(array.astype(np.float64), np.nan)
         _check_values(array, values)
@@ -100,26 +100,26 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
         raise SeriesError("the series is empty; there is nothing to forecast")
     if len(bad := np.flatnonzero(~np.isfinite(values))):
         problem = "missing (not a number)" if np.isnan(values[bad[0]]) else "infinite"
-        raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {problem}; replace such values, or remove them")
+        raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {problem}; replace or remove such values")
     if len(large := np.flatnonzero(np.abs(values) > _MAX_VALUE)):
         raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}; use a larger unit")
     # Each digit of an int counts, as in an identifier; floats are rounded anyway.
     for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
         if int(values[index]) != array[index].item():
             raise SeriesError(
-                f"value {index + 1} is {array[index]}, more digits than a float holds",
+                f"value {index + 1} is {array[index]}: it has more digits than a float can represent",
                 hint="subtract a constant from the series, or round it",
             )
 
 
 def _read_index_dates(index: NDArray[np.generic]) -> Dates | None:
     """Reads the dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
-    remedy = "sort the series by its index and fill its gaps, or give its values alone if they are evenly spaced"
+    remedy = "sort the series by its index and fill its gaps, or pass its values alone if they are evenly spaced"
     if index.dtype.kind in "iufm":
         # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
         if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
-            raise SeriesError("the numbers of the index are not increasing in even steps", hint=remedy)
+            raise SeriesError("the numbers of the index do not increase in equal steps", hint=remedy)
         return None
     if index.dtype.kind == "M":
         times = index.astype(np.datetime64)

@@ -50,7 +50,7 @@ class Scale:
             InputError: A value is too far from those that the scale was made from.
         """
         if self.transform == "log" and np.min(values) <= 0:
-            raise SeriesError("there are values that are not positive; fit with ", Argument("transform", "none"))
+            raise SeriesError("some values are not positive; fit with ", Argument("transform", "none"))
         # An overflow gives infinity, which is refused below as too far.
         with np.errstate(over="ignore", divide="ignore"):
             divided = np.ldexp(values, -self.exponent)
@@ -101,8 +101,8 @@ def make_scale(values: Values, transform: Transform, season: int, domain: Domain
     """
     if transform == "log" and np.min(values) <= 0:
         raise SeriesError(
-            *(Argument("transform", "log"), " needs positive values"),
-            hint=("give ", Argument("transform", "none"), ", or add a constant to the values"),
+            *(Argument("transform", "log"), " requires positive values"),
+            hint=("pass ", Argument("transform", "none"), ", or add a constant to the values"),
         )
     # A power of two changes no digit of a value.
     exponent = int(np.frexp(np.max(np.abs(values)))[1])

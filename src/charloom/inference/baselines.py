@@ -39,8 +39,10 @@ def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     unigram = sum(count * math.log2(len(text) / count) for count in Counter(text).values())
     return [
-        Baseline("uniform", len(text) * math.log2(vocabulary_size), f"blind guessing among {vocabulary_size} tokens"),
-        Baseline("unigram", unigram, "this text's own character frequencies, known beforehand"),
+        Baseline(
+            "uniform", len(text) * math.log2(vocabulary_size), f"guessing uniformly among {vocabulary_size} tokens"
+        ),
+        Baseline("unigram", unigram, "this text's own character frequencies, known in advance"),
         Baseline("gzip -9", 8 * _gzip(data), "this text, compressed", compressed=True),
         Baseline("xz -9e", 8 * _xz(data), "this text, compressed", compressed=True),
     ]

@@ -11,7 +11,7 @@ from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
-from charloom.text.decoding import decoded, for_a_model_of_characters
+from charloom.text.decoding import decode_utf8, hint_at_byte_models
 
 _BLOCK_BYTES = 64
 """Length of the blocks of a text that are looked up in the priming."""
@@ -77,7 +77,7 @@ def report_compression(
         CorpusError: The text is empty.
     """
     if not data:
-        raise CorpusError("the text is empty: give a text to measure")
+        raise CorpusError("the text is empty: pass a text to measure")
     report_progress = progress or (lambda _: None)
     report_progress(0.0)
     rows = [_entropy_row(data, model)]
@@ -94,7 +94,7 @@ def report_compression(
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
     for name, size in measure_compressors(data).items():
-        note = "" if size is not None else "not on this machine"
+        note = "" if size is not None else "not available on this machine"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
         rows.append(Row(name, size, note=note, breaks_even_at=at))
     known = measure_known_share(data, Priming.load(Path(model)).text)
@@ -144,14 +144,14 @@ def _entropy_row(data: bytes, model: Path) -> Row:
         return Row(name, None, needs_model=True, note="needs PyTorch, which is not installed")
     loaded = LanguageModel.load(model)
     try:
-        with for_a_model_of_characters():
-            text = data if loaded.vocabulary.unit == "byte" else "".join(decoded([data], "the text"))
+        with hint_at_byte_models():
+            text = data if loaded.vocabulary.unit == "byte" else "".join(decode_utf8([data], "the text"))
         result = evaluate(loaded, text, unknown="unk")
     except CorpusError as error:
         return Row(name, None, needs_model=True, note=str(error))
-    # Cleaning loses information, so that this figure is no bound for the compressors, which keep every byte.
-    clean = any(vars(loaded.vocabulary.clean_up).values())
-    note = f"{'of the text cleaned as for training, and ' if clean else ''}unknown characters as one"
+    # Normalization loses information, so that this figure is no bound for the compressors, which keep every byte.
+    is_normalized = any(vars(loaded.vocabulary.clean_up).values())
+    note = f"{'of the normalized text, with ' if is_normalized else ''}out-of-vocabulary characters as <unk>"
     return Row(name, result.total_nats / math.log(2) / 8, needs_model=True, note=note)
 
 
@@ -176,7 +176,7 @@ def plot_report(report: CompressionReport, title: str, format: plots.PictureForm
     bars.bar_label(bars.containers[0], fmt="%.3f", padding=3, fontsize=8)
     bars.invert_yaxis()  # the first row at the top
     bars.margins(x=0.12)  # room for the labels at the ends of the bars
-    bars.set_xlabel("bits for each byte of the text")
+    bars.set_xlabel("bits per byte of the text")
     bars.set_title(title)
     others = [(row, size) for row, size in rows if not row.needs_model]
     finite = [row.breaks_even_at for row, _ in others if row.breaks_even_at < math.inf]

@@ -21,7 +21,7 @@ from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, sequential_batches
-from charloom.text.chunks import joined, split_lines
+from charloom.text.chunks import join_chunks, split_lines
 from charloom.text.stored_ids import AnyIds
 
 _CHUNK_TOKENS = 2048
@@ -77,7 +77,7 @@ class Surprisal:
 
     Attributes:
         number: Number of the chunk in the text, from 1.
-        text: The chunk before cleaning; bytes that are not UTF-8 as ``\xff``.
+        text: The chunk before normalization; bytes that are not UTF-8 as ``\xff``.
         num_chars: Number of its scored tokens: all except the first token of the text.
         nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
@@ -107,13 +107,13 @@ Progress: TypeAlias = Callable[[int, int], None]
 def evaluate(
     model: Predictor, text: str | bytes, *, unknown: UnknownPolicy = "refuse", progress: Progress | None = None
 ) -> Evaluation:
-    """Measures the surprisal of a text, which is cleaned like the model's training text.
+    """Measures the surprisal of a text, which is normalized like the model's training text.
 
     Args:
         model: A language model.
         text: The text.
-        unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or leave
-            out (skip).
+        unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
+            (skip).
         progress: Callback, called after every 2,048 tokens.
 
     Returns:
@@ -147,22 +147,22 @@ def evaluate_chunks(
     # A vocabulary can lack <unk>, as that of bytes does; no id equals -1.
     unknown_id = -1 if vocabulary.unknown_id is None else vocabulary.unknown_id
     chunks = [vocabulary.in_units(chunk) for chunk in chunks]
-    cleaned = list(vocabulary.clean_up.each(chunks))
-    # Cleaned chunk by chunk, so that the length of each chunk after cleaning is known; ``each`` handles white space
+    normalized = list(vocabulary.clean_up.each(chunks))
+    # Normalized chunk by chunk, so that the length of each normalized chunk is known; ``each`` handles whitespace
     # that crosses a border.
-    whole = joined(cleaned, vocabulary.unit)
-    # Encoding cleans a second time, which changes nothing: tokens and cleaned characters still correspond one to one.
+    whole = join_chunks(normalized, vocabulary.unit)
+    # Encoding normalizes a second time, which changes nothing: tokens and normalized characters still correspond.
     ids = vocabulary.encode(whole, "unk" if isinstance(unknown, str) and unknown == "skip" else unknown)
     read = (ids != unknown_id if unknown == "skip" else torch.ones_like(ids)).nonzero().flatten()
-    # ``scored`` are positions in the cleaned text, to which the surprisals are assigned below.
+    # ``scored`` are positions in the normalized text, to which the surprisals are assigned below.
     ids, scored = ids[read], read[1:]
     if not len(scored):
-        raise CorpusError("the text is too short to evaluate: give at least two characters that the model knows")
+        raise CorpusError("the text is too short to evaluate: pass at least two characters of the model's vocabulary")
     is_unknown = ids[1:] == unknown_id
     # float64: the sum over millions of tokens would lose digits in float32.
     nats = torch.zeros(len(scored), dtype=torch.float64, device="cpu")
     done = 0
-    for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, with_rest=True)):
+    for (scores,) in _score(model, sequential_batches(ids, 1, _CHUNK_TOKENS, 0, include_rest=True)):
         nats[done : done + len(scores)] = scores
         done += len(scores)
         if progress is not None:
@@ -172,7 +172,7 @@ def evaluate_chunks(
         raise InputError("the model's predictions are not finite: its weights are too large to compute with")
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
-    ends = torch.tensor([0, *map(len, cleaned)], device="cpu").cumsum(0)
+    ends = torch.tensor([0, *map(len, normalized)], device="cpu").cumsum(0)
 
     def sums(values: Tensor) -> list[Any]:
         """Sums values of the scored tokens over each chunk."""
@@ -206,8 +206,8 @@ def evaluate_lines(
 
     Args:
         model: A language model.
-        text: The text, which is cleaned like the model's training text.
-        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), leave out (skip), or raise
+        text: The text, which is normalized like the model's training text.
+        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
             (refuse).
         sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are
             in the order of the text, unless ``top`` is given: then they are sorted by bits.
@@ -237,33 +237,33 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def sum_nats_in_lanes(
+def sum_nats_in_parts(
     model: Predictor,
     ids: AnyIds,
-    num_lanes: int,
+    num_parts: int,
     rows: slice = ALL_ROWS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[float, int]:
-    """Measures a text in lanes, each from a zero state, for validation during training.
+    """Measures a text in parts of equal length, each from a zero state, for validation during training.
 
-    Lanes are read side by side, many times faster than in one pass. The surprisal is slightly higher than in one pass,
-    because each lane starts without context.
+    The parts are read in parallel, many times faster than in one pass. The surprisal is slightly higher than in one
+    pass, because each part starts without context.
 
     Args:
         model: A language model.
         ids: Token ids of the text.
-        num_lanes: Number of lanes into which the text is divided.
-        rows: Lanes that are read.
+        num_parts: Number of parts into which the text is divided.
+        rows: Parts to read. Default: all.
         progress: Callback for the fraction that has been read.
 
     Returns:
         The sum of the surprisals in nats, and the number of scored ids.
     """
-    length, num_read = (len(ids) - 1) // num_lanes, len(range(num_lanes)[rows])
+    length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[rows])
     if not num_read:
         return 0.0, 0
-    # Fewer tokens per lane if there are many lanes, so that the logits take the same memory.
-    batches = sequential_batches(ids, num_lanes, max(1, _CHUNK_TOKENS // num_read), 0, rows, with_rest=True)
+    # Fewer tokens per part if there are many parts, so that the logits take the same memory.
+    batches = sequential_batches(ids, num_parts, max(1, _CHUNK_TOKENS // num_read), 0, rows, include_rest=True)
     # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
     for nats in _score(model, batches):
@@ -273,7 +273,7 @@ def sum_nats_in_lanes(
 
 
 def _score(model: Predictor, batches: Iterable[tuple[Ids, Ids]]) -> Iterator[Tensor]:
-    """Yields the surprisals of each batch's targets in nats, (lanes, steps), float64 on the CPU.
+    """Yields the surprisals of each batch's targets in nats, (batch, steps), float64 on the CPU.
 
     The state is carried from batch to batch, from the zero state before the first.
     """

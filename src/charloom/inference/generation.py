@@ -41,9 +41,9 @@ def generate(
 
     Args:
         model: A LanguageModel, or any other ``Predictor``.
-        prefix: Text to continue, with at least one character that the model knows. It is cleaned like the model's
-            training text. Bytes, for byte models only, give bytes; for a str, the output of a byte model is decoded as
-            UTF-8, with replacement characters for invalid bytes.
+        prefix: Text to continue, with at least one character that the model knows. It is normalized like the
+            model's training text. Bytes, for byte models only, give bytes; for a str, the output of a byte model is
+            decoded as UTF-8, with replacement characters for invalid bytes.
         num_chars: Number of tokens to generate; 0 or more.
         sampling: Sampling settings; greedy choice if None.
         stop: Text before which generation ends.
@@ -51,7 +51,7 @@ def generate(
         precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate.
 
     Returns:
-        The cleaned prefix and the generated text.
+        The normalized prefix and the generated text.
     """
     chunks = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
     return prefix[:0].join(chunks)
@@ -67,7 +67,7 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """Yields the text that ``generate`` returns, in chunks: the cleaned prefix, then each chunk when it is generated.
+    """Yields the text that ``generate`` returns, in chunks: the normalized prefix, then each generated chunk.
 
     The prefix is read when this is called. Do not change the model before the last chunk: without native kernels, each
     chunk is computed with the model's weights at that time.
@@ -102,15 +102,15 @@ def check_samples(num_samples: int, num_chars: int) -> None:
     check_count("num_chars", num_chars)
     if num_samples > MAX_SAMPLES:
         raise SettingsError(
-            f"at most {MAX_SAMPLES:,} are computed side by side; run again with another seed for more",
+            f"at most {MAX_SAMPLES:,} samples can be generated at once; run again with another seed for more",
             setting="num_samples",
             value=num_samples,
         )
     # One sample has no limit: it can be streamed.
     if num_samples > 1 and num_samples * num_chars > MAX_CHARS_OF_SAMPLES:
         raise SettingsError(
-            f"{num_samples:,} samples of {num_chars:,} characters are too much for the memory: at most "
-            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; generate fewer or shorter ones, or one at a time"
+            f"{num_samples:,} samples of {num_chars:,} characters need too much memory: the limit is "
+            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; generate fewer or shorter samples, or one at a time"
         )
 
 
@@ -137,8 +137,8 @@ def generate_ids(
     # An error, not a fallback: int8 changes the text, so that the same command must not depend on the machine.
     if generator is None and precision != "float32":
         raise SettingsError(
-            "it is for models whose hidden states lie between -1 and 1 (not the relu cell), without hooks or replaced "
-            "parts, on a CPU, with charloom's native kernels (charloom info); generate with float32",
+            "it requires a model whose hidden states lie between -1 and 1 (not the relu cell), without hooks or "
+            "replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
             setting="precision",
             value=precision,
         )
@@ -158,7 +158,7 @@ def generate_ids(
 def _check_predictions(logits: StepLogits) -> None:
     # The maximum alone: single tokens may have -inf, and NaN propagates through a maximum.
     if not logits.amax(-1).isfinite().all():
-        raise InputError("the model's predictions are not numbers: its weights are too large to compute with")
+        raise InputError("the model's predictions are not finite: its weights are too large to compute with")
 
 
 def _generate_stepwise(
@@ -204,11 +204,13 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     check_type(Predictor, model=model)
     check_type(TEXT, prefix=prefix)
     check_count("num_chars", num_chars)
-    # Encoding cleans the prefix, which can leave nothing of it: so the ids are checked, not the prefix.
+    # The ids are checked, not the prefix: normalization and skipping may leave nothing of it.
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "it is empty, or has no character that the model knows: give at least one", setting="prefix", value=prefix
+            "it is empty or has no character of the model's vocabulary: pass at least one",
+            setting="prefix",
+            value=prefix,
         )
     return ids
 
@@ -228,10 +230,10 @@ def _chunks(
         start = start.decode("utf-8", "replace")
         # Incrementally: a chunk can end within the bytes of a character.
         generated = codecs.iterdecode(generated, "utf-8", "replace")
-    return itertools.chain([start], generated if stop is None else _until(stop, generated))
+    return itertools.chain([start], generated if stop is None else _cut_at(stop, generated))
 
 
-def _until(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
+def _cut_at(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """Yields the text before ``stop``; holds text back while it may be the start of ``stop``."""
     held = stop[:0]
     for chunk in chunks:

@@ -34,7 +34,9 @@ def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | N
 
     def refuse_existing() -> None:
         if not overwrite and (path.exists() or path.is_symlink()):
-            raise InputError(f"{path}: there is a file already", hint=(Argument("force", True), " overwrites it"))
+            raise InputError(
+                f"{path}: the file already exists", hint=("use ", Argument("force", True), " to overwrite it")
+            )
 
     refuse_existing()
     with _hidden_file(path) as (file, hidden):
@@ -42,7 +44,7 @@ def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | N
         _complete(path, file, hidden, like)
         # Checked again: another process may have created the file while this one was written.
         refuse_existing()
-        _put_in_place(hidden, path)
+        _rename_to_target(hidden, path)
 
 
 def write_atomically(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()) -> None:
@@ -56,14 +58,14 @@ def write_atomically(contents: dict[Path, bytes], *, remove: Sequence[Path] = ()
         complete = []
         for path, data in contents.items():
             file, hidden = stack.enter_context(_hidden_file(path))
-            with _errors_naming(path):
+            with _set_error_file(path):
                 file.write(data)
             _complete(path, file, hidden)
             complete.append((hidden, path))
         for old in remove:
             old.unlink(missing_ok=True)
         for hidden, path in complete:
-            _put_in_place(hidden, path)
+            _rename_to_target(hidden, path)
 
 
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
@@ -90,7 +92,7 @@ def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     _unfinished.add(hidden)  # before it exists: a signal may come between any two steps
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with _errors_naming(target):
+        with _set_error_file(target):
             file = os.fdopen(os.open(hidden, flags, 0o600), "wb")
         try:
             yield file, hidden
@@ -106,7 +108,7 @@ def _hidden_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 def _complete(target: Path, file: BinaryIO, hidden: Path, like: os.stat_result | None = None) -> None:
     """Writes the content to the disk and sets the permissions; the file keeps its hidden name."""
-    with _errors_naming(target), file:
+    with _set_error_file(target), file:
         file.flush()
         # Without it, a power failure after the rename could leave an empty file under the final name.
         os.fsync(file.fileno())
@@ -120,7 +122,7 @@ def _complete(target: Path, file: BinaryIO, hidden: Path, like: os.stat_result |
         os.utime(hidden, ns=(like.st_atime_ns, like.st_mtime_ns))
 
 
-def _put_in_place(hidden: Path, target: Path) -> None:
+def _rename_to_target(hidden: Path, target: Path) -> None:
     hidden.replace(target)
     # Writes the new name to the disk, too, on systems that support it. The file has its name in any case.
     with contextlib.suppress(OSError):
@@ -132,7 +134,7 @@ def _put_in_place(hidden: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _errors_naming(target: Path) -> Iterator[None]:
+def _set_error_file(target: Path) -> Iterator[None]:
     """Sets the file name of an OSError to the target."""
     # Otherwise it would name the hidden file, or no file, as the error for a full disk does.
     try:

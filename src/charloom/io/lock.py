@@ -40,7 +40,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
             self._lock.acquire()
         except Timeout:
             raise ModelFolderError(
-                f"{self._path.parent}: {self._user} is at work there: wait for it, or stop it"
+                f"{self._path.parent}: {self._user} is using this folder: wait until it ends, or stop it"
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:

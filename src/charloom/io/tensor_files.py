@@ -22,29 +22,29 @@ def read_tensor_file(path: Path, preamble: int = 0) -> bytes:
         length = int.from_bytes(file.read(8), "little")
         # Checked before reading: the length is the file's own claim, and could exhaust the memory.
         if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
-            raise ValueError("its header does not end within it")
+            raise ValueError("its header extends beyond its end")
         try:
             listed = parse_json(file.read(length))
             # A file from an interrupted copy ends before its last tensor does.
             end = max((entry["data_offsets"][1] for name, entry in listed.items() if name != "__metadata__"), default=0)
-            whole = 8 + length + end == size
+            is_complete = 8 + length + end == size
         except (AttributeError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"a header of another kind ({error!r})") from None
-        if not whole:
-            raise ValueError("it is not as long as its tensors")
+            raise ValueError(f"unexpected header ({error!r})") from None
+        if not is_complete:
+            raise ValueError("its size does not match its tensors")
         file.seek(preamble)
         return file.read(size)
 
 
-def metadata_of(data: bytes) -> dict[str, str]:
+def read_metadata(data: bytes) -> dict[str, str]:
     """Returns the metadata of data from ``read_tensor_file``. Raises ValueError if the header is invalid."""
     metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
     if not isinstance(metadata, dict):
-        raise ValueError("a header of another kind")
+        raise ValueError("unexpected header")
     return metadata
 
 
-def with_sorted_metadata(data: bytes) -> bytes:
+def sort_metadata(data: bytes) -> bytes:
     """Returns the data with its metadata sorted by name."""
     # The library writes metadata in random order; sorted, equal tensors make equal files.
     length = int.from_bytes(data[:8], "little")
@@ -60,7 +60,7 @@ def open_regular(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a file")
+        raise OSError(errno.EINVAL, "not a regular file")
     return os.fdopen(descriptor, "rb")
 
 

@@ -78,7 +78,8 @@ def extend_model(
     own = model.vocabulary
     if vocabulary.unit != own.unit or vocabulary != own.extended(map(str, vocabulary.tokens[1:])):
         raise InputError(
-            "must start with all tokens of the model's: create it with model.vocabulary.extended", setting="vocabulary"
+            "must start with all tokens of the model's vocabulary: create it with model.vocabulary.extended",
+            setting="vocabulary",
         )
     ModelSettings(init_sigma=init_sigma)  # for its check of the range
     # By way of the configuration, which rejects models with parts that would be lost.

@@ -26,7 +26,7 @@ def check_step(ids: Tensor, targets: Tensor) -> None:
     check_ids(2, ids=ids, targets=targets)
     # Equal numbers of elements are not enough: cross-entropy flattens both, and would compare the wrong tokens.
     if ids.shape != targets.shape:
-        raise InputError(f"ids are {tuple(ids.shape)} and targets {tuple(targets.shape)}: give equal shapes")
+        raise InputError(f"ids and targets have different shapes: {tuple(ids.shape)} and {tuple(targets.shape)}")
 
 
 def check_can_backpropagate() -> None:
@@ -54,7 +54,7 @@ def check_state(state: object, expected: object) -> None:
     # Nested shapes are compared as they are: a tensor instead of a pair is found as well as a wrong size.
     found, shapes = _shapes_of(state), _shapes_of(expected)
     if found != shapes:
-        raise InputError(f"the state is {found}: for these ids it must be {shapes}")
+        raise InputError(f"the shape of the state is {found}: for these ids, it must be {shapes}")
 
 
 def _shapes_of(state: object) -> object:
@@ -87,13 +87,15 @@ def check_parts(
 
 def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
     if not isinstance(layer, RecurrentLayer):
-        raise InputError(f"the layer is a {type(layer).__name__}: give a charloom.layers.RNN, GRU or LSTM")
+        raise InputError(f"the layer is a {type(layer).__name__}: pass a charloom.layers.RNN, GRU or LSTM")
     if layer.bidirectional:
         raise InputError(
-            "the layer is bidirectional: create it without; a language model must not read the tokens that it predicts"
+            "the layer is bidirectional: create it without bidirectional=True; a model must not read what it predicts"
         )
     if layer.batch_first:
-        raise InputError("the layer is batch_first: create it without; the model transposes its inputs itself")
+        raise InputError(
+            "the layer is batch_first: create it without batch_first=True; the model transposes its inputs itself"
+        )
     # The error names the argument that determines the size: embedding_size, or the vocabulary if the input is one-hot.
     if layer.input_size != input_size:
         raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")

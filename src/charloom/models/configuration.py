@@ -33,7 +33,7 @@ def config_of(model: "LanguageModel") -> Config:
     # Exact types: a subclass could encode text differently, and a configuration cannot name it.
     if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
         raise InputError(
-            "the vocabulary or its clean_up is of a subclass, which saving would lose: use charloom's own classes"
+            "the vocabulary or its clean_up is of a subclass, which is lost on saving: use charloom's own classes"
         )
     return {
         "vocabulary": vocabulary.to_json(),
@@ -111,7 +111,7 @@ def model_without_weights(model_class: type[_Model], config: Config, num_tensors
         return model_from_config(model_class, config, num_tensors, device="meta")
 
 
-def hooks_change(
+def has_effective_hooks(
     model: "LanguageModel", model_class: type["LanguageModel"], config: Config, tensors: Mapping[str, Tensor]
 ) -> bool:
     """Returns True if a model's hooks change its results.
@@ -126,10 +126,10 @@ def hooks_change(
         return False
     # Hooks that only observe, as profilers set them, must not prevent saving: the results decide.
     copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-    return differ(model, model_class.from_config(config, copies).to(model.device))
+    return have_different_results(model, model_class.from_config(config, copies).to(model.device))
 
 
-def differ(model: "LanguageModel", other: "LanguageModel") -> bool:
+def have_different_results(model: "LanguageModel", other: "LanguageModel") -> bool:
     """Returns True if two models with one vocabulary compute different logits or states in two successive calls."""
     try:
         torch.testing.assert_close(_two_calls(model), _two_calls(other), equal_nan=True)

@@ -25,5 +25,5 @@ def find_device(name: str) -> torch.device:
         # PyTorch's messages have several lines of advice for its developers.
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise SettingsError(
-            f"it cannot be used ({reason}); auto selects a device that can", setting="device", value=name
+            f"it cannot be used ({reason}); auto selects an available device", setting="device", value=name
         ) from None

@@ -63,7 +63,7 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
         folder.mkdir(parents=True, exist_ok=True)
         # The weights first: an interruption between the two leaves a SHA-256 that differs, which reading detects.
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
-        write_atomically(files, remove=_codec_of_others(folder, head["weights_sha256"]))
+        write_atomically(files, remove=_find_stale_codec_files(folder, head["weights_sha256"]))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise ModelFolderError(f"{folder}: cannot save the model ({reason})") from error
@@ -83,11 +83,11 @@ def check_kind(path: str | Path, kind: str) -> None:
     taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
     if taken and (found := _read_config(folder).get("kind")) != kind:
         raise ModelFolderError(
-            f"{folder}: contains {_describe_kind(found)}; give another folder for {_describe_kind(kind)}"
+            f"{folder}: contains {_describe_kind(found)}; choose another folder for {_describe_kind(kind)}"
         )
 
 
-def _codec_of_others(folder: Path, weights_sha256: object) -> list[Path]:
+def _find_stale_codec_files(folder: Path, weights_sha256: object) -> list[Path]:
     """Returns the codec's files in a folder if they were derived from other weights than the new model's."""
     try:
         same_weights = _read_config(folder)["weights_sha256"] == weights_sha256
@@ -119,12 +119,12 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
     except (ValueError, RecursionError) as error:
-        reason = f"is damaged, or belongs to another {CONFIG_FILE} ({error!s:.200})"
+        reason = f"is damaged or belongs to another {CONFIG_FILE} ({error!s:.200})"
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} {reason}") from None
     # Before the tensors are created: a folder copied while a run saves can have files of two models.
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
-            f"{folder}: {WEIGHTS_FILE} is damaged, or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
+            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
         )
     try:
         return config, safetensors.torch.load(data)
@@ -141,9 +141,9 @@ def describe_misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> st
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
     # One sorted name instead of a list: a model of another size differs in every tensor.
     if shapes[0] != shapes[1]:
-        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, of another model or of another shape"
+        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, unexpected or of another shape"
     if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
-        return f"the tensors are of {', '.join(sorted(map(str, dtypes)))}: they must be of one floating point type"
+        return f"the tensors have dtype {', '.join(sorted(map(str, dtypes)))}: all must have one floating-point dtype"
     return None
 
 
@@ -154,14 +154,14 @@ def _read_config(folder: Path) -> Config:
         with open_regular(file) as stream:
             data = stream.read(_MAX_CONFIG_BYTES + 1)
         if len(data) > _MAX_CONFIG_BYTES:
-            raise ModelFolderError(f"{file}: too large to be a model's configuration")
+            raise ModelFolderError(f"{file}: too large for a model's configuration")
         config = parse_json(data)
     except OSError as error:
         # Without config.json, the state of the run determines what the user can do.
         if not file.exists() and FolderLock(folder, "a run").is_held:
             raise ModelFolderError(
-                f"{folder}: no model yet: a run in progress saves it at its end; wait, or stop the run with "
-                "Ctrl-C, which saves the model too"
+                f"{folder}: no model yet: a training run is in progress and saves it at the end; wait, or stop "
+                "the run with Ctrl-C, which also saves the model"
             ) from None
         if (folder / CHECKPOINTS).is_dir() and not file.exists():
             raise ModelFolderError(
@@ -172,11 +172,11 @@ def _read_config(folder: Path) -> Config:
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{file}: damaged ({error})") from None
     if not isinstance(config, dict) or "format_version" not in config:
-        raise ModelFolderError(f"{file}: not a charloom model's configuration")
+        raise ModelFolderError(f"{file}: not the configuration of a charloom model")
     if config["format_version"] != FORMAT_VERSION:
         raise ModelFolderError(
             f"{file}: format version {config['format_version']!r:.40}; this charloom reads version {FORMAT_VERSION}: "
-            "install the version that wrote it"
+            "install the charloom version that wrote it"
         )
     return config
 

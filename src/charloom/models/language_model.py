@@ -14,7 +14,7 @@ from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models import checks
-from charloom.models.configuration import config_of, hooks_change, model_without_weights
+from charloom.models.configuration import config_of, has_effective_hooks, model_without_weights
 from charloom.models.folder import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -157,7 +157,7 @@ class LanguageModel(nn.Module):
     def __prepare_scriptable__(self) -> "LanguageModel":
         """Raises InputError: ``torch.jit.script`` calls this, for a module that contains the model too."""
         raise InputError(
-            "torch.jit.script does not take a LanguageModel: script its layer, or take a graph of the model with "
+            "torch.jit.script does not support LanguageModel: script its layer, or convert the model with "
             "torch.jit.trace or torch.export"
         )
 
@@ -250,11 +250,11 @@ class LanguageModel(nn.Module):
             config = config_of(self)
             empty = model_without_weights(LanguageModel, config, len(tensors))
             wrong = describe_misfit(empty.own_tensors(), tensors)
-            if wrong is None and not hooks_change(self, LanguageModel, config, tensors):
+            if wrong is None and not has_effective_hooks(self, LanguageModel, config, tensors):
                 return config, tensors
             problem = wrong or "hooks change its results"
         raise InputError(
-            f"this model cannot be saved as a folder, which would load as another model: {problem}. Remove "
+            f"this model cannot be saved as a folder: it would load as a different model ({problem}); remove "
             "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
             "state_dict with torch.save"
         )
@@ -279,7 +279,7 @@ class LanguageModel(nn.Module):
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
         if wrong := describe_misfit(model.own_tensors(), tensors):
-            raise InputError(f"{WEIGHTS_FILE} does not fit {CONFIG_FILE} ({wrong})")
+            raise InputError(f"{WEIGHTS_FILE} does not match {CONFIG_FILE} ({wrong})")
         check_finite(tensors)  # an error when the model is loaded is better than NaN in its first text
         tied = model.tied_output  # before load_state_dict, whose assign=True unties the weights
         model.load_state_dict(tensors, assign=True, strict=not tied)

@@ -117,6 +117,6 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
             )
         if not tensor.detach().isfinite().all():  # an inference tensor is not differentiated
             raise InputError(
-                f"the weights {name} hold NaN or infinite values, as after training that diverged",
+                f"the weights {name} contain NaN or infinite values, as after diverged training",
                 hint=("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
             )

@@ -27,28 +27,28 @@ _FIRST_SEPARATOR = 0x110000
 
 
 def longest_matches(
-    samples: Sequence[Text], corpus: Text, *, enough: int, without: Sequence[tuple[int, int]] = ()
+    samples: Sequence[Text], corpus: Text, *, min_exact: int, excluded: Sequence[tuple[int, int]] = ()
 ) -> list[list[int]]:
     """Returns, for each character of each sample, the length of the longest match that ends with it.
 
-    A match is a stretch that also occurs in the corpus. Lengths of at least ``enough``, and the longest of all, are
+    A match is a stretch that also occurs in the corpus. Lengths of at least ``min_exact``, and the longest of all, are
     exact; other lengths may be too small.
 
     Args:
         samples: Texts to search for, all str or all bytes.
         corpus: Text to search in, of the same type as the samples.
-        enough: Minimum length that has to be exact, 1 or more.
-        without: Ranges (start, end) of the corpus to ignore, in order, none empty.
+        min_exact: Length from which the results are exact, 1 or more.
+        excluded: Ranges (start, end) of the corpus to ignore, in order, none empty.
     """
     longest = max(map(len, samples), default=0)
     ends = np.cumsum([len(sample) + 1 for sample in samples]) - 1
     matches = np.zeros(ends[-1] + 1 if samples else 0, np.int64)
-    # The longest power of two, for _hashes, such that every match of min(enough, longest) contains an n-gram of it.
-    length = 1 << max(0, min(enough, longest).bit_length() - 1)
+    # The longest power of two, for _hashes, such that every match of min(min_exact, longest) contains an n-gram of it.
+    length = 1 << max(0, min(min_exact, longest).bit_length() - 1)
     # Shorter n-grams select far more of the corpus: they are tried only if there is no match at all.
     while length and longest and not matches.any():
         known = np.unique(np.concatenate([_hashes(sample, length) for sample in samples]))
-        blocks = _blocks(corpus, without, longest)
+        blocks = _blocks(corpus, excluded, longest)
         # Without duplicates: a corpus repeats its phrases many times.
         shared = list(dict.fromkeys(itertools.chain.from_iterable(_shared(block, known, length) for block in blocks)))
         # In groups, because a suffix array takes many times the memory of its text.
@@ -59,9 +59,9 @@ def longest_matches(
     return [matches[end - len(sample) : end].tolist() for sample, end in zip(samples, ends, strict=True)]
 
 
-def _blocks(corpus: Text, without: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
+def _blocks(corpus: Text, excluded: Sequence[tuple[int, int]], longest: int) -> Iterator[Text]:
     """Yields overlapping chunks of the corpus; each stretch of up to ``longest`` characters is contained in one."""
-    borders = [0, *(border for part in without for border in part), len(corpus)]
+    borders = [0, *(border for part in excluded for border in part), len(corpus)]
     step = max(_BLOCK, longest)
     for start, end in zip(borders[::2], borders[1::2], strict=True):
         for at in range(start, end, step):

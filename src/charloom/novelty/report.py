@@ -11,7 +11,7 @@ from charloom.arguments import TEXT, check_type
 from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
-from charloom.text.chunks import AnyText, joined, split_lines
+from charloom.text.chunks import AnyText, join_chunks, split_lines
 from charloom.text.clean_up import CleanUp
 
 DEFAULT_MIN_LENGTH = 32
@@ -32,12 +32,12 @@ class CopiedStretch:
     """A stretch of a text that also occurs in the corpus.
 
     Attributes:
-        text: Copied text, after the clean-up.
+        text: Copied text, after normalization.
         sample: Index of the text that contains the stretch, from 0.
-        start: Index of its first character in that text after the clean-up, from 0.
+        start: Index of its first character in that text after normalization, from 0.
         source: Name of the part of the corpus with its first occurrence; empty if the corpus is a single text.
-        line: Line number of this occurrence in that part before the clean-up, from 1.
-        corpus_start: Index of its first character in the whole corpus after the clean-up, from 0.
+        line: Line number of this occurrence in that part before normalization, from 1.
+        corpus_start: Index of its first character in the whole corpus after normalization, from 0.
     """
 
     text: str | bytes
@@ -79,14 +79,14 @@ class NoveltyReport:
             included even if it is shorter than ``min_length``.
         num_chunks: Number of chunks of the corpus that were searched for in the rest of it, each as long as the longest
             text; 0 if the corpus is too short.
-        ordinary: Baseline: amount of these chunks that is repeated in the rest of the corpus.
+        baseline: Baseline: amount of these chunks that is repeated in the rest of the corpus.
     """
 
     min_length: int
     samples: tuple[Copied, ...]
     stretches: tuple[CopiedStretch, ...]
     num_chunks: int
-    ordinary: Copied
+    baseline: Copied
 
     @property
     def share(self) -> float:
@@ -116,7 +116,7 @@ def check_novelty(
     Args:
         texts: Text or texts to check, without the prefix that they were generated from.
         corpus: Text that they may be copied from, or its parts as (name, text) pairs.
-        clean_up: Clean-up of both before the search, that of the model's vocabulary. None for no clean-up.
+        clean_up: Normalization of both before the search, that of the model's vocabulary. None for no normalization.
         min_length: Minimum length of a stretch that counts as copied, in characters (bytes, if the texts are bytes).
         num_stretches: Maximum number of stretches in the report.
 
@@ -131,32 +131,34 @@ def check_novelty(
         check_type(TEXT, text=one)
     for part in () if isinstance(corpus, TEXT) else corpus:
         if not (isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)):
-            raise InputError("the corpus' parts must be pairs of a name and a text")
+            raise InputError("the parts of the corpus must be (name, text) pairs")
         check_type(TEXT, text=part[1])
     check_type((CleanUp, NoneType), clean_up=clean_up)
     check_count("min_length", min_length, minimum=1)
     check_count("num_stretches", num_stretches)
-    clean = clean_up or CleanUp()
+    normalize = clean_up or CleanUp()
     samples: list[str | bytes] = [texts] if isinstance(texts, TEXT) else list(texts)
     parts: list[tuple[str, str | bytes]] = [("", corpus)] if isinstance(corpus, TEXT) else list(corpus)
     if len({isinstance(text, bytes) for text in [*samples, *(text for _, text in parts)]}) > 1:
-        raise InputError("texts and corpus must be of one kind: all str, or all bytes")
-    samples = [clean(sample) for sample in samples]
+        raise InputError("texts and corpus must have the same type: all str or all bytes")
+    samples = [normalize(sample) for sample in samples]
     if (num_chars := sum(map(len, samples))) > MAX_TEXTS:
-        raise InputError(f"{num_chars:,} characters to look for: at most {MAX_TEXTS:,} can be looked for at once")
-    places = _Places(parts, clean)
-    if not places.text:
+        raise InputError(
+            f"the texts have {num_chars:,} characters in all: at most {MAX_TEXTS:,} can be checked at once"
+        )
+    line_index = _LineIndex(parts, normalize)
+    if not line_index.text:
         raise CorpusError("the corpus is empty: there is nothing to copy from")
-    found = longest_matches(samples, places.text, enough=min_length)
-    # The chunks are left out of the corpus that they are searched for in: each would be found in itself.
-    chunks, ranges = _chunks(places.text, max(map(len, samples), default=0))
-    ordinary = longest_matches(chunks, places.text, enough=min_length, without=ranges)
+    found = longest_matches(samples, line_index.text, min_exact=min_length)
+    # The chunks are cut out of the corpus before they are searched for in it: each would be found in itself.
+    chunks, ranges = _chunks(line_index.text, max(map(len, samples), default=0))
+    baseline = longest_matches(chunks, line_index.text, min_exact=min_length, excluded=ranges)
     return NoveltyReport(
         min_length,
         tuple(_copied(matches, min_length) for matches in found),
-        tuple(_stretches(samples, found, places, min_length, num_stretches)),
+        tuple(_stretches(samples, found, line_index, min_length, num_stretches)),
         len(chunks),
-        total([_copied(matches, min_length) for matches in ordinary]),
+        total([_copied(matches, min_length) for matches in baseline]),
     )
 
 
@@ -191,9 +193,13 @@ def _chunks(corpus: str | bytes, length: int) -> tuple[list[str | bytes], list[t
 
 
 def _stretches(
-    samples: Sequence[str | bytes], found: Sequence[Sequence[int]], places: "_Places", min_length: int, most: int
+    samples: Sequence[str | bytes],
+    found: Sequence[Sequence[int]],
+    line_index: "_LineIndex",
+    min_length: int,
+    max_stretches: int,
 ) -> list[CopiedStretch]:
-    """Returns the ``most`` longest maximal matches, skipping those that overlap a longer one or are contained in it."""
+    """Returns the longest maximal matches, at most ``max_stretches``; none overlaps or repeats a longer one."""
     # A match is maximal if the one that ends at the next character is not longer: it then starts later.
     maximal = [
         (length, number, end - length)
@@ -204,7 +210,7 @@ def _stretches(
     chosen: list[CopiedStretch] = []
     for length, number, start in sorted(maximal, key=lambda each: (-each[0], each[1:])):
         # The first one is reported whatever its length.
-        if len(chosen) == most or (chosen and length < min_length):
+        if len(chosen) == max_stretches or (chosen and length < min_length):
             break
         text: Any = samples[number][start : start + length]
         if not any(
@@ -212,23 +218,23 @@ def _stretches(
             or (other.sample == number and other.start < start + length and start < other.start + len(other.text))
             for other in chosen
         ):
-            chosen.append(CopiedStretch(text, number, start, *places.of(text)))
+            chosen.append(CopiedStretch(text, number, start, *line_index.locate(text)))
     return chosen
 
 
-class _Places:
-    """A cleaned text that maps its characters to the parts and lines that they come from."""
+class _LineIndex:
+    """A normalized text that maps its characters to the parts and lines that they come from."""
 
-    def __init__(self, parts: Sequence[tuple[str, str | bytes]], clean: CleanUp) -> None:
-        # Cleaned line by line, to know the start of each line in the clean text.
+    def __init__(self, parts: Sequence[tuple[str, str | bytes]], normalize: CleanUp) -> None:
+        # Normalized line by line, to know the start of each line in the normalized text.
         lines = [(name, number, line) for name, text in parts for number, line in enumerate(split_lines(text), 1)]
-        cleaned = list(clean.each(line for *_, line in lines))
-        self.text = joined(cleaned, "byte" if cleaned and isinstance(cleaned[0], bytes) else "char")
+        normalized = list(normalize.each(line for *_, line in lines))
+        self.text = join_chunks(normalized, "byte" if normalized and isinstance(normalized[0], bytes) else "char")
         self._lines = [(name, number) for name, number, _ in lines]
-        self._starts = list(itertools.accumulate(map(len, cleaned), initial=0))[:-1]
+        self._starts = list(itertools.accumulate(map(len, normalized), initial=0))[:-1]
 
-    def of(self, stretch: str | bytes) -> tuple[str, int, int]:
+    def locate(self, stretch: str | bytes) -> tuple[str, int, int]:
         """Returns the part's name, the line number and the index in ``text`` of a stretch's first occurrence."""
         start = self.text.index(stretch)  # type: ignore[arg-type] # both are str or both bytes
-        # Several lines may start at one index: all but the last are empty after the clean-up.
+        # Several lines may start at one index: all but the last are empty after normalization.
         return (*self._lines[bisect.bisect_right(self._starts, start) - 1], start)

@@ -27,16 +27,17 @@ from charloom.training.trainer import training_length
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"
 _FORCE = Argument("force", True)
-_WRITTEN_HERE = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
+_CHOOSE_ANOTHER = ("choose another folder with ", Argument("output"))
+_OWN_FILES = re.compile("|".join(map(re.escape, (CONFIG_FILE, WEIGHTS_FILE, *CODEC_FILES, HISTORY_FILE, PLOT_FILE))))
 
 
 @contextlib.contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
+def report_write_errors(folder: Path) -> Iterator[None]:
     """Converts an OSError within the ``with`` statement to a ModelFolderError that names the folder."""
     try:
         yield
     except OSError as error:
-        raise ModelFolderError(f"{folder}: cannot write there ({error.strerror or error})") from None
+        raise ModelFolderError(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 class RunFolder:
@@ -51,10 +52,10 @@ class RunFolder:
         self.path = path
         self.history = History()
         self._num_written = 0
-        self._failing = False
+        self._write_failed = False
         self._lock = FolderLock(path, "another run")
 
-    def enter(self, *, force: bool = False) -> None:
+    def acquire(self, *, force: bool = False) -> None:
         """Creates the folder and locks it against other runs.
 
         Args:
@@ -65,23 +66,23 @@ class RunFolder:
                 ``force``, it contains a model or an interrupted run.
         """
         if self.path.is_file():
-            raise ModelFolderError(f"{self.path} is a file", hint=("name a folder with ", Argument("output")))
-        with writing_to(self.path):
+            raise ModelFolderError(f"{self.path} is a file", hint=("choose a folder with ", Argument("output")))
+        with report_write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         hint: tuple[Part, ...] = ()
         if (self.path / CONFIG_FILE).exists():
-            found, hint = "a model already", ("name another folder, or give ", _FORCE)
+            found, hint = "already contains a model", (*_CHOOSE_ANOTHER, ", or use ", _FORCE)
         # A checkpoint of step 0 holds no training, so it may be replaced.
         elif checkpoint_files(self.path / CHECKPOINTS, after=0):
-            found = "a run that was interrupted"
+            found = "contains an interrupted run"
             hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
         if hint and not force:
             self._lock.release()
-            raise ModelFolderError(f"{self.path}: there is {found}", hint=hint)
+            raise ModelFolderError(f"{self.path} {found}", hint=hint)
 
-    def begin(self, history: History | None = None) -> None:
-        """Prepares the folder for a run; call it after ``enter``.
+    def prepare(self, history: History | None = None) -> None:
+        """Prepares the folder for a run; call it after ``acquire``.
 
         Args:
             history: Epochs of the run that is resumed; None or empty for a new run.
@@ -89,9 +90,9 @@ class RunFolder:
         Raises:
             ModelFolderError: The folder cannot be written.
         """
-        with writing_to(self.path):
+        with report_write_errors(self.path):
             # Temporary files of a process that was killed during an atomic write.
-            remove_leftovers(self.path, _WRITTEN_HERE)
+            remove_leftovers(self.path, _OWN_FILES)
             if history:
                 self.history[:] = history  # in place: TrainingRun refers to the same list
                 self._write_history()
@@ -101,7 +102,7 @@ class RunFolder:
         """Sorted names of the files and folders in it, except hidden ones."""
         return sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Unlocks the folder, and removes it if it is empty."""
         self._lock.release()
         with contextlib.suppress(OSError):  # rmdir fails, as intended, if anything is in the folder
@@ -114,14 +115,14 @@ class RunFolder:
             try:
                 self._write_history()
             except OSError as error:
-                if not self._failing:
+                if not self._write_failed:
                     warnings.warn(
-                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}): training "
-                        "continues, and tries again after each epoch",
+                        f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}); training "
+                        "continues and will try again after each epoch",
                         CharloomWarning,
                         stacklevel=2,
                     )
-                self._failing = True
+                self._write_failed = True
 
     def _write_history(self) -> None:
         """Appends the missing lines, or writes the whole file if it may be incomplete or of another run."""
@@ -136,7 +137,7 @@ class RunFolder:
         else:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically({file: lines.encode()})
-        self._num_written, self._failing = len(self.history), False
+        self._num_written, self._write_failed = len(self.history), False
 
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
         """Writes the model, the files for compression, the history and its plot.
@@ -146,15 +147,15 @@ class RunFolder:
             texts: Ends of the training part and of the held-out part (``texts_for_codec``); empty to store none.
         """
         # The plot is deleted first and written last: a folder with a plot has a completely saved model, which
-        # TrainingRun relies on. The model comes before all that can be made from it again.
+        # TrainingRun relies on. The model comes before the files that can be created from it again.
         (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
         seen, held_out = texts
         try:
             prepare_codec(self.path, model, seen=seen, held_out=held_out)
-        # The model is saved, so a text that compression cannot start from is no reason to fail.
+        # The model is saved, so a model or text that the codec does not support is no reason to fail.
         except InputError as error:
-            warnings.warn(CharloomWarning("not made ready for compression: ", *error.parts), stacklevel=2)
+            warnings.warn(CharloomWarning("the model is saved, but cannot compress: ", *error.parts), stacklevel=2)
         if self.history:
             self._write_history()
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")

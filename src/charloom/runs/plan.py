@@ -12,18 +12,18 @@ from types import NoneType
 from typing import cast
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, SettingsError
+from charloom.errors import Argument, SettingsError, pluralize
 from charloom.models.folder import CHECKPOINTS
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
-from charloom.text.compressed_inputs import compression_of
+from charloom.text.compressed_inputs import detect_compression
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints.folder import checkpoint_files, run_of, steps_of
+from charloom.training.checkpoints.folder import checkpoint_files, find_run_folder, step_number
 
-_SWITCHES = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
+_FLAGS = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RunPlan:
     A run starts from scratch, resumes an interrupted one (``resume``) or fine-tunes a trained model (``init_from``).
 
     Attributes:
-        corpus: Text to train on, in the form of ``load_corpus``: names of corpora, files, folders or data sets; or a
+        corpus: Text to train on, in the form of ``load_corpus``: names of corpora, files, folders or datasets; or a
             ``Corpus``. Empty: The Time Machine, or the resumed run's text.
         output: Folder of the run. None: the folder of the resumed run, or ``default_folder`` of the corpus.
         recipe: Settings of corpus, model and training. None: those of the resumed run, or the default recipe of the
@@ -65,7 +65,7 @@ class RunPlan:
         check_type((Recipe, NoneType), recipe=self.recipe)
         check_type(optional, output=self.output, init_from=self.init_from)
         check_type((*optional, bool), resume=self.resume)
-        for name in _SWITCHES:
+        for name in _FLAGS:
             check_type(bool, **{name: getattr(self, name)})
         if not isinstance(self.corpus, Corpus):
             texts = (self.corpus,) if isinstance(self.corpus, PATH) else self.corpus
@@ -78,18 +78,18 @@ class RunPlan:
             if isinstance(path := getattr(self, name), PATH):
                 object.__setattr__(self, name, Path(path))
         if isinstance(self.resume, Path) and self.init_from is not None:
-            raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="leave it out")
+            raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="omit it")
         # Only a named recipe: one without a name may be that of the run, with changes that are checked later.
         if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
-            raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="leave it out")
+            raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="omit it")
         if self.extend_vocabulary and self.init_from is None:
             raise SettingsError(
-                *("it is for ", Argument("init_from"), ": a new model knows all characters of its text"),
+                *("it requires ", Argument("init_from"), "; a new model already has all characters of its text"),
                 setting="extend_vocabulary",
                 value=True,
             )
         if isinstance(self.corpus, Corpus) and self.recipe is not None:
-            check_read_with(self.corpus, self.recipe.corpus)
+            check_corpus_settings(self.corpus, self.recipe.corpus)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -102,8 +102,8 @@ class RunPlan:
         if isinstance(self.output, Path):
             return self.output
         if isinstance(self.resume, Path):
-            if (run := run_of(self.resume)) is None:
-                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=("give ", Argument("output")))
+            if (run := find_run_folder(self.resume)) is None:
+                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=_CHOOSE)
             return run
         return default_folder(self.texts)
 
@@ -122,20 +122,24 @@ class RunPlan:
         Raises SettingsError if that would delete newer checkpoints than the one to resume, and ``force`` is not set.
         """
         resume = self.resumes
-        run = None if resume is None else run_of(resume)
+        run = None if resume is None else find_run_folder(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
         # Resuming a single file deletes the later checkpoints in its folder, which may be days of training.
-        newer = checkpoint_files(resume.parent, after=steps_of(resume)) if resume.is_file() else []
+        newer = checkpoint_files(resume.parent, after=step_number(resume)) if resume.is_file() else []
         if newer and not self.force:
             raise SettingsError(
-                *(f"beside {resume.name} are {len(newer)} newer checkpoints: ", Argument("output")),
+                *(
+                    f"the folder has {pluralize(len(newer), 'checkpoint')} newer than {resume.name}: ",
+                    Argument("output"),
+                ),
                 *(" resumes in another folder, ", Argument("force", True), " deletes them"),
             )
         return True
 
 
-_OWN_SETTINGS = "a resumed run has settings and weights of its own"
+_OWN_SETTINGS = "a resumed run keeps its own settings and weights"
+_CHOOSE = ("choose a folder with ", Argument("output"))
 
 
 def default_folder(texts: Sequence[str]) -> Path:
@@ -144,14 +148,14 @@ def default_folder(texts: Sequence[str]) -> Path:
     if first == STANDARD_INPUT:
         return Path("text-model")
     if first.startswith(HUGGING_FACE):
-        # hf:NAME:SPLIT:COLUMN: only the name is used, and of it the part after the slash.
+        # hf:NAME:SPLIT:COLUMN; only the part of NAME after the slash is used.
         first = re.split("[:@]", first.removeprefix(HUGGING_FACE))[0]
     # Resolved, so that "." has a name; of text.txt.gz both suffixes are removed.
     path = Path(first).resolve()
-    return Path(f"{(path.with_suffix('') if compression_of(path.name) else path).stem}-model")
+    return Path(f"{(path.with_suffix('') if detect_compression(path.name) else path).stem}-model")
 
 
-def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
+def check_corpus_settings(corpus: Corpus, settings: CorpusSettings) -> None:
     """Raises SettingsError if a corpus was read with other settings than these."""
     # Other settings would be recorded in the model without having had an effect.
     for name, value in vars(corpus_settings_of(corpus)).items():
@@ -160,7 +164,9 @@ def check_read_with(corpus: Corpus, settings: CorpusSettings) -> None:
         if name != "max_chars" and given not in (None, value):
             raise SettingsError(*("the corpus was read with ", Argument(name, value)), setting=name, value=given)
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):
-        raise SettingsError(f"the corpus has {len(corpus.ids)} tokens", setting="max_chars", value=settings.max_chars)
+        raise SettingsError(
+            f"it is less than the {len(corpus.ids)} tokens of the corpus", setting="max_chars", value=settings.max_chars
+        )
 
 
 def corpus_settings_of(corpus: Corpus) -> CorpusSettings:

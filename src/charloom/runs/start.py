@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from charloom.errors import Argument, CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError
+from charloom.errors import (
+    Argument,
+    CharloomWarning,
+    CheckpointError,
+    SettingsError,
+    UnknownCharacterError,
+    pluralize,
+)
 from charloom.models.building import build_model, extend_model
 from charloom.models.language_model import LanguageModel
 from charloom.runs.plan import RunPlan, corpus_settings_of
@@ -19,11 +26,11 @@ from charloom.text.encoding import MAX_IN_MEMORY
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, default_recipe
 from charloom.text.sources import STANDARD_INPUT
 from charloom.text.stored_ids import StoredIds
-from charloom.text.vocabulary import named_character
+from charloom.text.vocabulary import describe_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
-from charloom.training.checkpoints.file_format import Facts
+from charloom.training.checkpoints.file_format import JsonObject
 from charloom.training.checkpoints.folder import newest_checkpoint
-from charloom.training.checkpoints.resumption import check_corpus, check_settings, differences
+from charloom.training.checkpoints.resumption import check_corpus, check_settings, describe_differences
 
 _FLOAT_BYTES = 4
 
@@ -44,12 +51,12 @@ class Start:
     corpus: Corpus
     model: LanguageModel
     settings: TrainingSettings
-    source: Facts
+    source: JsonObject
     checkpoint: Checkpoint | None
     description: str
 
 
-def recipe_of(plan: RunPlan) -> Recipe:
+def recipe_of_plan(plan: RunPlan) -> Recipe:
     """Returns the plan's recipe. Without one: that of the resumed run, or the default of the text.
 
     To fine-tune, the default takes the settings that the model dictates.
@@ -70,33 +77,33 @@ def recipe_of_run(path: str | Path) -> Recipe:
     Raises CheckpointError if there is no checkpoint that can be read.
     """
     checkpoint = newest_checkpoint(path)
-    return _recipe_of(checkpoint, checkpoint.make_model())
+    return _recipe_of_checkpoint(checkpoint, checkpoint.make_model())
 
 
-def _recipe_of(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
+def _recipe_of_checkpoint(checkpoint: Checkpoint, model: LanguageModel) -> Recipe:
     stored = checkpoint.source.get("settings", {})
     try:
         corpus = CorpusSettings(**stored)
     except (TypeError, SettingsError) as error:
-        raise CheckpointError(f"{checkpoint.path}: damaged, or of another version ({error!s:.200})") from None
+        raise CheckpointError(f"{checkpoint.path}: damaged, or written by another version ({error!s:.200})") from None
     return Recipe(corpus, model.settings, checkpoint.settings)
 
 
-def fixed_settings(model: LanguageModel) -> Facts:
+def fixed_settings(model: LanguageModel) -> JsonObject:
     """Returns the settings that a model's weights and vocabulary dictate, and its dropout, by name."""
     settings = asdict(model.settings)
     del settings["init_sigma"]  # a model does not store it; only new weights need it
     return {"unit": model.vocabulary.unit, **asdict(model.vocabulary.clean_up), **settings}
 
 
-def settle(
+def resolve_settings(
     plan: RunPlan, recipe: Recipe, checkpoint: Checkpoint | None, restarts: int
 ) -> tuple[Recipe, LanguageModel | None]:
     """Returns all settings of the run and the model that it starts from.
 
     Args:
         plan: Plan of the run.
-        recipe: Settings as given.
+        recipe: Settings that the caller passed; None in a field of the corpus settings if it was omitted.
         checkpoint: Checkpoint to resume; None for a new run.
         restarts: Number of restarts by torchrun.
 
@@ -109,8 +116,8 @@ def settle(
     """
     if checkpoint is not None:
         model = checkpoint.make_model()
-        own = _recipe_of(checkpoint, model)
-        # torchrun repeats the command line of the first start, which need not fit the checkpoint.
+        own = _recipe_of_checkpoint(checkpoint, model)
+        # torchrun repeats the command line of the first start, which may contradict the checkpoint.
         if restarts:
             recipe = replace(own, training=recipe.training)
         else:
@@ -119,16 +126,18 @@ def settle(
             given = {name: value for name, value in vars(recipe.corpus).items() if value is not None}
             recipe = replace(recipe, corpus=replace(own.corpus, **given))
             for group in ("corpus", "model"):
-                _refuse_changes(asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with")
+                _check_unchanged(
+                    asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with"
+                )
         check_settings(checkpoint, recipe.training)
         return recipe, model
     if plan.init_from is None:
         return recipe, None
     model = LanguageModel.load(plan.init_from)
     known = {name: value for name, value in fixed_settings(model).items() if name != "dropout"}
-    left_open = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
-    recipe = recipe.with_changes({name: known[name] for name in left_open})
-    _refuse_changes(known, recipe.values, f"the model in {plan.init_from} has")
+    unset = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
+    recipe = recipe.with_changes({name: known[name] for name in unset})
+    _check_unchanged(known, recipe.values, f"the model in {plan.init_from} has")
     # Dropout has no weights, so it may change. PyTorch warns of dropout between layers if there is only one.
     model.dropout.p = recipe.model.dropout
     model.layer.dropout = recipe.model.dropout if recipe.model.num_layers > 1 else 0.0
@@ -141,10 +150,10 @@ def start_resumed(
     """Returns the start of a resumed run. Raises CheckpointError if the corpus is not its text."""
     check_corpus(checkpoint, corpus)
     # A warning, not an error: another version or kernel changes the rounding, not the method.
-    if others := differences(checkpoint):
-        warnings.warn(f"{others}: the last bits may differ", CharloomWarning, stacklevel=2)
-    verb = f"a process was lost, restart {restarts}: resumed at" if restarts else "resumed at"
-    description = ", ".join([f"{verb} {checkpoint.place}", *check_settings(checkpoint, recipe.training)])
+    if others := describe_differences(checkpoint):
+        warnings.warn(f"{others}: the last bits of the results may differ", CharloomWarning, stacklevel=2)
+    verb = f"restart {restarts} after the loss of a process: resumed at" if restarts else "resumed at"
+    description = ", ".join([f"{verb} {checkpoint.position}", *check_settings(checkpoint, recipe.training)])
     # A text that the plan names replaces the stored one, which may have moved.
     source = checkpoint.source | (_source(plan, corpus, recipe.corpus) if plan.corpus else {})
     return Start(corpus.in_vocabulary(model.vocabulary), model, recipe.training, source, checkpoint, description)
@@ -174,54 +183,54 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
     missing = [token for token in corpus.vocabulary.tokens[1:] if token not in known]
     if missing and recipe.corpus.unit == "char":
         if not plan.extend_vocabulary:
-            named = ", ".join(named_character(str(token)) for token in missing[:5])
+            named = ", ".join(describe_character(str(token)) for token in missing[:5])
             raise UnknownCharacterError(
-                f"{corpus.name} has {len(missing)} characters that the model in {plan.init_from} lacks "
+                f"{corpus.name} has {pluralize(len(missing), 'character')} that the model in {plan.init_from} lacks "
                 f"({named}{' ...' if len(missing) > 5 else ''}): ",
                 *(Argument("extend_vocabulary", True), " adds them"),
             )
         # New tokens are appended, so that the ids and weights of the known ones stay valid.
         longer = model.vocabulary.extended(map(str, missing))
         model = extend_model(model, longer, init_sigma=recipe.model.init_sigma, seed=seed)
-        description += f", {len(missing)} new characters"
+        description += f", {pluralize(len(missing), 'new character')}"
     return Start(corpus.in_vocabulary(model.vocabulary), model, recipe.training, source, None, description)
 
 
-def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> Facts:
+def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> JsonObject:
     """Returns the names or absolute paths of the texts, and the corpus settings, as JSON values."""
     # Absolute, so that the run can be resumed from another working folder.
-    places = [name if _is_no_file(name) else str(Path(name).absolute()) for name in plan.texts]
+    texts = [name if _is_not_path(name) else str(Path(name).absolute()) for name in plan.texts]
     if isinstance(plan.corpus, Corpus):
-        places = []
-    elif len(places) < 2 and (not places or corpus.name in (*NAMED_CORPORA, PYTHON_REFERENCE)):
-        places = [corpus.name]
-    return {"texts": places, "settings": asdict(settings) | asdict(corpus.vocabulary.clean_up)}
+        texts = []
+    elif len(texts) < 2 and (not texts or corpus.name in (*NAMED_CORPORA, PYTHON_REFERENCE)):
+        texts = [corpus.name]
+    return {"texts": texts, "settings": asdict(settings) | asdict(corpus.vocabulary.clean_up)}
 
 
 def stored_texts(checkpoint: Checkpoint) -> list[str]:
     """Returns the names or paths of a run's texts. Raises CheckpointError if they cannot be read from there again."""
-    again = "name it again"
+    hint = ("pass the text together with ", Argument("resume"))
     texts = checkpoint.source.get("texts")
     if not isinstance(texts, list) or not texts or not all(isinstance(name, str) and name for name in texts):
-        raise CheckpointError(f"{checkpoint.path}: does not name its text", hint=again)
+        raise CheckpointError(f"{checkpoint.path}: the checkpoint does not record its training text", hint=hint)
     for name in texts:
         if name == STANDARD_INPUT:
-            raise CheckpointError(f"{checkpoint.path}: its text came from standard input", hint=again)
+            raise CheckpointError(f"{checkpoint.path}: the training text was read from standard input", hint=hint)
         named = len(texts) == 1 and name in (*NAMED_CORPORA, PYTHON_REFERENCE)
         # Only files and folders: opening a pipe would block, and a checkpoint from elsewhere may name one.
-        if not named and not _is_no_file(name) and not (Path(name).is_file() or Path(name).is_dir()):
-            raise CheckpointError(f"{name}: the run's text is not there any more", hint="name its new place")
+        if not named and not _is_not_path(name) and not (Path(name).is_file() or Path(name).is_dir()):
+            raise CheckpointError(f"{name}: the training text no longer exists at this path", hint="pass its new path")
     return texts
 
 
-def _is_no_file(name: str) -> bool:
+def _is_not_path(name: str) -> bool:
     return name == STANDARD_INPUT or name.startswith(HUGGING_FACE)
 
 
-def _refuse_changes(before: Mapping[str, object], now: Mapping[str, object], reason: str) -> None:
+def _check_unchanged(before: Mapping[str, object], now: Mapping[str, object], reason: str) -> None:
     for name, value in before.items():
         if now[name] != value:
-            raise SettingsError(f"{reason} {value!r}", setting=name, value=now[name], hint="leave it out")
+            raise SettingsError(f"{reason} {value!r}", setting=name, value=now[name], hint="omit it")
 
 
 def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:
@@ -237,7 +246,8 @@ def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: Store
     # Weights and gradients; AdamW's moments; the weights of the last epoch, of the one that ends, and of the best.
     kept = 2 + (2 if settings.optimizer == "adamw" else 0) + 2 + (1 if settings.validation_fraction else 0)
     layer = model.layer
-    # Values that a step stores per character for the backward pass: of each layer, and two per logit.
+    # Values that a step stores per character for the backward pass: those of each layer, and two for each logit. The
+    # two are the logit and its log-softmax in PyTorch; the kernels store only the gradient of the logit.
     per_char = layer.num_layers * layer.hidden_size * CELL_OF_MODE[layer.mode].kept_per_unit + 2 * len(model.vocabulary)
     floats = parameters * kept + settings.batch_size * settings.num_steps * per_char
     # A longer text than MAX_IN_MEMORY is read from a file.

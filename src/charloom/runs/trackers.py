@@ -1,4 +1,4 @@
-"""Listeners that record the curves and samples of a run in TensorBoard or in Weights & Biases.
+"""Listeners that log the curves and samples of a run to TensorBoard or to Weights & Biases.
 
 Both programs are optional (``pip install 'charloom[tensorboard]'``, ``'charloom[wandb]'``), and neither can end a run:
 an error in one of them is reported once, and training continues without it.
@@ -29,9 +29,9 @@ _SECONDS_BETWEEN_POINTS = 1.0
 
 
 class Tracker(ABC):
-    """Base class of listeners that record events as named numbers and texts by the step of the run.
+    """Base class of listeners that log events as named numbers and texts by the step of the run.
 
-    A context manager, which closes the record at its end.
+    A tracker is a context manager, which closes the log at its end.
 
     Attributes:
         name: Name of the program, for messages.
@@ -40,16 +40,16 @@ class Tracker(ABC):
     name: str
 
     def __init__(self) -> None:
-        # The first step is recorded at once.
-        self._point_at = float("-inf")
+        # The first step is logged immediately.
+        self._last_point_at = float("-inf")
         self._sample = 0
         self._failed = False
 
     def __call__(self, event: Event) -> None:
-        """Records an event; of the steps within an epoch, at most one per second."""
+        """Logs an event; of the steps within an epoch, at most one per second."""
         values: dict[str, float | str]
-        if isinstance(event, StepEnded) and time.monotonic() - self._point_at >= _SECONDS_BETWEEN_POINTS:
-            self._point_at = time.monotonic()
+        if isinstance(event, StepEnded) and time.monotonic() - self._last_point_at >= _SECONDS_BETWEEN_POINTS:
+            self._last_point_at = time.monotonic()
             values = {
                 "training/loss": float(event.mean_loss),
                 "training/chars_per_second": event.chars_per_second,
@@ -68,18 +68,18 @@ class Tracker(ABC):
         # By steps, not epochs: points of a resumed run continue the curves of the run that was interrupted.
         self._attempt(lambda: self._write(values, event.steps))
 
-    def _attempt(self, act: Callable[[], None]) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         if self._failed:
             return
         try:
-            act()
+            action()
         # Of any class: the programs raise errors of their own for a full disk or a lost connection.
         except Exception as error:
             self._failed = True
             # An error may have no text: the name of its class still identifies it.
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             warnings.warn(
-                f"{self.name}: nothing more is recorded there ({reason:.300}); training continues",
+                f"logging to {self.name} failed ({reason:.300}) and is off for the rest of the run; training continues",
                 CharloomWarning,
                 stacklevel=3,
             )
@@ -104,7 +104,7 @@ class Tracker(ABC):
 class TensorBoard(Tracker):
     """Tracker that writes to a folder for TensorBoard; ``tensorboard --logdir FOLDER`` shows the run while it trains.
 
-    A run resumed from a checkpoint writes to the same folder: points recorded after that checkpoint are hidden.
+    A run resumed from a checkpoint writes to the same folder: points logged after that checkpoint are hidden.
     """
 
     name = "TensorBoard"
@@ -138,7 +138,7 @@ class TensorBoard(Tracker):
                 self._open(step).add_scalar(name, value, step)
 
     def _open(self, step: int) -> "SummaryWriter":
-        """Returns the writer; creates it on the first call, to hide what an earlier run recorded from ``step`` on."""
+        """Returns the writer; creates it on the first call, to hide what an earlier run logged from ``step`` on."""
         if self._writer is None:
             # SummaryWriter does not expose its threads: they are those that exist after its start and not before.
             before = set(threading.enumerate())
@@ -160,14 +160,14 @@ class TensorBoard(Tracker):
 
 
 class WeightsAndBiases(Tracker):
-    """Tracker that records to a run on Weights & Biases.
+    """Tracker that logs to a run on Weights & Biases.
 
-    With ``WANDB_MODE=offline``, it records to a folder that ``wandb sync`` uploads later. The environment variables of
+    With ``WANDB_MODE=offline``, it logs to a folder that ``wandb sync`` uploads later. The environment variables of
     wandb apply (``WANDB_PROJECT``, ``WANDB_ENTITY``, ``WANDB_MODE``, ``WANDB_DIR``, ...).
 
     Attributes:
-        run_id: Identifier of the run on Weights & Biases, by which it is resumed. Steps that were recorded before are
-            not recorded twice.
+        run_id: Identifier of the run on Weights & Biases, by which it is resumed. Steps that were logged before are
+            not logged twice.
     """
 
     name = "Weights & Biases"
@@ -197,12 +197,13 @@ class WeightsAndBiases(Tracker):
                 id=run_id,
                 # "allow" also creates the run, if it was deleted there or never uploaded.
                 resume="allow" if run_id else None,
-                # wandb captures the console by default: each update of a progress bar would be recorded as a line.
+                # wandb captures the console by default: each update of a progress bar would be logged as a line.
                 settings=self._wandb.Settings(console="off"),
             )
         except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(".")
             raise CharloomError(
-                f"Weights & Biases: {' '.join(str(error).split())}; WANDB_MODE=offline records to this machine"
+                f"Weights & Biases: {reason}; set WANDB_MODE=offline to log to a local folder"
             ) from None
         self.run_id: str = self._run.id
         # A run is summarized by its best epoch: the last one is worse if the model overfits.

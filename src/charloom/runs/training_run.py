@@ -26,7 +26,7 @@ from charloom.errors import (
 from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import PLOT_FILE, RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
-from charloom.runs.start import Start, recipe_of, settle, start_new, start_resumed, stored_texts
+from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT, Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
@@ -35,7 +35,7 @@ from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes, init_processes
-from charloom.training.trainer import check_possible, train
+from charloom.training.trainer import check_run, train
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class TrainingRun:
         self.history = self.folder.history
         self.processes = processes or Processes()
         # A process group that the caller passes is initialized and destroyed by the caller.
-        self._joins = processes is None
+        self._owns_processes = processes is None
         self.start: Start
         self.end_reason: tuple[Part, ...] | None = None
         self._progress = progress
@@ -121,30 +121,30 @@ class TrainingRun:
                 before.
         """
         if self._stage != "new":
-            raise InputError("a TrainingRun is entered once: make another one of its plan")
+            raise InputError("a TrainingRun can be entered only once: create a new one from the same plan")
         self._stage = "left"  # a run that fails to start cannot be entered again either
-        plan, recipe = self.plan, recipe_of(self.plan)
+        plan, recipe = self.plan, recipe_of_plan(self.plan)
         with ExitStack() as stack:
-            if self._joins:
+            if self._owns_processes:
                 self.processes = stack.enter_context(init_processes(recipe.training.device))
             processes = self.processes
             if not processes.is_rank_zero:  # the first process warns
                 stack.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", CharloomWarning)
-            # In a barrier, an error of one process is raised on all, so that none waits for it in vain.
+            # In a barrier, an error of one process is raised on all, so that none waits for it forever.
             with processes.barrier():
                 processes.check(recipe.training)
                 if STANDARD_INPUT in plan.texts and processes.size > 1:
-                    raise SettingsError("standard input has one reader, and here are several processes: use a file")
+                    raise SettingsError("standard input cannot be shared between processes: pass a file")
                 if processes.is_rank_zero:
                     in_place = plan.continues_in_folder
                     # A missing folder that is to be resumed is not created: reading its checkpoint reports the error.
                     if self.folder.path.exists() or not in_place:
-                        stack.callback(self.folder.leave)
-                        self.folder.enter(force=plan.force or in_place or processes.restarts > 0)
+                        stack.callback(self.folder.release)
+                        self.folder.acquire(force=plan.force or in_place or processes.restarts > 0)
             checkpoint = self._checkpoint()  # under the lock, so that no other process continues the run meanwhile
             with processes.barrier():
-                recipe, model = settle(plan, recipe, checkpoint, processes.restarts)
+                recipe, model = resolve_settings(plan, recipe, checkpoint, processes.restarts)
                 if isinstance(plan.corpus, Corpus):
                     corpus = plan.corpus
                 else:
@@ -155,9 +155,9 @@ class TrainingRun:
                 else:
                     self.start = start_resumed(plan, recipe, model, checkpoint, corpus, processes.restarts)
                     self.end_reason = describe_end(checkpoint, recipe.training)
-                check_possible(recipe.training, len(corpus.ids), processes.device)
+                check_run(recipe.training, len(corpus.ids), processes.device)
                 if processes.is_rank_zero:
-                    self.folder.begin(checkpoint.history if checkpoint else None)
+                    self.folder.prepare(checkpoint.history if checkpoint else None)
             processes.start_training()
             # Until here, an error unlocks the folder; from here on, __exit__ does.
             self._stack = stack.pop_all()
@@ -221,7 +221,7 @@ class TrainingRun:
             ModelFolderError: The folder cannot be written; the model is saved in a temporary folder.
         """
         if self._stage != "entered":
-            raise InputError("a TrainingRun trains once, within its `with` statement")
+            raise InputError("a TrainingRun can train only once, within its `with` statement")
         self._stage = "trained"
         start, processes, plan = self.start, self.processes, self.plan
         if self._saved_model is not None:
@@ -250,11 +250,11 @@ class TrainingRun:
             if failure is not None:
                 epoch = start.model.provenance["results"]["epoch"]
                 saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
-        last = checkpoints.describe_last if checkpoints is not None and checkpoints.behind else ""
+        last = checkpoints.last_description if checkpoints is not None and checkpoints.behind else ""
         if isinstance(failure, TrainingDivergedError):
             return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
         if saved and isinstance(failure, (CharloomError, OSError)):
-            raise CharloomError(*_parts_of(failure), *saved) from failure
+            raise CharloomError(*_message_parts(failure), *saved) from failure
         if failure is not None:
             raise failure
         return self._outcome(start.model, last)
@@ -285,10 +285,12 @@ class TrainingRun:
             self.folder.finish(model, texts_for_codec(start.corpus, start.settings) if priming else (b"", b""))
         except (CharloomError, OSError) as error:
             # Hours of training are not lost to a full disk or an unmounted folder.
-            refuge = Path(tempfile.mkdtemp(prefix="charloom-"))
-            model.save(refuge)
-            raise ModelFolderError(*_parts_of(error), f"; the model is saved in {refuge} instead") from error
+            rescue_folder = Path(tempfile.mkdtemp(prefix="charloom-"))
+            model.save(rescue_folder)
+            raise ModelFolderError(
+                *_message_parts(error), f"; the model is saved in {rescue_folder} instead"
+            ) from error
 
 
-def _parts_of(error: CharloomError | OSError) -> tuple[Part, ...]:
+def _message_parts(error: CharloomError | OSError) -> tuple[Part, ...]:
     return error.parts if isinstance(error, CharloomError) else (str(error),)

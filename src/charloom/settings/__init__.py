@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses: a unit for each field, contradictions refused. No module here imports torch.
+"""Settings as frozen dataclasses, which validate their values when they are created. No module here imports torch.
 
 The command line is derived from these classes: a field added here is an option there.
 """

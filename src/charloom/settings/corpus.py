@@ -21,15 +21,16 @@ class CorpusSettings:
 
     Attributes:
         unit: Token unit: a character of UTF-8 text, or a byte of any file.
-        max_chars: Maximum number of characters (or bytes) to use, from the start of the clean text. Default: all.
-        lowercase: Convert the text to lower case. Default: for a named corpus, as in its source; for files, no.
-        collapse_whitespace: Replace each run of white space, including line ends, with one space. Default: for a
+        max_chars: Maximum number of characters (or bytes) to use, from the start of the normalized text. Default:
+            all.
+        lowercase: Convert the text to lowercase. Default: for a named corpus, as in its source; for files, no.
+        collapse_whitespace: Replace each run of whitespace, including line ends, with one space. Default: for a
             named corpus, as in its source; for files, no.
     """
 
     unit: Unit = "char"
     max_chars: int | None = None
-    # None differs from False: a named corpus then applies its own clean-up.
+    # None differs from False: a named corpus then applies its own normalization.
     lowercase: bool | None = None
     collapse_whitespace: bool | None = None
 

@@ -75,7 +75,7 @@ class TableSettings:
                 "it is also the decimal separator",
                 setting="thousands",
                 value=self.thousands,
-                hint=("give ", Argument("decimal", "," if self.thousands == "." else ".")),
+                hint=("set ", Argument("decimal", "," if self.thousands == "." else ".")),
             )
         delimiter = self.delimiter
         # The type is tested first: an unhashable value would raise TypeError in the look-up.
@@ -111,7 +111,7 @@ class ForecastSettings:
     """Settings of forecasting a series: a linear autoregression, and an ensemble of networks that correct it.
 
     Attributes:
-        horizon: Steps to forecast. Lags are chosen and intervals calibrated for these steps.
+        horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this horizon.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
             autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three), drift
             (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
@@ -133,7 +133,7 @@ class ForecastSettings:
         weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
         num_paths: Simulated paths of a forecast; each path feeds its own values back.
         seed: Seed of initial weights, order and paths.
-        threads: Processor threads. Such small networks gain nothing from more than one.
+        threads: CPU threads. Networks this small gain nothing from more than one.
     """
 
     horizon: int = 24

@@ -19,8 +19,8 @@ class ModelSettings:
     Attributes:
         cell: The recurrent cell: plain (rnn), gated (gru), or long short-term memory (lstm).
         nonlinearity: Nonlinearity of the plain cell: tanh or relu.
-        hidden_size: Hidden units of each layer.
-        num_layers: Stacked recurrent layers, at most 1,000.
+        hidden_size: Number of hidden units of each layer.
+        num_layers: Number of stacked recurrent layers, at most 1,000.
         dropout: Dropout probability in training: after the embedding, between layers and before the output layer.
         embedding_size: Size of the input embedding. Default: one-hot input.
         tied_output: Share the weights of the embedding with the output layer; embedding and hidden size must be equal.
@@ -50,12 +50,12 @@ class ModelSettings:
         # The other cells would ignore the setting.
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise SettingsError(
-                f"only the rnn cell has it, not {self.cell}", setting="nonlinearity", value=self.nonlinearity
+                f"it applies to the rnn cell only, not to {self.cell}", setting="nonlinearity", value=self.nonlinearity
             )
         # Per token, the output layer has hidden_size weights and the embedding has embedding_size.
         if self.tied_output and self.embedding_size != self.hidden_size:
             raise SettingsError(
-                *("needs ", Argument("embedding_size"), " equal to ", Argument("hidden_size")),
+                *("requires ", Argument("embedding_size"), " equal to ", Argument("hidden_size")),
                 f" ({self.hidden_size}), not {self.embedding_size}",
                 setting="tied_output",
             )

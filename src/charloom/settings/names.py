@@ -30,17 +30,19 @@ def find_setting(name: str) -> str:
     Raises SettingsError, with the most similar name, if there is no such setting.
     """
     check_type(str, setting=name)
-    plain = name.removeprefix("--").replace("-", "_")
-    if plain in _TYPES:
-        return plain
-    near = difflib.get_close_matches(plain, _TYPES, 1)
+    python_name = name.removeprefix("--").replace("-", "_")
+    if python_name in _TYPES:
+        return python_name
+    near = difflib.get_close_matches(python_name, _TYPES, 1)
     hint = (
-        ("did you mean ", Argument(near[0]), "?") if near else ("there are ", *comma_separated(map(Argument, _TYPES)))
+        ("did you mean ", Argument(near[0]), "?")
+        if near
+        else ("the settings are ", *comma_separated(map(Argument, _TYPES)))
     )
     raise SettingsError(f"no setting {name!r}", hint=hint)
 
 
-def parse_value(name: str, word: str) -> Value:
+def parse_value(name: str, text: str) -> Value:
     """Parses a setting's value: ``none`` is None for an optional setting; ``true`` and ``false`` are bools.
 
     Raises SettingsError if the string fits none of the setting's types, and for a setting that takes a list. Limits of
@@ -50,20 +52,20 @@ def parse_value(name: str, word: str) -> Value:
     # Any other origin is that of a union, whose arguments are tried one by one.
     kinds = (hint,) if get_origin(hint) in (None, Literal, tuple) else get_args(hint)
     for kind in kinds:
-        if kind is NoneType and word.lower() == "none":
+        if kind is NoneType and text.lower() == "none":
             return None
-        if kind is bool and word.lower() in _BOOLS:
-            return _BOOLS[word.lower()]
+        if kind is bool and text.lower() in _BOOLS:
+            return _BOOLS[text.lower()]
         if kind in (int, float):
             try:
-                number: float = kind(word)
+                number: float = kind(text)
             except ValueError:
                 continue
             return number
-        if kind is str or (get_origin(kind) is Literal and word in get_args(kind)):
-            return word
-    words = [_TYPE_NAMES.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}" for kind in kinds]
-    raise SettingsError(f"it must be {' or '.join(words)}", setting=name, value=word)
+        if kind is str or (get_origin(kind) is Literal and text in get_args(kind)):
+            return text
+    allowed = [_TYPE_NAMES.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}" for kind in kinds]
+    raise SettingsError(f"it must be {' or '.join(allowed)}", setting=name, value=text)
 
 
 def format_value(value: Value) -> str:

@@ -1,6 +1,6 @@
 """The backend that the environment variable ``CHARLOOM_KERNELS`` selects, for tests and debugging.
 
-- ``auto`` (default): native code for the best instruction set of the processor; PyTorch (in the codec, plain Python) if
+- ``auto`` (default): native code for the best instruction set of the CPU; PyTorch (in the codec, plain Python) if
   charloom was installed without native code.
 - ``reference``: the specification: the equations step by step, the codec in plain Python.
 - ``pytorch``: PyTorch's own layers; in the codec, plain Python.

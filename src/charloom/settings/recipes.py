@@ -28,7 +28,7 @@ class Recipe:
         corpus: Settings of reading the text.
         model: Settings of the model.
         training: Settings of training.
-        name: Name of the recipe, or path of its file; empty if the settings are from elsewhere.
+        name: Name of the recipe, or path of its file; empty if the settings are not from a recipe.
     """
 
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -70,7 +70,7 @@ def read_recipe(name: str) -> str:
     if not name.endswith(".toml"):
         if name not in recipe_names():
             raise SettingsError(
-                f"no recipe {name!r}: choose one of {', '.join(recipe_names())}, or give the path of a .toml file"
+                f"no recipe {name!r}: choose one of {', '.join(recipe_names())}, or pass the path of a .toml file"
             )
         return (resources.files("charloom.recipes") / f"{name}.toml").read_text(encoding="utf-8")
     try:
@@ -119,10 +119,12 @@ def load_recipe(name: str) -> Recipe:
     return Recipe(**groups, name=name)
 
 
-def _hint(name: str, known: Iterable[str], shown_as: str) -> str:
+def _hint(name: str, known: Iterable[str], pattern: str) -> str:
     """Returns a hint: the table that a key belongs to, or the most similar of the known names."""
     for table, kind in TABLES.items():
         if name in {field.name for field in fields(kind)}:
             return f"{name} belongs in [{table}]"
     near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {shown_as.format(*near)}?" if near else f"there are {', '.join(map(shown_as.format, known))}"
+    return (
+        f"did you mean {pattern.format(*near)}?" if near else f"choose one of {', '.join(map(pattern.format, known))}"
+    )

@@ -40,7 +40,7 @@ class SamplingSettings:
         if self.temperature is not None and self.power is not None:
             raise SettingsError(
                 *(Argument("temperature"), " and ", Argument("power"), " set the same quantity"),
-                " (temperature = 1 / power): give one of them",
+                " (temperature = 1 / power): pass only one of them",
             )
 
     @property

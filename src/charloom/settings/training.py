@@ -23,11 +23,11 @@ class TrainingSettings:
     """Settings of training; the defaults are those of the textbook section.
 
     Attributes:
-        batch_size: Sequences in a minibatch.
-        gradient_accumulation_steps: Minibatches whose gradients are accumulated for one step of the optimizer: a larger
-            batch in the memory of a smaller one.
-        num_steps: Sequence length in characters or bytes; also the truncation length of back-propagation.
-        epochs: Passes over the training text.
+        batch_size: Number of sequences in a minibatch.
+        gradient_accumulation_steps: Number of minibatches whose gradients are accumulated for one optimizer step: the
+            effect of a larger batch in the memory of a smaller one.
+        num_steps: Sequence length, in characters or bytes; also the truncation length of back-propagation through time.
+        epochs: Number of passes over the training text.
         partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
             detached; random: sequences in random order, each from a zero state.
         optimizer: SGD or AdamW.
@@ -37,28 +37,29 @@ class TrainingSettings:
             multiplies the rate by the decay factor every few epochs.
         warmup_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
             Default: half an epoch with the cosine schedule, otherwise none.
-        decay_every: Epochs between two decreases of the step schedule.
+        decay_every: Number of epochs between decreases of the step schedule.
         decay_factor: Factor of each decrease of the step schedule.
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text, at its end, that is held out for validation.
-        patience: Epochs without a better validation perplexity after which training stops early. Default: no early
-            stopping.
+        patience: Number of epochs without an improvement of validation perplexity after which training stops early.
+            Default: no early stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
-            Default: on if a patience is set.
+            Default: on if patience is set.
         seed: Seed of initial weights, offsets, order and dropout.
-        device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if there is one.
-        threads: Threads of the kernels and of PyTorch. Default: for the kernels, PyTorch's number; for PyTorch's own
-            operations, one.
-        precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on processors
-            with AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
-        report_every: Number of epochs after which results are reported.
-        sample_every: Number of epochs after which samples are generated; 0 disables them.
-        prefix: Prefix of the samples; repeat the option for several. Default: the start of the first line of the text.
-        sample_chars: Characters generated for each sample.
-        checkpoint_minutes: Number of minutes after which a checkpoint is saved; 0 disables checkpoints by time.
-        checkpoint_steps: Number of minibatches after which a checkpoint is saved. Default: checkpoints by time only.
-        keep_checkpoints: Number of checkpoints kept during training. Each also contains the weights of the epoch with
-            the best validation perplexity.
+        device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if available.
+        threads: Threads of the kernels and of PyTorch. Default: for the kernels, as many as PyTorch is set to; for
+            PyTorch's own operations, one.
+        precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on CPUs with
+            AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
+        report_every: Report results every N epochs.
+        sample_every: Generate samples every N epochs; 0 disables samples.
+        prefix: Prefix of the samples; repeat the option for several prefixes. Default: the start of the first non-blank
+            line of the text.
+        sample_chars: Number of characters to generate for each sample.
+        checkpoint_minutes: Save a checkpoint every N minutes; 0 disables checkpoints by time.
+        checkpoint_steps: Save a checkpoint every N optimizer steps. Default: checkpoints by time only.
+        keep_checkpoints: Number of checkpoints to keep during training. Each also contains the weights of the epoch
+            with the best validation perplexity.
     """
 
     batch_size: int = 32
@@ -110,21 +111,21 @@ class TrainingSettings:
         if not self.validation_fraction and (self.patience is not None or self.keep_best):
             name = "patience" if self.patience is not None else "keep_best"
             raise SettingsError(
-                *("needs a validation text: set ", Argument("validation_fraction"), ", for example to 0.1"),
+                *("requires a validation text: set ", Argument("validation_fraction"), ", for example to 0.1"),
                 setting=name,
             )
         if not isinstance(self.device, str) or not self.device:
             raise SettingsError("it must be a name, such as auto or cpu", setting="device", value=self.device)
         # A str is a sequence of one-character prefixes, which is never meant.
-        listed = isinstance(self.prefix, (list, tuple))
-        if not listed or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
-            raise SettingsError("it must be a list of strings that are not empty", setting="prefix", value=self.prefix)
+        is_list = isinstance(self.prefix, (list, tuple))
+        if not is_list or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
+            raise SettingsError("it must be a list of non-empty strings", setting="prefix", value=self.prefix)
         # The dataclass is frozen, and a list in it would not be hashable.
         object.__setattr__(self, "prefix", tuple(self.prefix))
 
     @property
     def rows(self) -> int:
-        """Sequences per optimizer step; the number of lanes of sequential partitioning."""
+        """Number of sequences per optimizer step: the batch size times the gradient accumulation steps."""
         return self.batch_size * self.gradient_accumulation_steps
 
     @property

@@ -18,7 +18,7 @@ from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsE
 from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
-from charloom.runs.folder import HISTORY_FILE, writing_to
+from charloom.runs.folder import HISTORY_FILE, report_write_errors
 from charloom.runs.training_run import Outcome
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import format_value
@@ -32,8 +32,9 @@ from charloom.version import __version__
 SWEEP_FILE = "sweep.json"
 RUN_FILE = "run.json"
 _FORMAT_VERSION = 1
+_CHOOSE_ANOTHER = ("choose another folder with ", Argument("output"))
 # Any JSON value may be in a damaged file, so that reading a field can raise any of these.
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
+_READ_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, CharloomError)
 
 
 class SweepFolder:
@@ -58,7 +59,7 @@ class SweepFolder:
         if (path / SWEEP_FILE).exists():
             self._read()
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ModelFolderError(f"{path}: there is something else already; give a sweep a folder of its own")
+            raise ModelFolderError(f"{path} exists, but is not the folder of a sweep", hint=_CHOOSE_ANOTHER)
 
     def check(self, base: Recipe, varied: Sequence[str], corpora: Mapping[CorpusSettings, Corpus]) -> None:
         """Raises SettingsError if the fixed settings or the texts differ from those of the runs in the folder."""
@@ -69,8 +70,8 @@ class SweepFolder:
             if before != now and name not in free:
                 old, new = format_value(before), format_value(now)
                 raise SettingsError(
-                    *(f"{self.path}: the sweep there has ", Argument(name), f" {old}, and this one {new}: give it "),
-                    *("another folder, or vary ", Argument(name), f" over {old},{new} to have both"),
+                    *(f"{self.path}: the sweep in this folder has ", Argument(name), f" {old}, not {new}"),
+                    hint=(*_CHOOSE_ANOTHER, ", or vary ", Argument(name), f" over {old},{new}"),
                 )
         # The fingerprint depends on the settings of reading; for new ones only the name can be compared.
         names = {name for name, _ in self._texts.values()}
@@ -78,18 +79,19 @@ class SweepFolder:
             known = self._texts.get(settings)
             if known[1] != corpus.fingerprint if known else names and corpus.name not in names:
                 raise SettingsError(
-                    f"{self.path}: the runs there were trained on another text than {corpus.name} is now: give this "
-                    "sweep another folder"
+                    f"{self.path}: the runs in this folder were trained on a text other than {corpus.name}, or that "
+                    "text has changed since",
+                    hint=_CHOOSE_ANOTHER,
                 )
 
     @contextlib.contextmanager
-    def at_work(self, base: Recipe, varied: Sequence[str]) -> Iterator[None]:
+    def locked(self, base: Recipe, varied: Sequence[str]) -> Iterator[None]:
         """Creates the folder and locks it during the block. Raises ModelFolderError if that fails."""
         self.varied = tuple(dict.fromkeys([*self.varied, *varied]))
         self._fixed = self._fixed or base
         head = {"format_version": _FORMAT_VERSION, "charloom": __version__, "varied": self.varied}
         with contextlib.ExitStack() as stack:
-            with writing_to(self.path):
+            with report_write_errors(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 # Locked first: the work folder may be that of a sweep in progress.
                 stack.enter_context(FolderLock(self.path, "another sweep"))
@@ -112,13 +114,13 @@ class SweepFolder:
         """Moves a complete run from the work folder to its final folder, and returns it."""
         # An earlier sweep in the folder may have varied other settings, and named the run after those.
         before = self.runs.get(settings_key(run.recipe))
-        place = (before and before.folder) or self.path / "runs" / run.name
-        if place.exists():
-            shutil.rmtree(place)  # a run without its model, or an incomplete folder
+        folder = (before and before.folder) or self.path / "runs" / run.name
+        if folder.exists():
+            shutil.rmtree(folder)  # a run without its model, or an incomplete folder
         # A rename is atomic: a reader finds the complete run or none.
-        (self.work / run.name).rename(place)
+        (self.work / run.name).rename(folder)
         # Read back, because it was trained in another process, which returns no history.
-        return self._read_run(place)
+        return self._read_run(folder)
 
     def _read(self) -> None:
         file = self.path / SWEEP_FILE
@@ -128,16 +130,18 @@ class SweepFolder:
             if not is_later:
                 self._fixed = Recipe().with_changes(data["fixed"])
                 self.varied = tuple(name for name in data["varied"] if name in self._fixed.values)
-        except _DAMAGED as error:
-            raise ModelFolderError(f"{file}: damaged ({error}): give this sweep another folder") from None
+        except _READ_ERRORS as error:
+            raise ModelFolderError(f"{file}: damaged ({error})", hint=_CHOOSE_ANOTHER) from None
         # Raised outside the try block, which would report the file as damaged.
         if is_later:
-            raise ModelFolderError(f"{file}: of a later version of charloom; this one is {__version__}")
+            raise ModelFolderError(
+                f"{file}: written by a version of charloom later than {__version__}; upgrade charloom"
+            )
         for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
             try:
                 self._read_run(run.parent)
-            except _DAMAGED as error:
-                raise ModelFolderError(f"{run}: damaged ({error}): delete its folder to do it again") from None
+            except _READ_ERRORS as error:
+                raise ModelFolderError(f"{run}: damaged ({error}); delete its folder to repeat the run") from None
 
     def _read_run(self, folder: Path) -> SweepRun:
         data = json.loads((folder / RUN_FILE).read_bytes())

@@ -20,19 +20,19 @@ def draw_sweep(results: SweepResults) -> bytes:
     """Returns a PNG of the perplexities against epochs and, if a single number was varied, against its values."""
     combinations = results.combinations()
     differing = [name for name in results.varied if len({one.values[name] for one in combinations}) > 1]
-    # Several varied settings, or words, have no common horizontal axis.
-    number = differing[0] if len(differing) == 1 and _numbers(differing[0], combinations) else None
+    # Several varied settings, or strings, have no common horizontal axis.
+    number = differing[0] if len(differing) == 1 and _numeric_values(differing[0], combinations) else None
     figure = plots.new_figure(11 if number else 7, 5.2)
     axes = figure.subplots(1, 2 if number else 1, squeeze=False)[0]
     _draw_curves(axes[-1], combinations, differing)
     if number:
-        _draw_against(axes[0], number, combinations)
+        _draw_by_value(axes[0], number, combinations)
     for one in axes:
         plots.set_perplexity_axis(one)
     return plots.render_figure(figure)
 
 
-def _numbers(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
+def _numeric_values(name: str, combinations: Sequence[CombinationResult]) -> list[float]:
     """Returns the values of a varied setting if all are numbers; otherwise an empty list."""
     values = [one.values[name] for one in combinations]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
@@ -64,14 +64,16 @@ def _draw_curves(axes: "Axes", combinations: Sequence[CombinationResult], differ
         axes.plot([], [], "-", color="0.3", label="validation")
     axes.plot([], [], "--" if validated else "-", color="0.3", label="training")
     axes.set_xlabel("epoch")
-    left_out = len(combinations) - _MAX_CURVES
-    axes.set_title(f"the best {_MAX_CURVES} of {len(combinations)} combinations" if left_out > 0 else "each run a line")
+    num_omitted = len(combinations) - _MAX_CURVES
+    axes.set_title(
+        f"the best {_MAX_CURVES} of {len(combinations)} combinations" if num_omitted > 0 else "one line per run"
+    )
     _set_legend(axes, 7)
 
 
-def _draw_against(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
+def _draw_by_value(axes: "Axes", name: str, combinations: Sequence[CombinationResult]) -> None:
     """Draws the mean perplexities over seeds against a varied number; error bars show the standard deviations."""
-    values = _numbers(name, combinations)
+    values = _numeric_values(name, combinations)
     for label, figure, style in (
         ("validation", "validation_perplexity", "o-"),
         ("best validation", "best_validation_perplexity", "^:"),

@@ -19,7 +19,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
 
     def __init__(self, number: int) -> None:
         self._threads = ThreadPoolExecutor(number)
-        self._orders: list[Future[dict[str, str]]] = []
+        self._tasks: list[Future[dict[str, str]]] = []
         self._idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
         self._logs: dict[Process, IO[str]] = {}
         """All processes that were started, with the files that receive their standard error."""
@@ -30,7 +30,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         self._threads.shutdown(wait=False, cancel_futures=True)
         are_done = False
         while not are_done:  # a thread may start a process while the others are killed
-            are_done = all(order.done() for order in self._orders)
+            are_done = all(task.done() for task in self._tasks)
             for process in list(self._logs):
                 process.kill()
             time.sleep(0.01)
@@ -38,38 +38,38 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             process.wait()
             for stream in (process.stdin, process.stdout, log):
                 assert stream is not None
-                with contextlib.suppress(OSError):  # close() flushes; a killed process cannot read an order any more
+                with contextlib.suppress(OSError):  # close() flushes; a killed process cannot read an task any more
                     stream.close()
 
-    def train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
+    def train(self, task: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
         """Submits a run for the next idle worker.
 
         Args:
-            order: Run to train, an ``Order`` of ``worker``.
+            task: Run to train, an ``Task`` of ``worker``.
             on_epoch: Function that is called, in another thread, with the number of finished epochs.
 
         Returns:
-            A future of the last answer of the worker; ``{"failed": reason}`` if the worker died.
+            A future of the last reply of the worker; ``{"failed": reason}`` if the worker died.
         """
-        self._orders.append(self._threads.submit(self._train, order, on_epoch))
-        return self._orders[-1]
+        self._tasks.append(self._threads.submit(self._train, task, on_epoch))
+        return self._tasks[-1]
 
-    def _train(self, order: Mapping[str, object], on_epoch: Callable[[int], None]) -> dict[str, str]:
+    def _train(self, task: Mapping[str, object], on_epoch: Callable[[int], None]) -> dict[str, str]:
         try:
             process = self._idle.get_nowait()
         except queue.Empty:  # a worker died: there are as many threads as workers
             process = self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # the worker died while it was idle; readline then returns no answer
-            process.stdin.write(json.dumps(order) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # the worker died while it was idle; readline then returns no reply
+            process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
         while (line := process.stdout.readline()).endswith("\n"):  # an incomplete line is from a worker that died
-            answer: dict[str, str] = json.loads(line)
-            if "epoch" not in answer:
+            reply: dict[str, str] = json.loads(line)
+            if "epoch" not in reply:
                 self._idle.put(process)
-                return answer
-            on_epoch(int(answer["epoch"]))
+                return reply
+            on_epoch(int(reply["epoch"]))
         return {"failed": self._exit_reason(process)}
 
     def _exit_reason(self, process: Process) -> str:

@@ -62,7 +62,7 @@ class SweepRun:
         """Validation perplexity of the final weights; infinite for a diverged run, None without validation."""
         if not self.recipe.training.validation_fraction:
             return None
-        # Infinite, not None: a diverged run must be sorted last and must not be left out of the mean.
+        # Infinite, not None: a diverged run must be sorted last and must not be omitted from the mean.
         kept = self.kept.validation_perplexity if self.kept else None
         return math.inf if kept is None else kept
 
@@ -120,17 +120,17 @@ class CombinationResult:
     @property
     def validation_perplexity(self) -> MeanAndSpread | None:
         """Validation perplexity of the final weights of the runs; None without validation."""
-        return _of_those_that_have_it([run.validation_perplexity for run in self.runs])
+        return _mean_and_spread_if_any([run.validation_perplexity for run in self.runs])
 
     @property
     def best_validation_perplexity(self) -> MeanAndSpread | None:
         """The lowest validation perplexity of any epoch."""
-        return _of_those_that_have_it([run.best_validation_perplexity for run in self.runs])
+        return _mean_and_spread_if_any([run.best_validation_perplexity for run in self.runs])
 
     @property
     def best_epoch(self) -> MeanAndSpread | None:
         """The epoch with the lowest validation perplexity."""
-        return _of_those_that_have_it([run.best_epoch for run in self.runs])
+        return _mean_and_spread_if_any([run.best_epoch for run in self.runs])
 
     @property
     def seconds(self) -> MeanAndSpread:
@@ -166,7 +166,7 @@ class SweepResults:
 
     def find(self, **values: Value) -> CombinationResult:
         """Returns the combination with these values of varied settings. Raises KeyError if there is not exactly one."""
-        # Settings that are not given may have any value, if that leaves one combination.
+        # Settings that are omitted may have any value, if that leaves one combination.
         found = [one for one in self.combinations() if values.items() <= one.values.items()]
         if len(found) != 1:
             raise KeyError(f"{len(found)} combinations have {values}")
@@ -213,7 +213,7 @@ def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:
     return MeanAndSpread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
-def _of_those_that_have_it(values: Sequence[float | None]) -> MeanAndSpread | None:
-    # A run without the figure, such as one that diverged in its first epoch, is left out of the mean.
-    there = [value for value in values if value is not None]
-    return _mean_and_spread(there) if there else None
+def _mean_and_spread_if_any(values: Sequence[float | None]) -> MeanAndSpread | None:
+    # A run without the figure, such as one that diverged in its first epoch, is omitted from the mean.
+    known = [value for value in values if value is not None]
+    return _mean_and_spread(known) if known else None

@@ -15,8 +15,8 @@ import torch
 from charloom.arguments import PATH, check_listeners, check_type
 from charloom.errors import CharloomError, SettingsError
 from charloom.io.atomic import write_atomically
-from charloom.runs.folder import writing_to
-from charloom.runs.plan import check_read_with
+from charloom.runs.folder import report_write_errors
+from charloom.runs.plan import check_corpus_settings
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.limits import check_count
 from charloom.settings.names import Value
@@ -24,14 +24,21 @@ from charloom.settings.recipes import Recipe
 from charloom.sweeps.events import RunEnded, RunFailed, SweepEvent, SweepListener, SweepProgressed, SweepStarted
 from charloom.sweeps.folder import SweepFolder
 from charloom.sweeps.picture import draw_sweep
-from charloom.sweeps.plan import PlannedRun, grid, listed, named_in_errors, plan_runs, without_display
+from charloom.sweeps.plan import (
+    PlannedRun,
+    add_combination_to_errors,
+    check_combinations,
+    grid,
+    plan_runs,
+    without_display,
+)
 from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
-from charloom.sweeps.worker import Order, write_corpus
+from charloom.sweeps.worker import Task, write_corpus
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT
 from charloom.training.events import StopTraining
-from charloom.training.trainer import check_possible
+from charloom.training.trainer import check_run
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | Corpus | None
 _SECONDS_BETWEEN_EVENTS = 0.25
@@ -52,7 +59,7 @@ def sweep(
 ) -> SweepResults:
     """Trains a model for each combination of settings and each seed, in parallel processes.
 
-    Each run has one thread, unless the recipe sets a number; results do not depend on the number of processes. The
+    Each run has one thread, unless the recipe sets ``threads``; results do not depend on the number of processes. The
     same call with the same folder resumes the sweep; a call with more values or seeds trains only the new runs.
 
     Args:
@@ -64,8 +71,8 @@ def sweep(
         recipe: Recipe with all other settings. Default: the defaults of the three classes.
         num_seeds: Number of runs of each combination, with consecutive seeds from ``recipe.training.seed``.
         output: Folder for the runs and results. Default: a temporary folder, which is removed.
-        jobs: Number of parallel processes. Default: one per processor, which is faster than one process with more
-            threads; one on a GPU.
+        jobs: Number of parallel processes. Default: one per CPU core (fewer if each has several threads), which is
+            faster than one process with more threads; one on a GPU.
         keep_models: Save the model of each run in its folder.
         listeners: Functions that are called with each event; one may raise ``StopTraining``.
 
@@ -73,8 +80,8 @@ def sweep(
         The results of all complete runs in the folder.
 
     Raises:
-        SettingsError: A combination is invalid or contradicts the fixed settings of the folder. Raised before training.
-        ModelFolderError: The folder is not one of a sweep, or is not writable.
+        SettingsError: A combination is invalid or contradicts the fixed settings of the folder; raised before training.
+        ModelFolderError: The folder is not that of a sweep, or is not writable.
     """
     check_type((*PATH, Sequence, Corpus, NoneType), source=source)
     check_type((Mapping, Sequence), vary=vary)
@@ -85,7 +92,7 @@ def sweep(
     check_count("num_seeds", num_seeds, minimum=1, maximum=_MAX_SEEDS)
     if jobs is not None:
         check_count("jobs", jobs, minimum=1)
-    combinations = grid(vary) if isinstance(vary, Mapping) else listed(vary)
+    combinations = grid(vary) if isinstance(vary, Mapping) else check_combinations(vary)
     base = without_display(recipe or Recipe())
     planned = plan_runs(base, combinations, range(base.training.seed, base.training.seed + num_seeds))
     # Combinations from a list may differ in which settings they name; a dict keeps their order.
@@ -99,16 +106,16 @@ def sweep(
         folder.check(base, varied, corpora)
         if jobs is None:
             # Processes on one GPU would share its memory.
-            jobs = max(1, _processors() // (base.training.threads or 1)) if devices == {"cpu"} else 1
-        with folder.at_work(base, varied):
-            results = _results(folder, planned, corpora, jobs, keep_models, listeners)
+            jobs = max(1, _count_cores() // (base.training.threads or 1)) if devices == {"cpu"} else 1
+        with folder.locked(base, varied):
+            results = _train_missing(folder, planned, corpora, jobs, keep_models, listeners)
         if output is None:
             # The temporary folder is removed with this block.
             results = replace(results, runs=[replace(run, folder=None) for run in results.runs])
     return results
 
 
-def _results(
+def _train_missing(
     folder: SweepFolder,
     planned: Sequence[PlannedRun],
     corpora: Mapping[CorpusSettings, Corpus],
@@ -124,7 +131,7 @@ def _results(
     try:
         _emit(listeners, SweepStarted(len(folder.runs), len(to_do), num_jobs, threads))
         if to_do:
-            _work(folder, to_do, corpora, num_jobs, keep_models, listeners, failures)
+            _train_in_workers(folder, to_do, corpora, num_jobs, keep_models, listeners, failures)
     except StopTraining:
         pass
     finally:
@@ -141,7 +148,7 @@ def _results(
     return results
 
 
-def _work(
+def _train_in_workers(
     folder: SweepFolder,
     to_do: Sequence[PlannedRun],
     corpora: Mapping[CorpusSettings, Corpus],
@@ -153,7 +160,7 @@ def _work(
     """Trains runs in worker processes, and moves each to its final folder when it is complete."""
     work = folder.work.resolve()
     texts = {settings: work / f"corpus-{i}" for i, settings in enumerate({run.recipe.corpus for run in to_do})}
-    with writing_to(folder.path):
+    with report_write_errors(folder.path):
         for settings, file in texts.items():
             write_corpus(file, corpora[settings])
     # Filled by the threads of ``Workers``: each sets the value of its own key.
@@ -163,24 +170,24 @@ def _work(
     with Workers(num_jobs) as workers:
         running = {}
         for run in to_do:
-            order = Order(
+            task = Task(
                 folder=str(work / run.name),
                 corpus=str(texts[run.recipe.corpus]),
                 settings=run.recipe.values,
                 keep_model=keep_models,
             )
-            running[workers.train(order, functools.partial(epochs.__setitem__, run.name))] = run
+            running[workers.train(task, functools.partial(epochs.__setitem__, run.name))] = run
         while running:
             for end in wait(running, _SECONDS_BETWEEN_EVENTS, FIRST_COMPLETED).done:
-                run, answer = running.pop(end), end.result()
+                run, reply = running.pop(end), end.result()
                 # A run that diverged, failed or stopped early has no more epochs to wait for.
                 epochs[run.name] = run.recipe.training.epochs
                 # An error in the settings or on the disk, which other runs would meet, too: it ends the sweep.
-                if "error" in answer:
-                    raise CharloomError(f"{run.name}: {answer['error']}")
-                if "failed" in answer:
-                    failures[run.name] = answer["failed"]
-                    _emit(listeners, RunFailed(run.name, answer["failed"]))
+                if "error" in reply:
+                    raise CharloomError(f"{run.name}: {reply['error']}")
+                if "failed" in reply:
+                    failures[run.name] = reply["failed"]
+                    _emit(listeners, RunFailed(run.name, reply["failed"]))
                 else:
                     _emit(listeners, RunEnded(folder.add_run(run)))
             _emit(listeners, SweepProgressed(sum(epochs.values()) / num_epochs))
@@ -196,24 +203,24 @@ def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusS
     kinds = dict.fromkeys(run.recipe.corpus for run in planned)
     if isinstance(source, Corpus):
         if len(kinds) > 1:
-            raise SettingsError("a corpus is read already: to vary how it is read, give the sweep its source")
+            raise SettingsError("a Corpus has already been read: to vary how it is read, pass its source instead")
         for settings in kinds:
-            check_read_with(source, settings)
+            check_corpus_settings(source, settings)
         return dict.fromkeys(kinds, source)
     # A path is wrapped before the test for standard input: a str is a sequence of its characters.
     sources = [source] if isinstance(source, PATH) else source or []
     if len(kinds) > 1 and STANDARD_INPUT in sources:
-        raise SettingsError("standard input can be read only once: to vary how the text is read, put it into a file")
+        raise SettingsError("standard input can be read only once: to vary how the text is read, pass a file")
     return {settings: load_corpus(source, **vars(settings)) for settings in kinds}
 
 
 def _device(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
     """Returns the device of a run. Raises SettingsError if the run is not possible with the text."""
-    with named_in_errors({name: run.recipe.values[name] for name in varied}):
-        return check_possible(run.recipe.training, len(corpus.ids))
+    with add_combination_to_errors({name: run.recipe.values[name] for name in varied}):
+        return check_run(run.recipe.training, len(corpus.ids))
 
 
-def _processors() -> int:
-    # A container or taskset may allow fewer processors than the machine has; not all systems report that.
+def _count_cores() -> int:
+    # A container or taskset may allow fewer cores than the machine has; not all systems report that.
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1

@@ -1,6 +1,6 @@
 """The process that trains a sweep's runs, one after the other: ``python -m charloom.sweeps.worker``.
 
-It reads orders as lines of JSON from standard input and writes answers to standard output. It exits at the end of its
+It reads tasks as lines of JSON from standard input and writes replies to standard output. It exits at the end of its
 standard input, and during a run when the main process has ended.
 """
 
@@ -30,8 +30,8 @@ _IDS_AT_ONCE = 1 << 22
 """Number of ids converted at once, so that a large text is not copied in memory as a whole."""
 
 
-class Order(TypedDict):
-    """An order to train a run, as JSON.
+class Task(TypedDict):
+    """A task to train a run, as JSON.
 
     Attributes:
         folder: Folder to write the run to.
@@ -68,48 +68,48 @@ def read_corpus(path: Path) -> Corpus:
 
 
 def main() -> None:
-    """Trains the runs of the orders until standard input ends."""
+    """Trains the runs of the tasks until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all processes; the main one decides
     warnings.simplefilter("ignore", CharloomWarning)  # the table of results shows what they report
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # text that a library prints must not be read as an answer
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # text that a library prints must not be read as a reply
     corpora: dict[str, Corpus] = {}
     for line in sys.stdin:
-        order: Order = json.loads(line)
-        if order["corpus"] not in corpora:
-            corpora = {order["corpus"]: read_corpus(Path(order["corpus"]))}  # only one is kept: texts may be large
+        task: Task = json.loads(line)
+        if task["corpus"] not in corpora:
+            corpora = {task["corpus"]: read_corpus(Path(task["corpus"]))}  # only one is kept: texts may be large
         try:
-            _train(order, corpora[order["corpus"]], answers)
-            _answer(answers, ended=True)
+            _train(task, corpora[task["corpus"]], replies)
+            _reply(replies, ended=True)
         except (CharloomError, OSError) as error:
-            _answer(answers, error=f"{getattr(error, 'strerror', None) or error}")
+            _reply(replies, error=f"{getattr(error, 'strerror', None) or error}")
         # Anything else, such as a lack of memory, fails this run only; the worker continues with the next one.
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
-            _answer(answers, failed=f"{type(error).__name__}: {lines[0]}")
+            _reply(replies, failed=f"{type(error).__name__}: {lines[0]}")
 
 
-def _train(order: Order, corpus: Corpus, answers: IO[str]) -> None:
+def _train(task: Task, corpus: Corpus, replies: IO[str]) -> None:
     """Trains one run in its folder."""
     parent = os.getppid()
     # If the main process has ended already, ``parent`` is another process, but then this write fails.
-    _answer(answers, epoch=0)
+    _reply(replies, epoch=0)
 
     def report(event: Event) -> None:
         if os.getppid() != parent:  # the main process has ended: nothing waits for the run
             os._exit(1)
         if isinstance(event, EpochEnded):
-            _answer(answers, epoch=event.record.epoch)
+            _reply(replies, epoch=event.record.epoch)
 
-    recipe, folder = Recipe().with_changes(order["settings"]), Path(order["folder"])
-    plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=order["keep_model"])
+    recipe, folder = Recipe().with_changes(task["settings"]), Path(task["folder"])
+    plan = RunPlan(corpus, folder, recipe, checkpoints=False, save_model=task["keep_model"])
     with TrainingRun(plan, processes=Processes()) as run:
         write_run(folder, recipe, corpus, run.train([report]))
 
 
-def _answer(answers: IO[str], **message: object) -> None:
-    answers.write(json.dumps(message) + "\n")
-    answers.flush()
+def _reply(replies: IO[str], **message: object) -> None:
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Texts: sources, clean-up and encoding as ids."""
+"""Texts: sources, normalization and encoding as ids."""

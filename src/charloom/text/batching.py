@@ -1,12 +1,12 @@
 """Minibatches of a long text, by the textbook's sequential or random partitioning.
 
-- Sequential partitioning: the text is divided into ``batch_size`` lanes, and each minibatch takes the next
-  ``num_steps`` ids of every lane, so that the final state of a minibatch is the initial state of the next.
+- Sequential partitioning: the text is divided into ``batch_size`` parts of equal length, and each minibatch takes the
+  next ``num_steps`` ids of every part, so that the final state of a minibatch is the initial state of the next.
 - Random partitioning: the text is divided into sequences of ``num_steps`` ids, taken in random order; no state is
   carried over.
 
 Both start at an offset that is drawn for each epoch, so that a sequence may start at any id. Ids at the end of the
-text, or of each lane, that do not fill a sequence are left out. The targets are the inputs shifted by one id.
+text, or of each part, that do not fill a sequence are omitted. The targets are the inputs shifted by one id.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import Argument, SettingsError
+from charloom.errors import Argument, SettingsError, pluralize
 from charloom.shapes import Ids
 from charloom.text.stored_ids import AnyIds, as_stored
 
 ALL_ROWS = slice(None)
-MAX_LISTED = 1 << 24
+MAX_STORED_PERMUTATION = 1 << 24
 """Maximum length of a permutation that is held in memory, 128 MiB as int64."""
 _NUM_ROUNDS = 8
-_IDS_AT_ONCE = 1 << 16
-"""Number of ids that sequential batches read at once, all lanes together."""
+_IDS_PER_READ = 1 << 16
+"""Number of ids that sequential batches read at once, for all sequences together."""
 
 
 def check_length(length: int, batch_size: int, num_steps: int, gradient_accumulation_steps: int = 1) -> None:
@@ -34,9 +34,13 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
     needed = batch_size * num_steps + 1
     if length < needed:
         raise SettingsError(
-            f"the training text has {length} characters, one minibatch of {batch_size} x {num_steps} takes {needed}: ",
-            *("lower ", *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ())),
-            *(Argument("batch_size"), " or ", Argument("num_steps"), ", or give it more text"),
+            f"the training text has {pluralize(length, 'character')}, but a minibatch of {batch_size} x {num_steps} "
+            f"needs {needed}: ",
+            *(
+                "decrease ",
+                *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ()),
+            ),
+            *(Argument("batch_size"), " or ", Argument("num_steps"), ", or use more text"),
         )
 
 
@@ -48,14 +52,14 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
     return int(torch.randint(bound, (1,), generator=generator))
 
 
-def end_of_equal_lanes(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Returns the end to cut a text of ``length`` ids at, so that its lanes have the same length at every offset."""
-    # On the whole text, the length of the lanes and with it their borders would depend on the offset, and some ids
-    # would be in the gap at a lane's end at every offset. With lanes of equal length, all ids are trained on over the
+def end_of_equal_parts(length: int, batch_size: int, num_steps: int, offset: int) -> int:
+    """Returns the end to cut a text of ``length`` ids at, so that its parts have the same length at every offset."""
+    # On the whole text, the length of the parts, and with it their borders, would depend on the offset, and some ids
+    # would be in the gap at a part's end at every offset. With parts of equal length, all ids are trained on over the
     # epochs.
     num_offsets = min(num_steps, length - batch_size * num_steps)
-    lane_length = (length - num_offsets) // batch_size
-    return offset + batch_size * lane_length + 1
+    part_length = (length - num_offsets) // batch_size
+    return offset + batch_size * part_length + 1
 
 
 def count_batches(length: int, batch_size: int, num_steps: int, offset: int) -> int:
@@ -71,31 +75,31 @@ def sequential_batches(
     rows: slice = ALL_ROWS,
     first: int = 0,
     *,
-    with_rest: bool = False,
+    include_rest: bool = False,
 ) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps); consecutive minibatches are consecutive in the text.
 
-    Lanes have the maximum length; up to ``num_steps - 1`` ids at the end of each are left out, as in the textbook.
+    The parts have the maximum length; up to ``num_steps - 1`` ids at the end of each are omitted, as in the textbook.
 
     Args:
         ids: Token ids of the text, (number of tokens,).
-        batch_size: Number of lanes.
+        batch_size: Number of parts, one for each sequence of a minibatch.
         num_steps: Number of time steps of a minibatch.
         offset: Number of ids to skip at the start of the text.
         rows: Rows of each minibatch to yield. Default: all.
         first: Index of the first minibatch to yield, from 0.
-        with_rest: True to yield the ids at the ends of the lanes too, as a last, shorter minibatch.
+        include_rest: True to yield the ids at the ends of the parts too, as a last, shorter minibatch.
     """
     stored = as_stored(ids)
-    lane_length = (len(stored) - offset - 1) // batch_size
-    # Rows are selected after all lanes are placed, so that every process has the same lanes.
-    starts = offset + lane_length * np.arange(batch_size)[rows]
-    end = lane_length if with_rest else lane_length // num_steps * num_steps
-    # Each read of a file costs a system call per lane: one for many minibatches, not one for each.
-    many = num_steps * max(1, _IDS_AT_ONCE // (len(starts) * num_steps))
-    for start in range(first * num_steps, end, many):
+    part_length = (len(stored) - offset - 1) // batch_size
+    # Rows are selected after all parts are determined, so that every process has the same parts.
+    starts = offset + part_length * np.arange(batch_size)[rows]
+    end = part_length if include_rest else part_length // num_steps * num_steps
+    # Each read of a file costs a system call per sequence: one for many minibatches, not one for each.
+    ids_per_read = num_steps * max(1, _IDS_PER_READ // (len(starts) * num_steps))
+    for start in range(first * num_steps, end, ids_per_read):
         # One more id than inputs, so that a single read yields the targets too.
-        block = stored.sequences(starts + start, min(many, end - start) + 1)
+        block = stored.sequences(starts + start, min(ids_per_read, end - start) + 1)
         yield from zip(*(torch.split(part, num_steps, 1) for part in (block[:, :-1], block[:, 1:])), strict=True)
 
 
@@ -125,8 +129,8 @@ def random_batches(
     num_batches = count_batches(len(stored), batch_size, num_steps, offset)
     for number in range(first, num_batches):
         chosen = order(number * batch_size, (number + 1) * batch_size)[rows]
-        both = stored.sequences(offset + num_steps * chosen, num_steps + 1)
-        yield both[:, :-1], both[:, 1:]
+        block = stored.sequences(offset + num_steps * chosen, num_steps + 1)
+        yield block[:, :-1], block[:, 1:]
 
 
 def random_order(count: int, generator: torch.Generator) -> Callable[[int, int], NDArray[np.int64]]:
@@ -140,16 +144,16 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
         count: Length of the permutation, 1 or more.
         generator: Random-number generator of the permutation or of the keys.
     """
-    if count <= MAX_LISTED:
-        listed = torch.randperm(count, generator=generator).numpy()
-        return lambda start, stop: listed[start:stop]
+    if count <= MAX_STORED_PERMUTATION:
+        permutation = torch.randperm(count, generator=generator).numpy()
+        return lambda start, stop: permutation[start:stop]
     # Each round is invertible (an odd factor modulo 2**num_bits, a shift and exclusive or), so all rounds together are
     # a permutation of the numbers of num_bits bits.
     keys = torch.randint(2**63 - 1, (_NUM_ROUNDS,), generator=generator).numpy().astype(np.uint64)
     num_bits = (count - 1).bit_length()
     mask, shift = np.uint64(2**num_bits - 1), np.uint64(num_bits // 2 + 1)
 
-    def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
         for key in keys:
             # uint64 wraps on overflow, which leaves the low bits that the mask selects correct.
             numbers = (numbers + key) * (key | np.uint64(1)) & mask
@@ -157,11 +161,11 @@ def random_order(count: int, generator: torch.Generator) -> Callable[[int, int],
         return numbers
 
     def order(start: int, stop: int) -> NDArray[np.int64]:
-        results = mixed(np.arange(start, stop, dtype=np.uint64))
+        results = mix(np.arange(start, stop, dtype=np.uint64))
         # Cycle walking: a result out of range is mixed again. As 2**num_bits is less than twice ``count``, a number
         # takes fewer than two mixings on average.
         while len(outside := np.flatnonzero(results >= count)):
-            results[outside] = mixed(results[outside])
+            results[outside] = mix(results[outside])
         # NumPy converts a sum of uint64 and int64 to float64, so indices are int64.
         return results.astype(np.int64)
 

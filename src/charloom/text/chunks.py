@@ -9,7 +9,7 @@ from charloom.settings.corpus import Unit
 AnyText = TypeVar("AnyText", bound=str | bytes)
 """Type of a text, str or bytes: a function returns the type that it is given."""
 
-_CHARS_AT_ONCE = 1 << 20
+_CHUNK_CHARS = 1 << 20
 """Length of a chunk. Smaller chunks are joined, as each costs a few calls; larger ones are split to limit memory."""
 
 
@@ -31,24 +31,24 @@ def split_chars(text: AnyText) -> list[AnyText]:
     return [whole[i : i + 1] for i in range(len(text))]
 
 
-def joined(chunks: Sequence[str | bytes], unit: Unit) -> str | bytes:
+def join_chunks(chunks: Sequence[str | bytes], unit: Unit) -> str | bytes:
     """Joins chunks, all bytes if the unit is the byte and all str otherwise, into one text."""
     return b"".join(cast("Sequence[bytes]", chunks)) if unit == "byte" else "".join(cast("Sequence[str]", chunks))
 
 
-def resized(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
+def resize_chunks(chunks: Iterable[str | bytes], unit: Unit) -> Iterator[str | bytes]:
     """Yields the same text in chunks of bounded size, without many small ones."""
     waiting: list[str | bytes] = []
     length = 0
     for chunk in chunks:
         waiting.append(chunk)
         length += len(chunk)
-        if length >= _CHARS_AT_ONCE:
-            text = joined(waiting, unit)
-            yield from (text[at : at + _CHARS_AT_ONCE] for at in range(0, length, _CHARS_AT_ONCE))
+        if length >= _CHUNK_CHARS:
+            text = join_chunks(waiting, unit)
+            yield from (text[at : at + _CHUNK_CHARS] for at in range(0, length, _CHUNK_CHARS))
             waiting, length = [], 0
     if waiting:
-        yield joined(waiting, unit)
+        yield join_chunks(waiting, unit)
 
 
 def take_first(chunks: Iterable[str | bytes], count: int | None) -> Iterator[str | bytes]:

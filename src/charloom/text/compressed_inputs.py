@@ -19,7 +19,7 @@ _CHUNK = 1 << 20
 _MAX_DICTIONARY = 1 << 28
 """Maximum memory in bytes that a file may require: four times that of ``xz -9``, more than ``zstd --ultra``."""
 _TOO_MUCH_MEMORY = re.compile("[Mm]emory")
-_BY_HAND = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
+_PIPE_COMMANDS = {".xz": "xz -dc", ".zst": "zstd -dc --long=31"}
 
 
 class _Gzip:
@@ -47,12 +47,12 @@ _KINDS: dict[str, Callable[[], _Decompressor]] = {
 }
 
 
-def compression_of(name: str) -> str | None:
+def detect_compression(name: str) -> str | None:
     """Returns the suffix that identifies a file's compression, or None if its name has no such suffix."""
     return next((kind for kind in _KINDS if name.lower().endswith(kind)), None)
 
 
-def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Yields the content of a file, decompressed if its name has the suffix of a compressed file.
 
     Concatenated streams in one file are one text.
@@ -63,24 +63,24 @@ def decompressed(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 
     Raises CorpusError for compressed data that is damaged or truncated.
     """
-    if (kind := compression_of(name)) is None:
+    if (kind := detect_compression(name)) is None:
         yield from chunks
         return
     try:
         yield from _streams(chunks, _KINDS[kind])
     except EOFError:
-        raise CorpusError(f"{name}: not whole: it ends in the middle of its compressed data") from None
+        raise CorpusError(f"{name}: truncated: the file ends in the middle of its compressed data") from None
     except (zlib.error, lzma.LZMAError, ZstdError) as error:
         # lzma and zstd have no error class of their own for the memory limit: only the message differs.
-        if kind in _BY_HAND and _TOO_MUCH_MEMORY.search(str(error)):
+        if kind in _PIPE_COMMANDS and _TOO_MUCH_MEMORY.search(str(error)):
             raise CorpusError(
-                f"{name}: it takes more memory to decompress than is given to it ({_MAX_DICTIONARY >> 20} MiB): "
-                f"pipe it in instead, as with {_BY_HAND[kind]} {name} | charloom train -"
+                f"{name}: decompressing it needs more than the allowed {_MAX_DICTIONARY >> 20} MiB of memory: "
+                f"pipe it in instead, as in {_PIPE_COMMANDS[kind]} {name} | charloom train -"
             ) from None
         # A message is one line without a final period.
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
-            f"{name}: damaged, or not compressed in the format of its name ({reason}); rename it to read it as it is"
+            f"{name}: damaged, or not in the format of its suffix ({reason}); rename the file to read it as it is"
         ) from None
 
 

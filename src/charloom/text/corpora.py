@@ -1,4 +1,4 @@
-"""Corpora: cleaned texts as token ids, each with its vocabulary."""
+"""Corpora: normalized texts as token ids, each with its vocabulary."""
 
 import re
 import warnings
@@ -13,10 +13,10 @@ from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
-from charloom.text.chunks import joined, resized, take_first
+from charloom.text.chunks import join_chunks, resize_chunks, take_first
 from charloom.text.clean_up import CleanUp
-from charloom.text.decoding import decoded
-from charloom.text.documents import HUGGING_FACE, joined_documents, open_hugging_face
+from charloom.text.decoding import decode_utf8
+from charloom.text.documents import HUGGING_FACE, join_documents, open_hugging_face
 from charloom.text.encoding import EncodedText, Encoder
 from charloom.text.named_corpora import (
     CACHE_VARIABLE,
@@ -24,13 +24,13 @@ from charloom.text.named_corpora import (
     PYTHON_REFERENCE,
     TIME_MACHINE,
     cache_folder,
-    read_named,
+    read_named_corpus,
 )
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
 
-_IDS_AT_ONCE = 1 << 22
+_IDS_PER_READ = 1 << 22
 """Number of ids that are decoded at once, 32 MiB as int64."""
 
 
@@ -45,7 +45,7 @@ class Corpus:
         name: Name of the corpus, or the names of its files.
         ids: Token ids of the text, (number of tokens,). A slice is an int64 tensor.
         vocabulary: Vocabulary of the text.
-        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
+        fingerprint: SHA-256 of the normalized text (as UTF-8), hexadecimal.
     """
 
     name: str
@@ -62,14 +62,14 @@ class Corpus:
         """Returns the same text with the ids of another vocabulary, without reading the text.
 
         Raises UnknownCharacterError if that vocabulary lacks characters of this corpus' vocabulary, and InputError if
-        its unit or its clean-up differs.
+        its unit or its normalization differs.
         """
         check_type(Vocabulary, vocabulary=vocabulary)
         if vocabulary == self.vocabulary:
             return self
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
-                "the corpus was loaded with another unit or clean-up than the vocabulary has: load it with ",
+                "the corpus differs from the vocabulary in unit or normalization: load it with ",
                 *comma_separated(
                     Argument(name, value)
                     for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
@@ -84,11 +84,11 @@ class Corpus:
 
     @cached_property
     def text(self) -> str | bytes:
-        """The whole clean text, in memory: str, or bytes if the unit is the byte."""
+        """The whole normalized text, in memory: str, or bytes if the unit is the byte."""
         # In parts: at once, the int64 ids would take eight times the memory of a text stored in one byte per id.
-        starts = range(0, len(self.ids), _IDS_AT_ONCE)
-        chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_AT_ONCE]) for start in starts]
-        return joined(chunks, self.vocabulary.unit)
+        starts = range(0, len(self.ids), _IDS_PER_READ)
+        chunks = [self.vocabulary.decode(self.ids[start : start + _IDS_PER_READ]) for start in starts]
+        return join_chunks(chunks, self.vocabulary.unit)
 
 
 def load_corpus(
@@ -108,16 +108,16 @@ def load_corpus(
     Args:
         source: ``"time-machine"``, ``"tiny-shakespeare"`` or ``"python-reference"``; a file, a folder, ``"-"`` for
             standard input, or a sequence of files and folders; ``"hf:NAME"``, ``"hf:NAME:SPLIT"`` or
-            ``"hf:NAME:SPLIT:COLUMN"`` for a data set of the Hugging Face hub (``NAME`` may be
+            ``"hf:NAME:SPLIT:COLUMN"`` for a dataset of the Hugging Face hub (``NAME`` may be
             ``OWNER/NAME@CONFIGURATION``). Files with the suffixes ``.gz``, ``.xz`` and ``.zst`` are decompressed.
             Default: ``"time-machine"``; if it is not available (no network), Python's own reference text, with a
             warning.
         unit: Unit of a token, ``"char"`` or ``"byte"``.
-        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
-        lowercase: True to convert the text to lower case. Default: the named corpus' own setting; False for files.
-        collapse_whitespace: True to replace each run of white space by one space. Default: as for ``lowercase``.
+        max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
+        lowercase: True to convert the text to lowercase. Default: the named corpus' own setting; False for files.
+        collapse_whitespace: True to replace each run of whitespace by one space. Default: as for ``lowercase``.
         progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
-            a named corpus or a data set it receives the number of tokens so far, and None.
+            a named corpus or a dataset it receives the number of tokens so far, and None.
 
     Raises CorpusError for a text that is missing, empty or not valid in its unit, and if the disk has no room for the
     ids.
@@ -134,18 +134,18 @@ def load_corpus(
         lowercase=default.lowercase if lowercase is None else lowercase,
         collapse_whitespace=default.collapse_whitespace if collapse_whitespace is None else collapse_whitespace,
     )
-    # Not cached: named corpora are short, and changes of a data set cannot be detected.
+    # Not cached: named corpora are short, and changes of a dataset cannot be detected.
     if not isinstance(text, TextFiles):
         return _encode(name, text, settings, progress)
-    path = encoded_texts.path_of(text, settings)
+    path = encoded_texts.cache_path(text, settings)
     # Locked before the search: a process that waited for another one then finds the text already encoded.
-    with encoded_texts.one_at_a_time(path, text.num_bytes):
+    with encoded_texts.lock_encoding(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
             return _corpus(name, *found, settings)
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
     # The corpus is usable, though it may mix two versions of the file. It was not cached.
     if text.changed:
-        warnings.warn(f"{text.name}: changed while it was read", CharloomWarning, stacklevel=2)
+        warnings.warn(f"{text.name}: changed while it was being read", CharloomWarning, stacklevel=2)
     return corpus
 
 
@@ -164,14 +164,14 @@ def corpus_from(
     """Creates a corpus from a text in memory, or from an iterable of texts that is read once.
 
     Args:
-        documents: A text, or an iterable of texts: a list, a generator, or a data set of Hugging Face's ``datasets``,
-            streamed or not. Rows of a data set are dictionaries.
+        documents: A text, or an iterable of texts: a list, a generator, or a dataset of Hugging Face's ``datasets``,
+            streamed or not. Rows of a dataset are dictionaries.
         name: Name of the corpus.
         column: Name of the column that holds the text. Default: ``text``, or the only column with text.
         unit: Unit of a token, ``"char"`` or ``"byte"``. Documents of type bytes require ``"byte"``.
-        max_chars: Maximum number of characters (or bytes) of the clean text; reading stops there. None for all.
-        lowercase: True to convert the text to lower case.
-        collapse_whitespace: True to replace each run of white space by one space.
+        max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
+        lowercase: True to convert the text to lowercase.
+        collapse_whitespace: True to replace each run of whitespace by one space.
         separator: Text inserted between two documents unless the first ends with it; ``""`` if the documents are
             chunks of one text.
         progress: Callback that receives the number of tokens so far, and None.
@@ -182,50 +182,50 @@ def corpus_from(
     check_type(str, name=name, separator=separator)
     check_type((str, NoneType), column=column)
     check_type((Callable, NoneType), progress=progress)
-    return _encode(name, joined_documents(documents, name, unit, column, separator), settings, progress)
+    return _encode(name, join_documents(documents, name, unit, column, separator), settings, progress)
 
 
 def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
-    """Returns (name, text) of each file, or of a named corpus, before the clean-up of ``load_corpus``."""
+    """Returns (name, text) of each file, or of a named corpus, before the normalization of ``load_corpus``."""
     name, text, _ = _find(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
-    return [(name, joined([*text], unit))]
+    return [(name, join_chunks([*text], unit))]
 
 
 def _find(
     source: str | Path | Sequence[str | Path] | None, unit: Unit
 ) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:
-    """Returns the name of a source, its text before any clean-up, and its default clean-up."""
+    """Returns the name of a source, its text before any normalization, and its default normalization."""
     if source is None:
         try:
             return _find(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
             # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
-                CharloomWarning(*error.parts, ". Training continues with the reference text that Python carries."),
+                CharloomWarning(*error.parts, "; training continues with the reference text that is part of Python"),
                 stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)
-            # The clean-up of the text that it replaces, so that the model has the same kind of vocabulary.
+            # The normalization of the text that it replaces, so that the model has the same kind of vocabulary.
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
     sources = [source] if isinstance(source, PATH) else source
     # Only a str may name a corpus; a Path always names a file.
     sources = [one if isinstance(one, str) else Path(one) for one in sources]
     source = sources[0] if len(sources) == 1 else None
     if isinstance(source, str) and (source in NAMED_CORPORA or source == PYTHON_REFERENCE):
-        data = read_named(source)
+        data = read_named_corpus(source)
         default = NAMED_CORPORA[source].clean_up if source in NAMED_CORPORA else CleanUp()
-        return source, [data] if unit == "byte" else decoded([data], source), default
+        return source, [data] if unit == "byte" else decode_utf8([data], source), default
     if isinstance(source, str) and source.startswith(HUGGING_FACE):
         documents, column = open_hugging_face(source)
-        return source, joined_documents(documents, source, unit, column), CleanUp()
+        return source, join_documents(documents, source, unit, column), CleanUp()
     if not sources:
-        raise CorpusError("no text was named")
+        raise CorpusError("no text was passed")
     # A single word is more likely a misspelled corpus than a missing file: the error lists the corpora.
     if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])
-        raise CorpusError(f"{source}: no such file, and no corpus of that name; corpora: {names}")
+        raise CorpusError(f"{source}: no such file or corpus; the corpora are {names}")
     return ", ".join(Path(s).name or str(s) for s in sources), TextFiles(sources, unit), CleanUp()
 
 
@@ -236,31 +236,31 @@ def _encode(
     progress: Progress | None = None,
     files: TextFiles | None = None,
 ) -> Corpus:
-    """Cleans and encodes a text in one pass.
+    """Normalizes and encodes a text in one pass.
 
     Args:
         name: Name of the corpus.
-        chunks: Chunks of the text before the clean-up.
-        settings: Unit, clean-up and maximum length.
+        chunks: Chunks of the text before normalization.
+        settings: Unit, normalization and maximum length.
         progress: Callback of ``corpus_from``.
         files: Files that the chunks are read from; None if they come from elsewhere, and are then not cached.
     """
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        clean = _clean_up(settings).each(resized(chunks, settings.unit))
-        for chunk in take_first(clean, settings.max_chars):
+        normalized = _clean_up(settings).each(resize_chunks(chunks, settings.unit))
+        for chunk in take_first(normalized, settings.max_chars):
             # Around the encoder only: an OSError from reading the source does not concern the cache.
-            with _in_the_cache(name):
-                encoder.take(chunk)
+            with _explain_cache_errors(name):
+                encoder.encode(chunk)
             if progress is not None:
                 progress(encoder.num_ids, None)
-        with _in_the_cache(name):
+        with _explain_cache_errors(name):
             encoded = encoder.finish()
         if encoder.file is None:
             return _corpus(name, encoded, encoder.array(), settings)
         # A file that changed during the pass has the old version's key and, possibly, the new one's text.
-        if files is not None and not files.changed and (path := encoded_texts.path_of(files, settings)):
-            encoded_texts.keep(encoder.file, encoded, files.name, path)
+        if files is not None and not files.changed and (path := encoded_texts.cache_path(files, settings)):
+            encoded_texts.store(encoder.file, encoded, files.name, path)
         return _corpus(name, encoded, encoded.in_file(encoder.file), settings)
     finally:
         # The corpus holds its own file descriptor, so the file may be closed here.
@@ -278,12 +278,12 @@ def _clean_up(settings: CorpusSettings) -> CleanUp:
 
 
 @contextmanager
-def _in_the_cache(name: str) -> Iterator[None]:
+def _explain_cache_errors(name: str) -> Iterator[None]:
     """Turns an OSError from writing to the cache folder into a CorpusError that names CHARLOOM_CACHE."""
     try:
         yield
     except OSError as error:
         raise CorpusError(
-            f"{cache_folder()}: cannot keep the ids of {name} there ({error.strerror or error}); name a folder with "
-            f"room in {CACHE_VARIABLE}"
+            f"{cache_folder()}: cannot write the token ids of {name} to this folder ({error.strerror or error}); set "
+            f"{CACHE_VARIABLE} to a folder with enough space"
         ) from None

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from charloom.errors import Argument, CorpusError
 
-BYTES_INSTEAD = (Argument("unit", "byte"), " takes any file")
-_OTHER_MODEL = ("the model reads characters; one trained with ", *BYTES_INSTEAD)
+BYTE_UNIT_HINT = (Argument("unit", "byte"), " accepts any file")
+_BYTE_MODEL_HINT = ("the model reads characters; one trained with ", *BYTE_UNIT_HINT)
 _BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 1 << 13
-"""Number of bytes at the start of a file that ``kind_of`` and ``is_binary`` inspect, similar to git and grep."""
+"""Number of bytes at the start of a file that are inspected to detect its kind, similar to git and grep."""
 # UTF-32 comes first: its little-endian mark starts with that of UTF-16.
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "UTF-32"),
@@ -19,11 +19,11 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-_AS_TEXT = "save it as plain text (UTF-8) and give that file"
+_SAVE_AS_TEXT = "save it as plain text (UTF-8) and pass that file"
 _ZIP = b"PK\x03\x04"
 _KINDS = (
-    (b"%PDF-", f"a PDF document; {_AS_TEXT}"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a Microsoft Office document (such as .doc); {_AS_TEXT}"),
+    (b"%PDF-", f"a PDF document; {_SAVE_AS_TEXT}"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"a Microsoft Office document (such as .doc); {_SAVE_AS_TEXT}"),
     (_ZIP, "a zip archive; unpack it first"),
     (b"\x1f\x8b", "compressed with gzip, though its name does not end in .gz; decompress it first"),
     (b"\xfd7zXZ\0", "compressed with xz, though its name does not end in .xz; decompress it first"),
@@ -44,11 +44,11 @@ _CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
 """Control characters that no text contains in any encoding that extends ASCII, as defined by file(1)."""
 
 
-def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
+def decode_utf8(chunks: Iterable[bytes], name: str) -> Iterator[str]:
     """Yields the text of a file in chunks, without a leading byte order mark.
 
-    Raises CorpusError for a file that is not text. The message names the kind of file if ``kind_of`` detects it, or
-    else the position of the first byte that is not UTF-8, or else that of the first NUL character.
+    Raises CorpusError for a file that is not text. The message names the kind of file if ``detect_file_kind``
+    recognizes it, or else the position of the first byte that is not UTF-8, or else that of the first NUL character.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     bytes_before, lines_before, chars_before = 0, 1, 0
@@ -56,7 +56,7 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
     kind: str | None = None
     for data, final in itertools.chain(((chunk, False) for chunk in chunks), [(b"", True)]):
         if not bytes_before:
-            kind = kind_of(data[:HEAD_BYTES])
+            kind = detect_file_kind(data[:HEAD_BYTES])
         # Bytes of an incomplete character at the end of the previous chunk, which an error's position counts from.
         pending = len(decoder.getstate()[0])
         try:
@@ -66,7 +66,7 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
             whole, at = error.object, error.start
             line = lines_before + whole.count(b"\n", 0, at)
             wrong = f"not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})"
-            raise CorpusError(f"{name}: {kind or wrong}", hint=BYTES_INSTEAD) from None
+            raise CorpusError(f"{name}: {kind or wrong}", hint=BYTE_UNIT_HINT) from None
         if nul is None and (place := text.find("\0")) >= 0:
             nul = chars_before + place  # reading continues: an error of UTF-8 has priority
         if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
@@ -75,34 +75,34 @@ def decoded(chunks: Iterable[bytes], name: str) -> Iterator[str]:
         lines_before += data.count(b"\n")
         chars_before += len(text)
     if nul is not None:
-        raise CorpusError(f"{name}: {kind or f'looks binary (a NUL character at {nul})'}", hint=BYTES_INSTEAD)
+        raise CorpusError(f"{name}: {kind or f'looks binary (NUL character at position {nul})'}", hint=BYTE_UNIT_HINT)
 
 
 @contextmanager
-def for_a_model_of_characters() -> Iterator[None]:
+def hint_at_byte_models() -> Iterator[None]:
     """Replaces the hint of a CorpusError to choose the unit, which is fixed once a model is trained."""
     try:
         yield
     except CorpusError as error:
-        if error.hint == BYTES_INSTEAD:
-            error.hint = _OTHER_MODEL
+        if error.hint == BYTE_UNIT_HINT:
+            error.hint = _BYTE_MODEL_HINT
         raise
 
 
-def kind_of(head: bytes) -> str | None:
+def detect_file_kind(head: bytes) -> str | None:
     """Returns the kind of file by its first bytes, and what to do about it; None for text or an unrecognized kind."""
-    if encoding := _encoding_of(head):
+    if encoding := _detect_encoding(head):
         name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
-        return f"text in {name}; convert it to UTF-8 first, as with iconv -f {encoding} -t UTF-8"
+        return f"text in {name}; convert it to UTF-8 first, as in iconv -f {encoding} -t UTF-8"
     for start, kind in _KINDS:
         # A short signature in letters, such as BZh, may also be the start of a text.
         if head.startswith(start) and not (head.isascii() and len(start) < 5):
             within = _WITHIN_ZIP if start == _ZIP else ()
-            return next((f"{document}; {_AS_TEXT}" for name, document in within if name in head), kind)
+            return next((f"{document}; {_SAVE_AS_TEXT}" for name, document in within if name in head), kind)
     return None
 
 
-def _encoding_of(head: bytes) -> str | None:
+def _detect_encoding(head: bytes) -> str | None:
     """Detects UTF-16 and UTF-32 by their byte order mark, or UTF-16 by its zero bytes; None for anything else."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
@@ -116,9 +116,9 @@ def _encoding_of(head: bytes) -> str | None:
 
 def is_binary(head: bytes) -> bool:
     """Returns True if the first bytes of a file show that it is not text. Text in UTF-16 is not binary."""
-    if _encoding_of(head):
+    if _detect_encoding(head):
         return False
-    if kind_of(head):
+    if detect_file_kind(head):
         return True
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may have been cut

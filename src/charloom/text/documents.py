@@ -1,4 +1,4 @@
-"""Readers of iterables of texts: lists, generators and data sets of Hugging Face's ``datasets``."""
+"""Readers of iterables of texts: lists, generators and datasets of Hugging Face's ``datasets``."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from charloom.arguments import TEXT
 from charloom.errors import CorpusError, CorpusUnavailableError
 from charloom.settings.corpus import Unit
-from charloom.text.decoding import BYTES_INSTEAD
+from charloom.text.decoding import BYTE_UNIT_HINT
 
 HUGGING_FACE = "hf:"
-"""Prefix of the name of a data set of the hub."""
+"""Prefix of the name of a dataset of the hub."""
 _DEFAULT_COLUMN = "text"
 
 
-def joined_documents(
+def join_documents(
     documents: object, name: str, unit: Unit, column: str | None = None, separator: str = "\n"
 ) -> Iterator[str | bytes]:
     """Yields the documents of ``corpus_from`` and the separators between them.
@@ -23,7 +23,7 @@ def joined_documents(
     # A numpy array or tensor without dimensions has __iter__, which raises TypeError only when it is called.
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
-        raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor texts one after the other")
+        raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor an iterable of texts")
     between: Any = _in_units(separator, f"{name}, the separator", unit, column)
     last: str | bytes | None = None
     for number, document in enumerate(whole, 1):
@@ -42,18 +42,18 @@ def joined_documents(
 def _in_units(document: object, place: str, unit: Unit, column: str | None) -> str | bytes:
     text = _text_of_row(document, place, column) if isinstance(document, Mapping) else document
     if text is None:
-        return b"" if unit == "byte" else ""  # a missing value of a data set
+        return b"" if unit == "byte" else ""  # a missing value of a dataset
     if not isinstance(text, TEXT):
         raise CorpusError(f"{place}: expected a text, not {type(text).__name__}")
     if isinstance(text, bytes):
         if unit == "char":
-            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTES_INSTEAD)
+            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTE_UNIT_HINT)
         return text
     try:
         # Lone surrogates are bytes that Python could not decode: they are bytes again, but not characters.
         data = text.encode("utf-8", "surrogateescape" if unit == "byte" else "strict")
     except UnicodeEncodeError as error:
-        raise CorpusError(f"{place}: not Unicode text: {text[error.start]!a} (at {error.start})") from None
+        raise CorpusError(f"{place}: not valid Unicode: {text[error.start]!a} (at position {error.start})") from None
     return data if unit == "byte" else text
 
 
@@ -62,8 +62,8 @@ def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> o
         texts = [key for key, value in row.items() if isinstance(value, TEXT)]
         column = _DEFAULT_COLUMN if _DEFAULT_COLUMN in row else texts[0] if len(texts) == 1 else None
     if column is None or column not in row:
-        wanted = "which column is the text?" if column is None else f"there is no column {column!r}:"
-        raise CorpusError(f"{place}: {wanted} it has {', '.join(map(str, row))}")
+        problem = "specify the column of the text" if column is None else f"there is no column {column!r}"
+        raise CorpusError(f"{place}: {problem}; the columns are {', '.join(map(str, row))}")
     return row[column]
 
 
@@ -71,16 +71,16 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
     """Returns the streamed rows of ``hf:NAME[@CONFIGURATION][:SPLIT[:COLUMN]]``, and the column or None.
 
     Raises CorpusError if the name is malformed or ``datasets`` is not installed. Iterating over the rows raises
-    CorpusUnavailableError if the data set does not exist, or the network is not or no longer available.
+    CorpusUnavailableError if the dataset does not exist, or the network is not or no longer available.
     """
     # The empty strings stand for a split and a column that are not named; any other item of ``more`` is one too many.
     name, split, column, *more = [*source.removeprefix(HUGGING_FACE).split(":"), "", ""]
     if not name or any(more[:-2]):
-        raise CorpusError(f"{source}: a data set is named hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN")
+        raise CorpusError(f"{source}: a dataset is specified as hf:NAME, hf:NAME:SPLIT or hf:NAME:SPLIT:COLUMN")
     try:
         from datasets import load_dataset  # large, and an extra
     except ImportError:
-        raise CorpusError(f"{source}: reading data sets takes the package datasets: pip install datasets") from None
+        raise CorpusError(f"{source}: reading a dataset requires the package datasets: pip install datasets") from None
     path, _, configuration = name.partition("@")
 
     # A generator, so that the network is used only when the rows are read.
@@ -89,6 +89,8 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
             yield from load_dataset(path, configuration or None, split=split or "train", streaming=True)
         except Exception as error:  # errors of datasets, requests and the file system have no common base
             reason = " ".join(str(error).split())[:200]
-            raise CorpusUnavailableError(f"{source}: cannot be had ({type(error).__name__}: {reason})") from None
+            raise CorpusUnavailableError(
+                f"{source}: the dataset is not available ({type(error).__name__}: {reason})"
+            ) from None
 
     return rows(), column or None

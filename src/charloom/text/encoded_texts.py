@@ -32,7 +32,7 @@ _FORMAT_VERSION = 1
 # At the end of a file, as the description is known only after all numbers have been written.
 _END = struct.Struct("<IQ")
 """CRC-32 and length in bytes of the JSON that precedes them."""
-_READ_AT_ONCE = 1 << 22
+_BYTES_PER_READ = 1 << 22
 _STALE_SECONDS = 600
 """Age after which an unfinished file is removed: one that is being written changes more often."""
 _UNUSED_SECONDS = 60 * 24 * 3600
@@ -61,7 +61,7 @@ class CachedText:
         """Size of the numbers in bytes."""
         return self.encoded.num_ids * self.encoded.bytes_per_id
 
-    def used(self) -> float:
+    def last_used(self) -> float:
         """Returns the time of last use in seconds since 1970; 0 if the file no longer exists."""
         # The time of modification: ``find`` sets it, as file systems often do not record accesses.
         try:
@@ -70,11 +70,11 @@ class CachedText:
             return 0.0
 
 
-def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
+def cache_path(files: TextFiles, settings: CorpusSettings) -> Path | None:
     """Returns the cache file of a text; None if later changes of its files could not be detected."""
     if files.version is None:
         return None
-    # Everything that the numbers depend on, including Python's Unicode tables, which define lower case.
+    # Everything that the numbers depend on, including Python's Unicode tables, which define lowercase.
     key = f"{files.version} {settings} {unicodedata.unidata_version} {_FORMAT_VERSION}"
     return _folder() / f"{sha256(key.encode()).hexdigest()[:32]}.ids"
 
@@ -82,7 +82,7 @@ def path_of(files: TextFiles, settings: CorpusSettings) -> Path | None:
 def cached_texts() -> list[CachedText]:
     """Returns all cached texts, most recently used first. Damaged files are removed."""
     found = [text for path in _folder().glob("*.ids") if (text := _read(path))]
-    return sorted(found, key=CachedText.used, reverse=True)
+    return sorted(found, key=CachedText.last_used, reverse=True)
 
 
 def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, FileNumbers] | None:
@@ -95,8 +95,8 @@ def find(path: Path, progress: Progress | None = None) -> tuple[EncodedText, Fil
         return None
     crc = 0
     with file:
-        for start in range(0, text.size, _READ_AT_ONCE):
-            end = min(start + _READ_AT_ONCE, text.size)
+        for start in range(0, text.size, _BYTES_PER_READ):
+            end = min(start + _BYTES_PER_READ, text.size)
             crc = zlib.crc32(file.read(end - start), crc)
             if progress is not None:
                 progress(end, text.size)
@@ -139,7 +139,7 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(path: Path | None, num_bytes: int | None) -> Iterator[None]:
+def lock_encoding(path: Path | None, num_bytes: int | None) -> Iterator[None]:
     """Makes other processes wait while one encodes the same long text, which they then find in the cache.
 
     Args:
@@ -161,18 +161,18 @@ def new_file() -> BinaryIO:
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     _remove_unfinished()
-    # In the cache folder itself, as ``keep`` renames it: a rename does not cross file systems.
+    # In the cache folder itself, as ``store`` renames it: a rename does not cross file systems.
     return cast("BinaryIO", tempfile.NamedTemporaryFile(dir=folder, prefix=_UNFINISHED, delete=False))
 
 
 def discard(file: BinaryIO) -> None:
-    """Closes a file of ``new_file`` and removes it, unless ``keep`` has renamed it."""
+    """Closes a file of ``new_file`` and removes it, unless ``store`` has renamed it."""
     with contextlib.suppress(OSError):
         file.close()
     _remove(Path(file.name))
 
 
-def keep(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
+def store(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
     """Completes the file of a text's numbers and renames it to ``path``.
 
     Also removes texts that have not been used for 60 days.
@@ -186,7 +186,7 @@ def keep(file: BinaryIO, encoded: EncodedText, name: str, path: Path) -> None:
         # A rename is atomic: another process finds the whole text or none.
         Path(file.name).replace(path)
     for old in cached_texts():
-        if old.path != path and time.time() - old.used() > _UNUSED_SECONDS:
+        if old.path != path and time.time() - old.last_used() > _UNUSED_SECONDS:
             _remove(old.path)
 
 

@@ -23,7 +23,7 @@ MAX_IN_MEMORY = 32 << 20
 # Unicode ends at U+10FFFF.
 _NUM_CODE_POINTS = 0x110000
 _WIDTHS: list[np.dtype[np.integer]] = [np.dtype(np.uint8), np.dtype("<u2"), np.dtype("<u4")]
-_COPIED_AT_ONCE = 1 << 22
+_IDS_PER_COPY = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class EncodedText:
         bytes_per_id: Width of a number, 1, 2 or 4 bytes, little-endian.
         characters: Distinct characters in order of first appearance; empty for bytes.
         counts: Number of occurrences of each character.
-        fingerprint: SHA-256 of the clean text (as UTF-8), hexadecimal.
+        fingerprint: SHA-256 of the normalized text (as UTF-8), hexadecimal.
         crc32: Checksum of the numbers as stored in a file; 0 for numbers in memory.
     """
 
@@ -68,7 +68,7 @@ class EncodedText:
 
 
 class Encoder:
-    """Encoder of a clean text, chunk by chunk, in memory or, above ``MAX_IN_MEMORY`` bytes, in ``file``.
+    """Encoder of a normalized text, chunk by chunk, in memory or, above ``MAX_IN_MEMORY`` bytes, in ``file``.
 
     Attributes:
         file: File of the numbers, created when they exceed ``MAX_IN_MEMORY`` bytes; None before.
@@ -87,7 +87,7 @@ class Encoder:
         self._number_of = np.zeros(_NUM_CODE_POINTS, np.int32)
         self._counts = np.zeros(_NUM_CODE_POINTS + 1, np.int64)
 
-    def take(self, chunk: str | bytes) -> None:
+    def encode(self, chunk: str | bytes) -> None:
         """Encodes a chunk. Raises OSError if the file cannot be written, UnicodeEncodeError for lone surrogates."""
         if isinstance(chunk, bytes):
             self._hash.update(chunk)
@@ -110,7 +110,7 @@ class Encoder:
             self._write()
 
     def finish(self) -> EncodedText:
-        """Returns the description of the encoded text; ``take`` must not be called after it."""
+        """Returns the description of the encoded text; ``encode`` must not be called after it."""
         if self.file is not None:
             self.file.flush()
         # Numbers start at 1, so entry 0 counts nothing.
@@ -156,12 +156,12 @@ class Encoder:
         self._crc = 0
         num_written = self.file.tell() // before.itemsize
         # In place and from the end, so that wider numbers never overwrite narrower ones that are not yet read.
-        for start in reversed(range(0, num_written, _COPIED_AT_ONCE)):
+        for start in reversed(range(0, num_written, _IDS_PER_COPY)):
             self.file.seek(start * before.itemsize)
-            count = min(_COPIED_AT_ONCE, num_written - start)
+            count = min(_IDS_PER_COPY, num_written - start)
             numbers = np.frombuffer(self.file.read(count * before.itemsize), before)
             self.file.seek(start * self._dtype.itemsize)
             self.file.write(numbers.astype(self._dtype).tobytes())
         self.file.seek(0)
-        while data := self.file.read(_COPIED_AT_ONCE):
+        while data := self.file.read(_IDS_PER_COPY):
             self._crc = zlib.crc32(data, self._crc)

@@ -1,4 +1,4 @@
-"""Corpora with names: their URLs, hashes and clean-ups.
+"""Corpora with names: their URLs, hashes and default normalization.
 
 To add a corpus, add an entry to ``NAMED_CORPORA``.
 """
@@ -27,7 +27,7 @@ class NamedCorpus:
         file_name: Name of its file in the data directory and in the cache.
         sha256: SHA-256 of the file, hexadecimal.
         urls: URLs in the order in which they are tried.
-        clean_up: Default clean-up.
+        clean_up: Default normalization.
     """
 
     file_name: str
@@ -41,7 +41,7 @@ PYTHON_REFERENCE = "python-reference"
 """Name of the reference text in English that is part of CPython; it differs slightly between Python versions."""
 
 NAMED_CORPORA = {
-    # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's clean-up.
+    # As the textbook distributes it (sha1 090b5e7e70c295757f55df93cb0a180b9691891a), with the textbook's normalization.
     TIME_MACHINE: NamedCorpus(
         "timemachine.txt",
         "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
@@ -68,7 +68,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("charloom"))
 
 
-def read_named(name: str) -> bytes:
+def read_named_corpus(name: str) -> bytes:
     """Returns the bytes of a named corpus from the data directory, the cache or its URLs, in this order.
 
     Raises CorpusUnavailableError with the attempts and what to do.
@@ -86,9 +86,9 @@ def read_named(name: str) -> bytes:
             # A file of this name may have another edition of the text, with other results.
             if hashlib.sha256(data).hexdigest() == corpus.sha256:
                 return data
-            tried.append(f"{file} has another content")
+            tried.append(f"{file} has different content")
         except OSError:
-            tried.append(f"{file} is not there")
+            tried.append(f"{file} is missing or unreadable")
     cache = cache_folder()
     for url in corpus.urls:
         try:
@@ -103,8 +103,8 @@ def read_named(name: str) -> bytes:
             connected = not any("Connection" in kind.__name__ for kind in type(error).__mro__)
             tried.append(f"{url}: " + (f"{type(error).__name__}: {error}"[:120] if connected else "no connection"))
     raise CorpusUnavailableError(
-        f"corpus {name!r} cannot be had ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} into a "
-        f"folder and name the folder in {DATA_VARIABLE}"
+        f"corpus {name!r} is not available ({'; '.join(tried)}); connect to the network, or put {corpus.file_name} "
+        f"into a folder and set {DATA_VARIABLE} to that folder"
     )
 
 

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from charloom.errors import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
-from charloom.text.chunks import joined
-from charloom.text.compressed_inputs import decompressed
-from charloom.text.decoding import HEAD_BYTES, decoded, is_binary
+from charloom.text.chunks import join_chunks
+from charloom.text.compressed_inputs import decompress
+from charloom.text.decoding import HEAD_BYTES, decode_utf8, is_binary
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Callback that receives the number of bytes read and the total, or None if the total is not known."""
@@ -36,7 +36,7 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
 
     Raises CorpusError if a file is missing, damaged or not UTF-8, or if the text is empty.
     """
-    return joined([chunk for _, chunk in TextFiles(sources, unit).chunks()], unit)
+    return join_chunks([chunk for _, chunk in TextFiles(sources, unit).chunks()], unit)
 
 
 class TextFiles:
@@ -57,12 +57,12 @@ class TextFiles:
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
         """Finds the files. Raises CorpusError if one is missing."""
-        self.name = _names(sources)
+        self.name = _join_names(sources)
         self._unit = unit
-        self._files = _each_once(sources, unit)
+        self._files = _find_all_files(sources, unit)
         # A file written within the clock's last tick could be written again without a change of its times.
         settled_before = time.time_ns() - _SETTLED_NANOSECONDS
-        self._found = found = _facts_of(self._files)
+        self._found = found = _read_file_stats(self._files)
         self.num_bytes = None if found is None else sum(size for size, *_ in found)
         self.version: str | None = None
         if found is not None and all(max(times) < settled_before for _, _, *times in found):
@@ -74,14 +74,17 @@ class TextFiles:
     def changed(self) -> bool:
         """True if a file has changed since it was found; False if this cannot be determined, as for a pipe."""
         try:
-            return self._found is not None and _facts_of(self._files) != self._found
+            return self._found is not None and _read_file_stats(self._files) != self._found
         except CorpusError:  # a file was removed
             return True
 
     def parts(self) -> list[tuple[str, str | bytes]]:
         """Returns (name, text) of each file that is not empty; the texts joined are the whole text."""
         by_file = itertools.groupby(self.chunks(), operator.itemgetter(0))
-        return [(_names([self._files[n]]), joined([text for _, text in chunks], self._unit)) for n, chunks in by_file]
+        return [
+            (_join_names([self._files[n]]), join_chunks([text for _, text in chunks], self._unit))
+            for n, chunks in by_file
+        ]
 
     def chunks(self, progress: Progress | None = None) -> Iterator[tuple[int, str | bytes]]:
         """Yields (file number, chunk) pairs, no chunk empty. Raises CorpusError if the whole text is empty."""
@@ -98,15 +101,17 @@ class TextFiles:
         for number, file in enumerate(self._files):
             if isinstance(last, str) and last and not last.endswith("\n"):
                 yield number - 1, (last := "\n")  # counted as text of the file without it
-            data = decompressed(map(count, _read_in_chunks(file)), str(file))
-            texts: Iterator[str] | Iterator[bytes] = data if self._unit == "byte" else decoded(data, _names([file]))
+            data = decompress(map(count, _read_in_chunks(file)), str(file))
+            texts: Iterator[str] | Iterator[bytes] = (
+                data if self._unit == "byte" else decode_utf8(data, _join_names([file]))
+            )
             for last in texts:
                 yield number, last
         if not last:
             raise CorpusError(f"{self.name}: empty; there is nothing to read")
 
 
-def _facts_of(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | None:
+def _read_file_stats(files: Sequence[str | Path]) -> list[tuple[int, int, int, int]] | None:
     """Returns size, inode and times of each file, by which a change is detected; None if one is not a regular file."""
     facts = []
     for file in files:
@@ -130,11 +135,11 @@ def _read_in_chunks(file: str | Path) -> Iterator[bytes]:
         raise CorpusError(f"{file}: {_reason(error)}") from None
 
 
-def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
+def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
     if source == STANDARD_INPUT:
         return [STANDARD_INPUT]
     if not str(source):
-        raise CorpusError("the name of a text is empty")
+        raise CorpusError("the file name is empty")
     path = Path(source)
     try:
         mode = path.stat().st_mode
@@ -148,22 +153,24 @@ def _files_of(source: str | Path, unit: Unit) -> list[str | Path]:
         raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
     # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise CorpusError(f"{path}: a device, not a file; use - for standard input")
+        raise CorpusError(f"{path}: this is a device, not a file; pass - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
     # Output of charloom in a folder of texts (such as the current one) must not become training text.
     folders = {folder for file in found for folder in file.relative_to(path).parents}
     models = {folder for folder in folders if _is_model(path / folder)}
     if models:
-        _warn_of(path, [str(path / folder) for folder in models], "a model or run of charloom", "models or runs")
+        _warn_skipped(
+            path, [str(path / folder) for folder in models], "a charloom model or run", "charloom models or runs"
+        )
     found = [file for file in found if not models.intersection(file.relative_to(path).parents)]
     if unit == "char":
         binary = [file for file in found if is_binary(_head(file))]
         if binary:
-            _warn_of(path, [str(file) for file in binary], "a file that is not text", "files that are not text")
+            _warn_skipped(path, [str(file) for file in binary], "a file that is not text", "files that are not text")
         found = [file for file in found if file not in set(binary)]
     if not found:
-        raise CorpusError(f"{path}: no files in this folder" + (" that are text" if unit == "char" else ""))
+        raise CorpusError(f"{path}: this folder contains no {'text files' if unit == 'char' else 'files'}")
     return list(found)
 
 
@@ -175,12 +182,12 @@ def _is_model(folder: Path) -> bool:
 def _head(file: Path) -> bytes:
     """Returns the first bytes of a file, decompressed; none if it cannot be read."""
     try:
-        return next(decompressed(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
+        return next(decompress(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
     except CorpusError:  # raised again when the whole file is read
         return b""
 
 
-def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
+def _find_all_files(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
     """Returns all files of the sources.
 
     A file found in two folders, or in a folder and by its name, is returned once; a file named twice is returned twice.
@@ -189,7 +196,7 @@ def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
     # By device and inode, which links share: True if the file was found in a folder.
     seen: dict[tuple[int, int], bool] = {}
     for source in sources:
-        found = _files_of(source, unit)
+        found = _find_files(source, unit)
         in_folder = found != [source] and found != [Path(source)]
         for file in found:
             if file == STANDARD_INPUT or not stat.S_ISREG((status := Path(file).stat()).st_mode):
@@ -197,17 +204,17 @@ def _each_once(sources: Sequence[str | Path], unit: Unit) -> list[str | Path]:
                 continue
             place = status.st_dev, status.st_ino
             if place in seen and (in_folder or seen[place]):
-                warnings.warn(f"{file}: the same file is there twice, and is read once", CharloomWarning, stacklevel=3)
+                warnings.warn(f"{file}: the same file appears twice; it is read once", CharloomWarning, stacklevel=3)
                 continue
             seen[place] = in_folder
             files.append(file)
     return files
 
 
-def _warn_of(folder: Path, left_out: list[str], one: str, several: str) -> None:
-    names = ", ".join(sorted(left_out)[:_MAX_NAMES]) + (" ..." if len(left_out) > _MAX_NAMES else "")
-    what = f"{one} is" if len(left_out) == 1 else f"{len(left_out)} {several} are"
-    warnings.warn(f"{folder}: {what} left out: {names}", CharloomWarning, stacklevel=2)
+def _warn_skipped(folder: Path, skipped: list[str], one: str, several: str) -> None:
+    names = ", ".join(sorted(skipped)[:_MAX_NAMES]) + (" ..." if len(skipped) > _MAX_NAMES else "")
+    what = one if len(skipped) == 1 else f"{len(skipped)} {several}"
+    warnings.warn(f"{folder}: skipped {what}: {names}", CharloomWarning, stacklevel=2)
 
 
 def _reason(error: Exception) -> str:
@@ -216,5 +223,5 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _names(sources: Sequence[str | Path]) -> str:
+def _join_names(sources: Sequence[str | Path]) -> str:
     return ", ".join("standard input" if source == STANDARD_INPUT else str(source) for source in sources)

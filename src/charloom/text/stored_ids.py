@@ -21,8 +21,8 @@ from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
 
 Integers: TypeAlias = NDArray[np.integer]
-_IDS_AT_ONCE = 1 << 20
-_BYTES_AT_ONCE = 1 << 30
+_IDS_PER_READ = 1 << 20
+_MAX_READ_BYTES = 1 << 30
 """Maximum number of bytes per system call; no system reads 2 GiB or more in one call."""
 
 
@@ -49,7 +49,7 @@ class StoredIds:
         integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
         # uint64 is rejected: values of 2**63 and above would become negative ids.
         if not integers or not np.can_cast(stored.dtype, np.int64):
-            raise InputError("it must be an array of integers, (ids,)", setting="stored", value=stored)
+            raise InputError("it must be a 1-D array of integers", setting="stored", value=stored)
         self._stored, self._id_of = stored, id_of
         # A range checks indices and resolves slices as a list does, negative ones included.
         self._places = range(len(stored))[part]
@@ -72,17 +72,17 @@ class StoredIds:
         """Returns the id at an index, or the ids of a slice, as an int64 tensor."""
         if not isinstance(place, slice):
             at = self._places[place]
-            return self._wide(self._stored[at : at + 1][0])
+            return self._to_int64(self._stored[at : at + 1][0])
         places = self._places[place]
         # The stored numbers are read forward; a step, which may be negative, is applied to the result. The copy keeps
         # the tensor from sharing memory with the text.
         first, last = sorted((places[0], places[-1])) if places else (0, -1)
-        return self._wide(self._stored[first : last + 1][:: places.step].copy())
+        return self._to_int64(self._stored[first : last + 1][:: places.step].copy())
 
     def __iter__(self) -> Iterator[int]:
         """Yields the ids in order, as int, reading a block at a time."""
-        for start in range(0, len(self), _IDS_AT_ONCE):
-            yield from self[start : start + _IDS_AT_ONCE].tolist()
+        for start in range(0, len(self), _IDS_PER_READ):
+            yield from self[start : start + _IDS_PER_READ].tolist()
 
     def __repr__(self) -> str:
         return f"StoredIds({len(self)} ids of {self.bytes_per_id} bytes)"
@@ -107,8 +107,8 @@ class StoredIds:
             raise InputError(f"must be an int64 array of numbers from 0 to {len(self) - length}", setting="starts")
         places = starts + self._places.start
         if isinstance(self._stored, FileNumbers):
-            return self._wide(self._stored.sequences(places, length))
-        return self._wide(self._stored[places[:, None] + np.arange(length)])
+            return self._to_int64(self._stored.sequences(places, length))
+        return self._to_int64(self._stored[places[:, None] + np.arange(length)])
 
     def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
         """Returns a view in which each id ``i`` reads as ``numbers[i]``.
@@ -123,10 +123,10 @@ class StoredIds:
         try:
             id_of = new if self._id_of is None else new.take(self._id_of)
         except IndexError:
-            raise InputError("must have a number for each id", setting="numbers") from None
+            raise InputError("must contain a number for each id", setting="numbers") from None
         return StoredIds(self._stored, id_of, part=slice(self._places.start, self._places.stop))
 
-    def _wide(self, stored: Integers) -> Tensor:
+    def _to_int64(self, stored: Integers) -> Tensor:
         ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
         # The device is explicit because torch.set_default_device would otherwise apply.
         return torch.as_tensor(ids, device="cpu")
@@ -170,9 +170,9 @@ class FileNumbers:
     def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
         """Returns the sequences at ``starts``, a 1-D int64 array, as an array of shape (len(starts), length)."""
         size = length * self.dtype.itemsize
-        chunks = [(at, min(_BYTES_AT_ONCE, size - at)) for at in range(0, size, _BYTES_AT_ONCE)]
+        chunks = [(at, min(_MAX_READ_BYTES, size - at)) for at in range(0, size, _MAX_READ_BYTES)]
         starts = (starts * self.dtype.itemsize).tolist()
         data = b"".join([read_at(self._descriptor, count, start + at) for start in starts for at, count in chunks])
         if len(data) != len(starts) * size:
-            raise CorpusError("the encoded text was cut short on the disk while it was read: load the corpus again")
+            raise CorpusError("the file of token ids was truncated while it was being read: load the corpus again")
         return np.frombuffer(data, self.dtype).reshape(len(starts), length)

@@ -24,11 +24,11 @@ class Vocabulary:
 
     With ``unit="byte"`` the tokens are the 256 byte values, each its own id, so that no byte is out of vocabulary.
 
-    ``encode`` applies the clean-up of the training text, so that a model of lower-case text can be prompted with, and
-    evaluated on, any text.
+    ``encode`` applies the normalization of the training text, so that a model of lowercase text can be prompted with,
+    and evaluated on, any text.
 
     Attributes:
-        clean_up: Clean-up applied before encoding.
+        clean_up: Normalization applied before encoding.
         unit: Unit of a token, ``"char"`` or ``"byte"``.
         tokens: Tokens by id, str or bytes.
     """
@@ -38,7 +38,7 @@ class Vocabulary:
 
         Args:
             characters: Distinct single characters, which get the ids from 1; None for a vocabulary of bytes.
-            clean_up: Clean-up applied before encoding. Default: none.
+            clean_up: Normalization applied before encoding. Default: none.
 
         Raises InputError if an item is not a single character, or is repeated.
         """
@@ -51,10 +51,10 @@ class Vocabulary:
             return
         if not isinstance(characters, Sequence) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
             raise InputError(
-                "a vocabulary is made of single characters, each once: give a list of str, or None for bytes"
+                "a vocabulary consists of distinct single characters: pass a list of str, or None for bytes"
             )
         if len(set(characters)) != len(characters):
-            raise InputError("a vocabulary is made of single characters, each once: one is there twice")
+            raise InputError("a vocabulary consists of distinct single characters: one appears twice")
         self.tokens = (UNKNOWN, *characters)
         # Codes by id; -1 for <unk> is no character's code. Sorted for the binary search in encode.
         self._codes = np.append(-1, code_points("".join(characters)))
@@ -63,7 +63,7 @@ class Vocabulary:
 
     @classmethod
     def of_text(cls, text: str, clean_up: CleanUp | None = None) -> "Vocabulary":
-        """Creates the vocabulary of a text that is already clean."""
+        """Creates the vocabulary of a text that is already normalized."""
         check_type(str, text=text)
         return cls.of_counts(Counter(text), clean_up)
 
@@ -76,7 +76,7 @@ class Vocabulary:
             # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
-                    f"must have an integer, at least 0, for each character; it has not for {character!r:.20}",
+                    f"must be an integer, at least 0, for each character; that of {character!r:.20} is not",
                     setting="counts",
                 )
         # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
@@ -94,7 +94,7 @@ class Vocabulary:
         characters = list(characters)
         for character in characters:
             check_type(str, character=character)
-        # A dictionary is an ordered set; <unk> is left out, as the constructor adds it.
+        # A dictionary is an ordered set; <unk> is omitted because the constructor adds it.
         known = dict.fromkeys(map(str, self.tokens[1:]))
         return Vocabulary([*known, *(c for c in characters if c not in known)], clean_up=self.clean_up)
 
@@ -105,7 +105,7 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
-        # Without the clean-up, which __eq__ compares: equal vocabularies still have equal hashes.
+        # Without the normalization, which __eq__ compares: equal vocabularies still have equal hashes.
         return hash(self.tokens)
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class Vocabulary:
         return 0 if self.unit == "char" else None
 
     def encode(self, text: str | bytes, unknown: UnknownPolicy = "refuse") -> TextIds:
-        """Returns the token ids of a text after the clean-up, int64 of shape (number of tokens,).
+        """Returns the token ids of a text after normalization, int64 of shape (number of tokens,).
 
         Args:
             text: Text to encode. If the unit is the byte, it may be bytes; a str is then encoded as UTF-8.
@@ -130,13 +130,13 @@ class Vocabulary:
         units = self.in_units(text)
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
-        clean = self.clean_up(units)
-        codes = code_points(clean)
+        normalized = self.clean_up(units)
+        codes = code_points(normalized)
         # A binary search takes memory for the vocabulary only, not for a table of all code points.
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         # The search also returns a place for a code that is not there, hence the comparison.
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
-        return torch.from_numpy(self._ids_with_policy(clean, ids, unknown))
+        return torch.from_numpy(self._ids_with_policy(normalized, ids, unknown))
 
     def in_units(self, text: str | bytes) -> str | bytes:
         """Returns the text in the vocabulary's unit: str for characters; bytes for bytes, with str encoded as UTF-8.
@@ -147,13 +147,15 @@ class Vocabulary:
         check_type(TEXT, text=text)
         if self.unit == "char":
             if isinstance(text, bytes):
-                raise InputError("this vocabulary is of characters: give it a str, not bytes")
+                raise InputError("this is a vocabulary of characters: pass a str, not bytes")
             return text
         try:
             # surrogateescape: Python decodes bytes of a command line that are not UTF-8 as lone surrogates.
             return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
-            raise UnknownCharacterError(f"not Unicode text: {text[error.start]!a} (at {error.start})") from None
+            raise UnknownCharacterError(
+                f"not valid Unicode: {text[error.start]!a} (at position {error.start})"
+            ) from None
 
     def _ids_with_policy(self, text: str, ids: NDArray[np.int64], unknown: UnknownPolicy) -> NDArray[np.int64]:
         lacking = np.flatnonzero(ids == 0)
@@ -161,13 +163,15 @@ class Vocabulary:
             first_places: dict[str, int] = {}
             for place in lacking.tolist():
                 first_places.setdefault(text[place], place)
-            named = ", ".join(f"{named_character(ch)} (at {place})" for ch, place in list(first_places.items())[:5])
+            named = ", ".join(
+                f"{describe_character(ch)} (at position {place})" for ch, place in list(first_places.items())[:5]
+            )
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
                 f"not in the model's vocabulary: {named}{more}",
                 hint=(
                     *(Argument("unknown", "unk"), " reads them as <unk>, "),
-                    *(Argument("unknown", "skip"), " leaves them out"),
+                    *(Argument("unknown", "skip"), " skips them"),
                 ),
             )
         # No character has id 0, so only unknown ones are removed.
@@ -186,7 +190,7 @@ class Vocabulary:
             raise InputError(f"must be integers in one dimension, not {array.dtype} {array.shape}", setting="ids")
         if len(array) and not (array.min() >= 0 and array.max() < len(self)):
             wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
-            raise InputError(f"hold {wrong}: this vocabulary's are 0 to {len(self) - 1}", setting="ids")
+            raise InputError(f"contain {wrong}: the ids of this vocabulary are 0 to {len(self) - 1}", setting="ids")
         if self.unit == "byte":
             return bytes(array.astype(np.uint8))
         # <unk> is five characters: it has no code and needs the slower join of tokens.
@@ -215,6 +219,6 @@ def code_points(text: str) -> NDArray[np.int64]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
-def named_character(character: str) -> str:
+def describe_character(character: str) -> str:
     """Returns the character in quotes, with its code point if it is not ASCII, as not every terminal can show it."""
     return repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"

@@ -23,7 +23,7 @@ class StepEnded:
         mean_loss: Mean loss of the epoch so far, in nats; left on the device, so that only a listener that reads it
             waits for the device.
         chars_per_second: Training speed over the epoch so far.
-        steps: Minibatches trained on since the start of the run.
+        steps: Optimizer steps since the start of the run.
         learning_rate: Learning rate of this step.
     """
 
@@ -54,7 +54,7 @@ class EpochEnded:
 
     Attributes:
         record: Measurements of the epoch.
-        steps: Minibatches trained on since the start of the run.
+        steps: Optimizer steps since the start of the run.
     """
 
     record: EpochRecord
@@ -68,7 +68,7 @@ class SampleDrawn:
     Attributes:
         epoch: Epoch whose weights the model has.
         text: The prefix and its continuation.
-        steps: Minibatches trained on since the start of the run.
+        steps: Optimizer steps since the start of the run.
     """
 
     epoch: int

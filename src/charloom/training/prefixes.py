@@ -12,8 +12,8 @@ _PREFIX_CHARS = 20
 """Length of the default prefix, which is the start of the text."""
 _SEARCHED_CHARS = 1 << 20
 """Characters that are searched for a readable default prefix."""
-# Shorter runs of printable bytes occur in binary data by chance.
-_READABLE = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
+# A run of at least 4 printable ASCII bytes, the default of the program `strings`.
+_PRINTABLE_RUN = re.compile(rb"[ -~]{4,%d}" % _PREFIX_CHARS)
 
 
 def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSettings) -> list[str | bytes]:
@@ -31,9 +31,9 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
 
 
 def _start_of(text: str | bytes) -> str | bytes:
-    """Returns the first line that is not blank, truncated; for binary data, the first printable ASCII run."""
+    """Returns the first non-blank line, truncated; for binary data, the first run of printable ASCII characters."""
     if isinstance(text, str):
-        # A text of white space only has no line that is not blank, hence the default.
+        # A text of white space only has no non-blank line, hence the default.
         return next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     first_line = next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     # The cut may go through a UTF-8 character, which has at most 4 bytes: up to 3 undecodable bytes are dropped.
@@ -41,6 +41,6 @@ def _start_of(text: str | bytes) -> str | bytes:
     is_text = first_line.startswith(readable) and len(first_line) - len(readable) < 4
     if readable and is_text and readable.decode().isprintable():
         first_line = readable
-    elif word := _READABLE.search(text):
+    elif word := _PRINTABLE_RUN.search(text):
         first_line = word[0]
     return first_line

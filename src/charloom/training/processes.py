@@ -2,8 +2,8 @@
 
 The processes, on one or more machines, are started by torchrun or another launcher that sets RANK, WORLD_SIZE,
 MASTER_ADDR and MASTER_PORT, as Slurm scripts and Kubeflow do. Each process has a replica of the model and a part of the
-lanes: rank r of W reads, of a minibatch of B sequences, the rows r B/W to (r + 1) B/W. ``SharedGradients`` averages
-their gradients.
+sequences of each minibatch: of B sequences, rank r of W reads the rows r B/W to (r + 1) B/W. ``SharedGradients``
+averages their gradients.
 """
 
 import os
@@ -28,11 +28,11 @@ from charloom.settings.training import TrainingSettings
 from charloom.shapes import Scalar
 
 _TIMEOUT = timedelta(minutes=30)
-"""Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. A
-process that ends is noticed at once, because its connections close."""
+"""Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. The
+loss of a process is noticed at once, because its connections close."""
 _POLL_SECONDS = 0.02
 _STARTED, _RUN = "charloom/started", "charloom/run"
-_NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_REQUIRED_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Processes:
         batch_size = settings.batch_size
         if self.size > 1 and settings.gradient_accumulation_steps > 1:
             raise SettingsError(
-                f"it is for one process, and {self.size} share the batch; leave it out, and give the ",
-                *(Argument("batch_size"), " of them all"),
+                "gradients can be accumulated in a single process only; omit it, and set ",
+                *(Argument("batch_size"), f" to the total over the {self.size} processes"),
                 setting="gradient_accumulation_steps",
                 value=settings.gradient_accumulation_steps,
             )
         if batch_size % self.size:
             raise SettingsError(
-                f"it cannot be shared out among {self.size} processes; make it a multiple of {self.size}, as "
+                f"it must be a multiple of the number of processes ({self.size}), such as "
                 f"{batch_size // self.size * self.size or self.size}",
                 setting="batch_size",
                 value=batch_size,
@@ -89,11 +89,11 @@ class Processes:
         """Raises InputError, in all processes, for an argument that is not equal in all of them."""
         # Hashes have one length, and all_gather requires tensors of equal shapes.
         hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
-        of_all = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
-        for name, values in zip(given, of_all.unbind(1), strict=True):
+        gathered = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
+        for name, values in zip(given, gathered.unbind(1), strict=True):
             if (values != values[0]).any():
                 what = name.replace("_", " ")
-                raise InputError(f"the processes that train together differ in their {what}: give all the same")
+                raise InputError(f"the processes of this run differ in their {what}: use the same in every process")
 
     def rows_of_rank(self, rows: int) -> slice:
         """Returns this rank's slice of a number of rows; sizes differ by at most one between ranks."""
@@ -126,7 +126,7 @@ class Processes:
             raise failure
         if any(failed) and self.size > 1:
             raise OtherProcessFailedError(
-                f"process {failed.index(True)} of this run failed; its own error gives the reason"
+                f"process {failed.index(True)} of this run failed; see its error message"
             ) from failure
 
 
@@ -138,21 +138,21 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
     SettingsError if the other processes cannot be reached, or if this process has no GPU.
     """
     alone = os.environ.get("WORLD_SIZE", "1") == "1" and not distributed.is_torchelastic_launched()
-    if alone or not all(os.environ.get(name) for name in _NEEDED):
+    if alone or not all(os.environ.get(name) for name in _REQUIRED_VARIABLES):
         yield Processes()
         return
     # Before the rendezvous, so that a process without a GPU fails at once.
-    own_device = _own_device(device)
+    own_device = _select_device(device)
     try:
-        with _killed_by_signals():
+        with _default_signal_handlers():
             store, rank, size = next(rendezvous("env://", timeout=_TIMEOUT))
             store.set_timeout(_TIMEOUT)
-            room, restarts = _rendezvous(store, rank, size)
+            prefix, restarts = _rendezvous(store, rank, size)
             if size > 1:
                 # all_gather is called with CPU tensors, all_reduce with gradients on their own device.
                 backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
-                room_store = PrefixStore(room, store)
-                distributed.init_process_group(backend, store=room_store, rank=rank, world_size=size, timeout=_TIMEOUT)
+                group_store = PrefixStore(prefix, store)
+                distributed.init_process_group(backend, store=group_store, rank=rank, world_size=size, timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
             f"the other processes of this run cannot be reached ({_reason(error)}): check MASTER_ADDR and MASTER_PORT "
@@ -170,23 +170,23 @@ def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
     """Returns a prefix of the store's keys for this start of the group, and the number of restarts."""
     # torchrun keeps one store for all restarts, with stale addresses of lost processes. So rank 0 makes a new prefix
     # and answers each request for it until all current processes have acknowledged it.
-    own_name = uuid.uuid4().hex
+    own_id = uuid.uuid4().hex
     if rank:
-        store.set(f"charloom/knock/{rank}", own_name)
-        meeting = store.get(f"charloom/answer/{own_name}").decode()
-        store.set(f"charloom/here/{meeting}/{rank}", "")
+        store.set(f"charloom/request/{rank}", own_id)
+        prefix = store.get(f"charloom/prefix/{own_id}").decode()
+        store.set(f"charloom/joined/{prefix}/{rank}", "")
     else:
-        meeting = f"{own_name}/{store.add(_STARTED, 0)}"
-        absent, ends_at = set(range(1, size)), time.monotonic() + _TIMEOUT.total_seconds()
-        while absent:
-            if time.monotonic() > ends_at:
-                raise ValueError(f"{len(absent)} of {size} did not join")
-            for other in absent:
-                if store.check([f"charloom/knock/{other}"]):
-                    store.set(f"charloom/answer/{store.get(f'charloom/knock/{other}').decode()}", meeting)
-            absent = {other for other in absent if not store.check([f"charloom/here/{meeting}/{other}"])}
+        prefix = f"{own_id}/{store.add(_STARTED, 0)}"
+        missing, deadline = set(range(1, size)), time.monotonic() + _TIMEOUT.total_seconds()
+        while missing:
+            if time.monotonic() > deadline:
+                raise ValueError(f"{len(missing)} of {size} processes did not join")
+            for other in missing:
+                if store.check([f"charloom/request/{other}"]):
+                    store.set(f"charloom/prefix/{store.get(f'charloom/request/{other}').decode()}", prefix)
+            missing = {other for other in missing if not store.check([f"charloom/joined/{prefix}/{other}"])}
             time.sleep(_POLL_SECONDS)
-    return meeting, int(meeting.partition("/")[2])
+    return prefix, int(prefix.partition("/")[2])
 
 
 def call_collective(call: Callable[[], object]) -> None:
@@ -196,7 +196,7 @@ def call_collective(call: Callable[[], object]) -> None:
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
             raise ProcessLostError(
-                f"another process of this run ended, or cannot be reached any more ({_reason(error)})"
+                f"another process of this run ended or can no longer be reached ({_reason(error)})"
             ) from error
         raise
 
@@ -221,7 +221,7 @@ class SharedGradients:
         parameters = [parameter.detach() for parameter in model.parameters()]
         weights = torch.cat([parameter.flatten() for parameter in parameters])
         call_collective(lambda: distributed.broadcast(weights, 0))
-        _spread(weights, parameters)
+        _copy_into(weights, parameters)
 
     def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
         """Replaces the gradients by their mean over all processes, and returns the mean loss.
@@ -230,7 +230,7 @@ class SharedGradients:
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
-        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
         call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size
@@ -238,7 +238,7 @@ class SharedGradients:
         # The mean of a flag is above 0 if any process has set it.
         reduced = message[1:start].bool().tolist()
         self._agreed = Requests(*reduced[: len(self._pending)])
-        _spread(message[start:], gradients)
+        _copy_into(message[start:], gradients)
         for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):
             parameter.grad = gradient if is_used else None
         return message[0].clone()
@@ -250,32 +250,32 @@ class SharedGradients:
         return self._agreed
 
 
-def _spread(values: Tensor, tensors: list[Tensor]) -> None:
+def _copy_into(values: Tensor, tensors: list[Tensor]) -> None:
     """Copies the elements of a vector into tensors, in order."""
     for tensor, part in zip(tensors, torch.split(values, [tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 
-def _own_device(device: str) -> str:
+def _select_device(device: str) -> str:
     """Returns this process' GPU by its local rank, or the CPU."""
     on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     if not on_gpu:
         return "cpu" if device == "auto" else device
     if device not in ("auto", "cuda"):
         raise SettingsError(
-            "it is one for all processes; with cuda each takes a GPU of its own", setting="device", value=device
+            "a single GPU cannot serve all processes; use cuda to give each its own", setting="device", value=device
         )
     index = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
     if index >= torch.cuda.device_count():
         raise SettingsError(
-            f"this machine has {torch.cuda.device_count()} GPUs, and more processes: start one for each GPU, or give ",
-            Argument("device", "cpu"),
+            f"there are more processes than GPUs ({torch.cuda.device_count()}) on this machine: ",
+            *("start one process per GPU, or use ", Argument("device", "cpu")),
         )
     return f"cuda:{index}"
 
 
 @contextmanager
-def _killed_by_signals() -> Iterator[None]:
+def _default_signal_handlers() -> Iterator[None]:
     """Restores the default action of SIGINT and SIGTERM for the duration of the context."""
     # The rendezvous waits in native code, during which Python's signal handlers do not run.
     numbers = (signal.SIGINT, signal.SIGTERM)

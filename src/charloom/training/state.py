@@ -19,8 +19,8 @@ from charloom.training.truncated_bptt import EpochProgress, make_optimizer
 Weights: TypeAlias = dict[str, Tensor]
 """Tensors of a model by the names of ``LanguageModel.own_tensors``."""
 
-_RISEN_FOR_EPOCHS = 3
-_RISEN_BY = 0.01
+_OVERFITTING_EPOCHS = 3
+_OVERFITTING_RISE = 0.01
 """The overfitting warning is emitted if validation perplexity is above its best by this fraction, and the best epoch is
 this many epochs ago: a smaller or shorter rise is noise."""
 
@@ -39,7 +39,7 @@ class TrainingState:
         kept: Record of the epoch whose weights the model has after the run; None if no epoch ended.
         epoch_start_rng_state: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
-        steps: Number of minibatches trained on since the start of the run.
+        steps: Number of optimizer steps since the start of the run.
         seconds: Training time of the run so far, in seconds.
         epoch_seconds: Training time of the current epoch's minibatches so far, in seconds.
     """
@@ -51,36 +51,36 @@ class TrainingState:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history = History()
         # A copy: the optimizer changes the tensors of the model in place.
-        self.last_good = _copy_of(weights_of(model))
+        self.last_good = _copy_weights(weights_of(model))
         self.best: Weights | None = None
         self.kept: EpochRecord | None = None
         self.epoch_start_rng_state = self.generator.get_state()
         self.progress: EpochProgress | None = None
         self.steps = 0
         self.seconds = self.epoch_seconds = 0.0
-        self._warned_of: set[str] = set()
+        self._warned: set[str] = set()
 
     def check_loss(self) -> None:
         """Raises TrainingDivergedError if the mean loss is not finite, after restoring the last good weights."""
         if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
-            self._diverged(f"the loss is {loss}")
+            self._raise_diverged(f"the loss is {loss}")
 
     def check(self) -> None:
         """Raises TrainingDivergedError if the loss or a weight is not finite, after restoring the last good weights."""
         # The loss is one number, so it is checked before the weights.
         self.check_loss()
         if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
-            self._diverged("a weight is no longer finite")
+            self._raise_diverged("a weight is no longer finite")
 
-    def _diverged(self, reason: str) -> None:
+    def _raise_diverged(self, reason: str) -> None:
         # The model stays usable: train() raises, and its caller may still save the model.
         weights, good = self.last_good, len(self.history)
         if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
             weights, good = self.best, self.history.best.epoch
-        self.put_weights(weights)
+        self.load_weights(weights)
         raise TrainingDivergedError(
             *(f"{reason} in epoch {self.epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
-            f"; the model is as it was after epoch {good}",
+            f"; the model has been restored to its state at {describe_position(good, 0, 0)}",
         )
 
     @property
@@ -113,69 +113,69 @@ class TrainingState:
         return done * self.settings.rows * self.settings.num_steps / max(self.epoch_seconds, 1e-9)
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """True if all epochs are trained, or patience is exhausted."""
         return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
 
-    def epoch_ended(self, record: EpochRecord) -> None:
+    def end_epoch(self, record: EpochRecord) -> None:
         """Appends the record of an epoch to the history, copies the weights and resets the progress."""
         # First, because ``best`` below searches the history for this record.
         self.history.append(record)
-        self.last_good = _copy_of(weights_of(self.model))
+        self.last_good = _copy_weights(weights_of(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good  # shared, not copied: a checkpoint then stores the weights once
         self.epoch_start_rng_state = self.generator.get_state()
         self.progress = None
         self.epoch_seconds = 0.0
 
-    def end(self) -> None:
+    def load_final_weights(self) -> None:
         """Loads the weights of the best or the last epoch into the model, as set by ``ends_with_best``."""
         # train() may call this twice, so it must give the same result again.
         self.kept = self.history[-1] if self.history else None
         if self.settings.ends_with_best and self.best is not None:
-            self.put_weights(self.best)
+            self.load_weights(self.best)
             self.kept = self.history.best
-        elif self.finished and self.progress is not None:
-            self.put_weights(self.last_good)  # resumed within an epoch beyond the new number of epochs
+        elif self.is_finished and self.progress is not None:
+            self.load_weights(self.last_good)  # resumed within an epoch beyond the new number of epochs
 
-    def put_weights(self, weights: Weights) -> None:
+    def load_weights(self, weights: Weights) -> None:
         """Copies weights into the tensors of the model."""
         with torch.no_grad():
             # In place: the optimizer refers to these tensors.
             for name, tensor in weights_of(self.model).items():
                 tensor.copy_(weights[name])
 
-    def warn(self) -> None:
-        """Warns, once each, of an exploding but finite loss, and of overfitting.
+    def warn_of_problems(self) -> None:
+        """Warns of an exploding but finite loss and of overfitting, once each.
 
         Overfitting is reported if validation has been worse than its best for some epochs and the run would end with
         the weights of the last epoch.
         """
         best, last, num_tokens = self.history.best, self.history[-1], len(self.model.vocabulary)
         if last.perplexity > num_tokens**2:  # the loss is more than twice that of a uniform guess
-            self._warn_of(
+            self._warn_once(
                 "explosion",
-                f"the perplexity of epoch {last.epoch} is {last.perplexity:.3g}, and that of a guess among the "
-                f"{num_tokens} tokens {num_tokens}: the steps are too large; lower ",
+                f"perplexity is {last.perplexity:.3g} after epoch {last.epoch}, far above the {num_tokens} of guessing "
+                f"uniformly among the {num_tokens} tokens: the learning rate is too high; lower ",
                 *(Argument("learning_rate"), " or ", Argument("clip_norm")),
             )
         # A run that ends with the best weights needs no warning.
         if self.settings.ends_with_best or best is None:
             return
         value, lowest = last.validation_perplexity or math.inf, best.validation_perplexity or math.inf
-        if value > lowest * (1 + _RISEN_BY) and last.epoch - best.epoch >= _RISEN_FOR_EPOCHS:
-            self._warn_of(
+        if value > lowest * (1 + _OVERFITTING_RISE) and last.epoch - best.epoch >= _OVERFITTING_EPOCHS:
+            self._warn_once(
                 "overfitting",
                 f"validation perplexity was best after epoch {best.epoch} ({lowest:.3f}) and has risen to {value:.3f} "
                 f"by epoch {last.epoch}: the model is overfitting; ",
-                *(Argument("patience", 5), " stops in time and keeps the best weights, "),
-                *(Argument("keep_best", True), " only keeps them"),
+                *(Argument("patience", 5), " would stop early and keep the best weights; "),
+                *(Argument("keep_best", True), " would keep them without stopping"),
             )
 
-    def _warn_of(self, trouble: str, *message: Part) -> None:
+    def _warn_once(self, problem: str, *message: Part) -> None:
         # Python's own filter does not suppress repetitions here: the figures in the message change every epoch.
-        if trouble not in self._warned_of:
-            self._warned_of.add(trouble)
+        if problem not in self._warned:
+            self._warned.add(problem)
             warnings.warn(CharloomWarning(*message), stacklevel=6)
 
 
@@ -192,5 +192,5 @@ def weights_of(model: LanguageModel) -> Weights:
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}
 
 
-def _copy_of(weights: Weights) -> Weights:
+def _copy_weights(weights: Weights) -> Weights:
     return {name: tensor.clone() for name, tensor in weights.items()}

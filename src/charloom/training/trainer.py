@@ -10,8 +10,8 @@ from types import NoneType
 import torch
 
 from charloom.arguments import check_listeners, check_type
-from charloom.errors import InputError, SettingsError, TrainingDivergedError
-from charloom.inference.evaluation import perplexity_of, sum_nats_in_lanes
+from charloom.errors import InputError, SettingsError, TrainingDivergedError, pluralize
+from charloom.inference.evaluation import perplexity_of, sum_nats_in_parts
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
@@ -75,7 +75,7 @@ def train(
         SettingsError: The text is too short, or a setting is not supported here or cannot be changed in a resumed run.
         TrainingDivergedError: The loss or a weight is not finite; the model has the last good or the best weights.
         CheckpointError: The checkpoint is damaged, or of another text or model.
-        InputError: The model has another vocabulary than the corpus, or processes have different arguments.
+        InputError: The model and the corpus have different vocabularies, or processes have different arguments.
     """
     check_type(LanguageModel, model=model)
     check_type(Corpus, corpus=corpus)
@@ -96,33 +96,35 @@ def train(
     )
     processes.check(settings)
     if model.vocabulary != corpus.vocabulary:
-        raise InputError("the corpus has another vocabulary than the model: build the model with corpus.vocabulary")
+        raise InputError("the corpus and the model have different vocabularies: build the model with corpus.vocabulary")
     check_trainable(model)
-    device = check_possible(settings, len(corpus.ids), processes.device)
+    device = check_run(settings, len(corpus.ids), processes.device)
     if resume is not None:
         check_settings(resume, settings)
         check_corpus(resume, corpus)
     prefixes = sample_prefixes(model, corpus, settings)
 
-    with _own_settings(model, settings, device):
+    with _run_environment(model, settings, device):
         torch.manual_seed(settings.seed + processes.rank)  # so that dropout differs between ranks
         model.to(device).train()
         training = TrainingState(model, settings)
         if resume is not None:
             resume.restore(training, processes)
         if checkpoints is not None:
-            checkpoints.begin(training, corpus.identity, resume, processes)
+            checkpoints.start(training, corpus.identity, resume, processes)
         try:
             with suppress(StopTraining):
                 _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
             training.check()  # a run that was stopped may have diverged since the last check
         except TrainingDivergedError as error:
-            if checkpoints is None or not checkpoints.describe_last:
+            if checkpoints is None or not checkpoints.last_description:
                 raise
-            last = f"; the last good checkpoint is {checkpoints.describe_last}: resume with one of those lower"
+            last = (
+                f"; to continue, resume from the last good checkpoint, {checkpoints.last_description}, with that change"
+            )
             raise TrainingDivergedError(*error.parts, last) from None
         finally:
-            training.end()
+            training.load_final_weights()
             model.eval()
             model.provenance = _provenance(corpus, training, prefixes)
     return training.history
@@ -140,19 +142,19 @@ class _Trainer:
         checkpoints: CheckpointFolder | None,
         processes: Processes,
     ) -> None:
-        at = training_length(len(corpus.ids), training.settings)
-        self._training_ids, self._validation_ids = corpus.ids.part(0, at), corpus.ids.part(at)
+        split = training_length(len(corpus.ids), training.settings)
+        self._training_ids, self._validation_ids = corpus.ids.part(0, split), corpus.ids.part(split)
         self._training, self._prefixes, self._listeners = training, prefixes, listeners
         self._checkpoints, self._processes = checkpoints, processes
         self._shared = SharedGradients(training.model, processes) if processes.size > 1 else None
-        self._asked_to_stop = False
+        self._is_stop_requested = False
 
     def run(self) -> None:
         """Trains the remaining epochs, or fewer if early stopping ends the run."""
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
         started = time.perf_counter() - training.seconds  # includes the time before the run was resumed
-        while not training.finished:
+        while not training.is_finished:
             epoch, epoch_started = training.epoch, time.perf_counter() - training.epoch_seconds
             minibatches = train_epoch(
                 model, optimizer, ids, settings, generator, epoch, self._shared, training.progress
@@ -170,14 +172,14 @@ class _Trainer:
         if self._checkpoints is not None:
             self._checkpoints.finish(training)
             self._checkpoints = None  # from here on the model may have the weights of an earlier epoch
-        training.end()  # samples are drawn with the weights that the run ends with
+        training.load_final_weights()  # samples are drawn with the weights that the run ends with
         if settings.sample_every and training.kept:
             self._draw_samples(training.kept.epoch)
 
     def _save_or_stop(self) -> None:
         """Writes a checkpoint if one is due, and raises ``StopTraining`` if a listener of any rank requested it."""
         training = self._training
-        requests = Requests(self._asked_to_stop, bool(self._checkpoints and self._checkpoints.due(training)))
+        requests = Requests(self._is_stop_requested, bool(self._checkpoints and self._checkpoints.is_due(training)))
         agreed = requests if self._shared is None else self._shared.all_reduce_requests(requests)
         every = training.settings.checkpoint_steps
         if self._checkpoints and (any(agreed) or (every and training.steps % every == 0)):
@@ -193,26 +195,26 @@ class _Trainer:
         validation = self._validate() if len(self._validation_ids) else None
         training.seconds = time.perf_counter() - started
         record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
-        training.epoch_ended(record)
+        training.end_epoch(record)
         self._emit(EpochEnded(record, training.steps))
         if self._processes.is_rank_zero:
-            training.warn()  # once, not once per process
+            training.warn_of_problems()  # once, not once per process
         every = training.settings.sample_every
-        if every and epoch % every == 0 and not training.finished:
+        if every and epoch % every == 0 and not training.is_finished:
             self._draw_samples(epoch)
 
     def _validate(self) -> float:
         """Returns the perplexity of the held-out part."""
         training, ids = self._training, self._validation_ids
-        num_lanes = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
+        num_parts = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
         def progress(fraction: float) -> None:
             self._emit(ValidationAdvanced(training.epoch, fraction))  # a listener can stop a long validation
 
-        scored = sum_nats_in_lanes(training.model, ids, num_lanes, self._processes.rows_of_rank(num_lanes), progress)
-        # Sums, not a mean of perplexities: ranks may have different numbers of lanes.
-        of_all = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
-        nats, count = of_all.sum(0).tolist()
+        scored = sum_nats_in_parts(training.model, ids, num_parts, self._processes.rows_of_rank(num_parts), progress)
+        # Sums, not a mean of perplexities: ranks may have different numbers of sequences.
+        gathered = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
+        nats, count = gathered.sum(0).tolist()
         return perplexity_of(nats / count)
 
     def _draw_samples(self, epoch: int) -> None:
@@ -233,26 +235,24 @@ class _Trainer:
                 listener(event)
             except BaseException as error:
                 if self._shared is not None and isinstance(error, StopTraining):
-                    self._asked_to_stop = True  # stopped alone, it would leave the others waiting in an all-reduce
+                    self._is_stop_requested = True  # stopped alone, it would leave the others waiting in an all-reduce
                     continue
                 if self._shared is None and self._checkpoints is not None:
                     self._checkpoints.write(self._training)  # between two steps, the state is complete
                 raise
 
 
-def check_possible(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
+def check_run(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
     """Returns the device. Raises SettingsError if the text is too short or a setting is not supported here."""
     check_length(
         training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
     )
     device = find_device(device_name or settings.device)
-    processors = os.cpu_count() or 1
-    if settings.threads is not None and settings.threads > processors:
-        raise SettingsError(f"this machine has {processors} processors", setting="threads", value=settings.threads)
-    if settings.precision != "float32" and backend().name == "reference":
-        raise SettingsError(
-            "it is not for the reference path; train with float32", setting="precision", value=settings.precision
-        )
+    cores, threads, precision = os.cpu_count() or 1, settings.threads, settings.precision
+    if threads is not None and threads > cores:
+        raise SettingsError(f"this machine has {pluralize(cores, 'core')}", setting="threads", value=threads)
+    if precision != "float32" and backend().name == "reference":
+        raise SettingsError("the reference backend supports float32 only", setting="precision", value=precision)
     return device
 
 
@@ -261,7 +261,7 @@ def training_length(length: int, settings: TrainingSettings) -> int:
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"it leaves {num_validation} of {length} characters to validate on; raise it, or set it to 0",
+            f"only {num_validation} of {length} characters would be held out; increase it, or set it to 0",
             setting="validation_fraction",
             value=settings.validation_fraction,
         )
@@ -280,7 +280,7 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
 
 
 @contextmanager
-def _own_settings(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+def _run_environment(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
     """Sets the threads, precision and random state of the run, and restores the caller's at the end."""
     precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"

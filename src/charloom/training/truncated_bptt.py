@@ -22,15 +22,15 @@ from charloom.text.batching import (
     ALL_ROWS,
     count_batches,
     draw_offset,
-    end_of_equal_lanes,
+    end_of_equal_parts,
     random_batches,
     sequential_batches,
 )
 from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.processes import SharedGradients
 
-_COSINE_WARM_UP_EPOCHS = 0.5
-_FIRST_SHARE = 0.02
+_COSINE_WARMUP_EPOCHS = 0.5
+_INITIAL_FRACTION = 0.02
 """Fraction of the learning rate at the start of a warm-up: a first step with rate 0 would be wasted."""
 
 
@@ -38,12 +38,14 @@ def check_trainable(model: LanguageModel) -> None:
     """Raises InputError for a model whose weights are not finite, or that no optimizer here can change."""
     check_weights(model)
     if any(parameter.is_inference() for parameter in model.parameters()):
-        raise InputError("weights made in torch.inference_mode cannot be trained: make the model outside")
+        raise InputError("weights created in torch.inference_mode cannot be trained: create the model outside of it")
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise InputError("all weights are frozen, so that nothing would be trained: call model.requires_grad_()")
+        raise InputError("all weights are frozen: call model.requires_grad_() to train them")
     for name, part in model.named_modules():
         if getattr(part, "sparse", False):
-            raise InputError(f"{name} gives sparse gradients, which cannot be clipped: set its sparse to False")
+            raise InputError(
+                f"{name} computes sparse gradients, which cannot be clipped: set its attribute sparse to False"
+            )
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> Optimizer:
@@ -62,12 +64,12 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
 
 def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
     """Sets the learning rate of the schedule after ``epochs`` epochs, which may be fractional."""
-    warm_up = settings.warmup_epochs
-    if warm_up is None:
-        warm_up = _COSINE_WARM_UP_EPOCHS if settings.schedule == "cosine" else 0.0
-    if settings.schedule == "constant" and not warm_up:
+    warmup = settings.warmup_epochs
+    if warmup is None:
+        warmup = _COSINE_WARMUP_EPOCHS if settings.schedule == "cosine" else 0.0
+    if settings.schedule == "constant" and not warmup:
         return  # a caller may set the learning rate of its optimizer otherwise
-    rate = settings.learning_rate * (min(1.0, _FIRST_SHARE + epochs / warm_up) if warm_up else 1.0)
+    rate = settings.learning_rate * (min(1.0, _INITIAL_FRACTION + epochs / warmup) if warmup else 1.0)
     if settings.schedule == "cosine":
         rate *= 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
     elif settings.schedule == "step":
@@ -110,7 +112,7 @@ def train_step(
         loss, state = _backpropagate_in_parts(model, parameters, inputs, targets, state, gradient_accumulation_steps)
     if shared is not None:
         loss = shared.average(parameters, loss)
-    rate = _rate_of_plain_descent(optimizer)
+    rate = _plain_sgd_rate(optimizer)
     if rate is None or not descend(parameters, clip_norm or math.inf, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
@@ -165,11 +167,11 @@ def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float 
     except KernelArgumentError:
         return False
     if values:
-        torch.autograd.graph.increment_version(values)  # as an operator of torch's would: a graph made before is stale
+        torch.autograd.graph.increment_version(values)  # as PyTorch's operators do: earlier graphs are stale
     return True
 
 
-def _rate_of_plain_descent(optimizer: Optimizer) -> float | None:
+def _plain_sgd_rate(optimizer: Optimizer) -> float | None:
     """Returns the learning rate of an optimizer that is plain gradient descent; None for any other."""
     # Hooks and wrappers, such as a scheduler's around ``step``, must run: the optimizer is then not plain.
     if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1 or "step" in vars(optimizer):
@@ -224,7 +226,7 @@ def train_epoch(
     zero_state = model.begin_state(len(range(batch_size)[rows]))
     done, _, total, state = progress or (0, 0, torch.zeros((), dtype=torch.float32, device=device), zero_state)
     if settings.partitioning == "sequential":
-        ids = as_stored(ids).part(0, end_of_equal_lanes(len(ids), batch_size, num_steps, offset))
+        ids = as_stored(ids).part(0, end_of_equal_parts(len(ids), batch_size, num_steps, offset))
         batches = sequential_batches(ids, batch_size, num_steps, offset, rows, done)
     else:
         batches = random_batches(ids, batch_size, num_steps, offset, generator, rows, done)

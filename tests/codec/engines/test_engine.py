@@ -1,6 +1,6 @@
 """Properties that all engines share."""
 
-from charloom.codec.engines.engine import MAX_SEGMENT, Engine, lane_capacity
+from charloom.codec.engines.engine import MAX_SEGMENT, Engine, compute_lane_capacity
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from small_engines import MODELS, PRIMINGS
 
@@ -16,6 +16,6 @@ def test_number_of_lanes_depends_on_the_length() -> None:
     model = next(iter(MODELS.values()))
     fast, mixing = Engine(model, None), Engine(model, PRIMINGS["primed"])
     assert (fast.name, mixing.name) == ("fast", "mixing")
-    assert [fast.lanes_for(n) for n in (1, 4096, 4 * 4096, 1 << 20)] == [1, 1, 4, 64]
-    assert [mixing.lanes_for(n) for n in (1, (1 << 20) - 1, 1 << 20)] == [1, 1, 16]
-    assert all(lane_capacity(lanes) * lanes >= MAX_SEGMENT for lanes in (1, 4, 16, 64))
+    assert [fast.choose_num_lanes(n) for n in (1, 4096, 4 * 4096, 1 << 20)] == [1, 1, 4, 64]
+    assert [mixing.choose_num_lanes(n) for n in (1, (1 << 20) - 1, 1 << 20)] == [1, 1, 16]
+    assert all(compute_lane_capacity(lanes) * lanes >= MAX_SEGMENT for lanes in (1, 4, 16, 64))

@@ -12,7 +12,7 @@ _GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(e
 
 
 def test_the_model_is_unchanged() -> None:
-    assert MODEL.fingerprint().hex() == _GOLDEN["model"]
+    assert MODEL.compute_fingerprint().hex() == _GOLDEN["model"]
 
 
 @pytest.mark.parametrize("mode", ["fast", "mixing"])

@@ -46,7 +46,7 @@ def test_the_same_payloads_as_the_reference(data: st.DataObject) -> None:
     )
     lanes = data.draw(st.integers(1, 64))
     random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    tokens = model.tokens()
+    tokens = model.list_tokens()
     rows = []
     for _ in range(5):
         steps = [tokens[token] for token in random.integers(0, vocabulary, lanes)]
@@ -89,7 +89,7 @@ def test_a_resting_lane_stays_unchanged() -> None:
 @_native
 def test_a_large_vocabulary() -> None:
     model = random_model(5, "gru", hidden=8, vocabulary=65536, style="wild")
-    tokens = model.tokens()
+    tokens = model.list_tokens()
     assert len(set(_payloads(model, 1, tokens[65535] + tokens[1] + tokens[300]).values())) == 1
 
 
@@ -100,7 +100,7 @@ def test_many_tokens_that_are_equally_likely(vocabulary: int) -> None:
     model = random_model(7, "rnn_tanh", hidden=8, vocabulary=vocabulary)
     output = model.output._replace(multipliers=np.zeros_like(model.output.multipliers))
     flat = dataclasses.replace(model, output=output, output_bias=np.zeros_like(model.output_bias))
-    tokens = model.tokens()
+    tokens = model.list_tokens()
     payloads = _payloads(flat, 1, tokens[-1] + tokens[1] + tokens[300])
     for name, payload in payloads.items():
         assert payload == payloads["reference"], name

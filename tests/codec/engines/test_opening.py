@@ -27,26 +27,26 @@ def test_reference_engines_without_native_code(compute_by: Switch) -> None:
             assert type(native) is not type(plain)
             assert native.fingerprint == plain.fingerprint
             lengths = [0, 1, 4095, 4096, 1 << 14, 1 << 18, (1 << 20) - 1, 1 << 20, 1 << 24]
-            assert [native.lanes_for(n) for n in lengths] == [plain.lanes_for(n) for n in lengths]
+            assert [native.choose_num_lanes(n) for n in lengths] == [plain.choose_num_lanes(n) for n in lengths]
 
 
 def test_an_engine_is_returned_as_given() -> None:
     engine = ZlibEngine("mixing")
     choice = EngineChoice(engine, fast=True)
     assert choice.mode == "mixing"
-    assert choice.to_compress() is engine
-    assert choice.for_file(Header("mixing", engine.fingerprint[:8])) is engine
-    with pytest.raises(WrongModelError, match="made by the engine 'fast', but this engine is 'mixing'"):
-        choice.for_file(Header("fast", engine.fingerprint[:8]))
-    with pytest.raises(WrongModelError, match="made with another model, fingerprint 00"):
-        choice.for_file(Header("mixing", bytes(8)))
+    assert choice.open_for_compression() is engine
+    assert choice.open_for_file(Header("mixing", engine.fingerprint[:8])) is engine
+    with pytest.raises(WrongModelError, match="mode 'fast', but this engine has mode 'mixing'"):
+        choice.open_for_file(Header("fast", engine.fingerprint[:8]))
+    with pytest.raises(WrongModelError, match="compressed with another model, whose fingerprint is 00"):
+        choice.open_for_file(Header("mixing", bytes(8)))
 
 
 def test_invalid_models() -> None:
-    with pytest.raises(InputError, match="the model is of type int"):
+    with pytest.raises(InputError, match="the model must be a model folder, a LanguageModel or an engine, not int"):
         EngineChoice(5)  # type: ignore[arg-type]
     with pytest.raises(WrongModelError, match="compression needs a model"):
-        EngineChoice(None).to_compress()
+        EngineChoice(None).open_for_compression()
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_numbers(number: int, before: bytes, after: bytes) -> None:
     assert len(data) == max(1, -(-number.bit_length() // 7))
     assert decode_varint(before + data + after, len(before)) == (number, len(before) + len(data))
     reader = ByteReader(io.BytesIO(data + after))
-    assert reader.varint() == number
+    assert reader.read_varint() == number
     assert reader.position == len(data)
 
 
@@ -26,15 +26,15 @@ def test_malformed_numbers(data: bytes) -> None:
     """A superfluous zero at the end, or no end."""
     with pytest.raises(ValueError, match="a varint"):
         decode_varint(data)
-    with pytest.raises(DamagedFileError, match=f"a malformed number before byte {len(data)} of"):
-        ByteReader(io.BytesIO(data)).varint()
+    with pytest.raises(DamagedFileError, match=f"an invalid varint before byte {len(data)} of"):
+        ByteReader(io.BytesIO(data)).read_varint()
 
 
 def test_a_truncated_number() -> None:
     with pytest.raises(ValueError, match="truncated or too long"):
         decode_varint(b"\x80")
-    with pytest.raises(TruncatedFileError, match="it ends too early, after 1 bytes"):
-        ByteReader(io.BytesIO(b"\x80")).varint()
+    with pytest.raises(TruncatedFileError, match=r"the file ends too early, after 1 byte$"):
+        ByteReader(io.BytesIO(b"\x80")).read_varint()
 
 
 def test_a_reader_reads_no_further_than_asked() -> None:
@@ -42,12 +42,12 @@ def test_a_reader_reads_no_further_than_asked() -> None:
     reader = ByteReader(stream)
     assert reader.starts_with(b"ab")
     assert not reader.starts_with(b"ax")
-    assert reader.exactly(3) == b"abc"
+    assert reader.read_exactly(3) == b"abc"
     assert (reader.position, stream.tell()) == (3, 3)
     assert not reader.is_at_end()
-    assert reader.exactly(3) == b"def"
+    assert reader.read_exactly(3) == b"def"
     assert reader.is_at_end()
-    assert reader.exactly(0) == b""
+    assert reader.read_exactly(0) == b""
 
 
 @pytest.mark.parametrize("mode", ["fast", "mixing"])

@@ -49,7 +49,7 @@ def real_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         samples[f"{name} blocks"] = codec.compress(_TEXT * 62 + b"\xff\0 the end")
         samples[f"{name} records"] = _as_records(codec, _TEXT[:200] + b"\n[12:30] a=7\n\n\xff\n" * 5)
         with monkeypatch.context() as patch:
-            patch.setattr("charloom.codec.engines.engine.Engine.lanes_for", lambda *_: 4)
+            patch.setattr("charloom.codec.engines.engine.Engine.choose_num_lanes", lambda *_: 4)
             samples[f"{name} lanes"] = codec.compress(_TEXT * 4)
     return _written(tmp_path, samples)
 

@@ -64,7 +64,7 @@ def test_golden_stored_segments() -> None:
 
 
 def test_golden_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PlainEngine, "lanes_for", lambda *_: 4)
+    monkeypatch.setattr(PlainEngine, "choose_num_lanes", lambda *_: 4)
     golden = (
         "c7 63 6c 12 70 d0 41 d2 6c b8 85 b3 c1 05 12 9e c0 1c 82 c1 96 5b 84 fa 0d 3e 58 11 d2 c2 42 ca 70 c2 d2 6f "
         "13 00"

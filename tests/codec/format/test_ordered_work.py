@@ -22,7 +22,7 @@ def test_results_come_in_order(threads: int) -> None:
         return number
 
     tasks = (partial(task, number) for number in range(20))
-    assert list(OrderedWork(threads).results(tasks)) == list(range(20))
+    assert list(OrderedWork(threads).run_in_order(tasks)) == list(range(20))
 
 
 def test_few_tasks_are_drawn_ahead() -> None:
@@ -35,7 +35,7 @@ def test_few_tasks_are_drawn_ahead() -> None:
             yield partial(int, drawn)
 
     work = OrderedWork(2)
-    results = work.results(tasks())
+    results = work.run_in_order(tasks())
     assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
     assert drawn <= 5 + 2
     assert not work.is_stopped
@@ -57,7 +57,7 @@ def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
         raise ValueError("drawing")
 
     for fails, error in ((True, KeyError), (False, ValueError)):
-        results = OrderedWork(threads).results(tasks(fails))
+        results = OrderedWork(threads).run_in_order(tasks(fails))
         assert [next(results), next(results)] == [0, 1]
         with pytest.raises(error):
             next(results)
@@ -66,7 +66,7 @@ def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
 def test_progress_is_counted_by_one_thread_at_a_time() -> None:
     counts: list[int] = []
     work = OrderedWork(4, counts.append)
-    list(work.results(partial(work.add_progress, number) for number in range(100)))
+    list(work.run_in_order(partial(work.add_progress, number) for number in range(100)))
     assert sum(counts) == sum(range(100))
     OrderedWork(1).add_progress(5)
 

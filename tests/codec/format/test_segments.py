@@ -37,7 +37,7 @@ def test_lanes_are_adjacent_chunks(data: bytes, lanes: int) -> None:
 
 def _read_back(blob: bytes, position: int) -> tuple[bytes, Exception | None]:
     source = ByteReader(io.BytesIO(blob))
-    segment = read_segment(source, source.varint(), position)
+    segment = read_segment(source, source.read_varint(), position)
     return decode_segment(None if segment.code == STORED else _ENGINE, segment, _WORK)
 
 

@@ -38,8 +38,8 @@ def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
     (tmp_path / "codec.safetensors").write_bytes(model.to_file(b"priming"))
     loaded, priming = IntegerModel.load(tmp_path / "codec.safetensors")
     assert bytes.fromhex(priming) == b"priming"
-    assert loaded.fingerprint() == model.fingerprint()
-    assert loaded.tokens() == model.tokens() == [bytes([i]) for i in range(5)]
+    assert loaded.compute_fingerprint() == model.compute_fingerprint()
+    assert loaded.list_tokens() == model.list_tokens() == [bytes([i]) for i in range(5)]
     assert loaded.cell == cell
     assert (loaded.hidden_size, loaded.vocabulary_size) == (9, 5)
     mine, theirs = ReferenceNetwork(model, 3), ReferenceNetwork(loaded, 3)
@@ -51,26 +51,26 @@ def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
 
 def test_the_fingerprint_covers_every_number() -> None:
     model = _model("gru")
-    seen = {model.fingerprint()}
-    for name in model.arrays():
+    seen = {model.compute_fingerprint()}
+    for name in model.to_arrays():
         if name in ("token_bytes", "token_offsets", "header"):
             continue
-        changed = {n: a.copy() for n, a in model.arrays().items()}
+        changed = {n: a.copy() for n, a in model.to_arrays().items()}
         changed[name].flat[-1] -= 1
-        seen.add(IntegerModel.from_arrays(changed).fingerprint())
-    assert len(seen) == 1 + len(model.arrays()) - 3
+        seen.add(IntegerModel.from_arrays(changed).compute_fingerprint())
+    assert len(seen) == 1 + len(model.to_arrays()) - 3
 
 
 def test_the_fingerprint_is_the_same_everywhere() -> None:
     """The numbers come from no library's generator or fit."""
-    arrays = {name: np.zeros_like(array) for name, array in _model("rnn_tanh").arrays().items()}
+    arrays = {name: np.zeros_like(array) for name, array in _model("rnn_tanh").to_arrays().items()}
     arrays["header"][0] = 1
     for name in ("output", "layers.0.hidden", "layers.1.hidden", "layers.1.input"):
         arrays[f"{name}.shifts"][:] = 8, 12
     arrays["exp2"][0] = 1 << 14
     arrays["token_bytes"] = np.arange(97, 102, dtype=np.uint8)
     arrays["token_offsets"] = np.arange(6, dtype=np.int32)
-    fingerprint = IntegerModel.from_arrays(arrays).fingerprint().hex()
+    fingerprint = IntegerModel.from_arrays(arrays).compute_fingerprint().hex()
     assert fingerprint == "6b678ef902002a3acaec4c601ac4692d14af932303bc020b9d93a59c6f0de70e"
 
 
@@ -108,12 +108,12 @@ def _renamed(name: str, other: str) -> Callable[[dict[str, Any]], None]:
 
 
 _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "later version": (_set("header", 2, 0), "version 2, this charloom reads 1"),
-    "no such cell": (_set("header", 4, 1), "cell 4 does not exist"),
+    "later version": (_set("header", 2, 0), "version 2, but this charloom reads version 1"),
+    "no such cell": (_set("header", 4, 1), "4 is not a valid cell number"),
     "another cell": (_set("header", 2, 1), "candidate_bias"),
-    "start token": (_set("header", 5, 2), "start_token is not a token of the vocabulary"),
-    "negative start token": (_set("header", -1, 2), "start_token is not a token of the vocabulary"),
-    "short header": (_shorter("header"), "header is not three int32"),
+    "start token": (_set("header", 5, 2), "start_token is not in the vocabulary"),
+    "negative start token": (_set("header", -1, 2), "start_token is not in the vocabulary"),
+    "short header": (_shorter("header"), "its header is not three int32 values"),
     "no header": (_removed("header"), "header"),
     "short table": (_shorter("token_table"), "token_table is int16"),
     "floats": (_retyped("token_table", np.float32), "token_table is float32"),
@@ -153,7 +153,7 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 @pytest.mark.parametrize("name", list(_BAD))
 def test_invalid_files_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
     change, message = _BAD[name]
-    arrays = {n: a.copy("C") for n, a in _model().arrays().items()}
+    arrays = {n: a.copy("C") for n, a in _model().to_arrays().items()}
     if name == "overflow":
         arrays["output.multipliers"][:] = 32767
         arrays["output.weights"][:] = 127
@@ -197,7 +197,7 @@ def test_a_damaged_file_is_refused_or_valid(seed: int, tmp_path_factory: pytest.
         loaded, _ = IntegerModel.load(file)
     except ModelFolderError:
         return
-    assert loaded.fingerprint() == model.fingerprint()
+    assert loaded.compute_fingerprint() == model.compute_fingerprint()
 
 
 def test_loading_and_stepping_need_no_torch(tmp_path: Path) -> None:

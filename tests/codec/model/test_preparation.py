@@ -60,11 +60,11 @@ def test_a_missing_priming_and_one_of_another_model(folder: Path, tmp_path: Path
     other = _saved(tmp_path / "other", 1, _TEXT * 5)
     packed = {fast: Codec(folder, fast=fast).compress(_TEXT) for fast in (False, True)}
     kept = (folder / _PRIMING).read_bytes()
-    for what in ("missing", "not the priming of codec.safetensors"):
+    for what in ("it is missing", "it does not belong to codec.safetensors"):
         (folder / _PRIMING).unlink()
-        if what != "missing":
+        if what != "it is missing":
             shutil.copy(other / _PRIMING, folder)
-        with pytest.raises(ModelFolderError, match=f"priming.safetensors: {what}: restore it from a copy"):
+        with pytest.raises(ModelFolderError, match=f"priming.safetensors: {what}; restore it from a copy"):
             Codec(folder).compress(_TEXT)
         with pytest.raises(ModelFolderError, match=what):
             Codec(folder).decompress(packed[False])
@@ -79,7 +79,7 @@ def test_an_unexpected_priming(folder: Path, tmp_path: Path) -> None:
     bare = _saved(tmp_path / "bare", 1, b"")
     packed = Codec(bare).compress(_TEXT)
     shutil.copy(folder / _PRIMING, bare)
-    with pytest.raises(ModelFolderError, match="not the priming of"):
+    with pytest.raises(ModelFolderError, match="it does not belong to"):
         Codec(bare).compress(_TEXT)
     (bare / _PRIMING).unlink()
     assert Codec(bare).decompress(packed) == _TEXT
@@ -106,7 +106,7 @@ def test_files_without_fingerprints_are_refused(name: str, folder: Path) -> None
 def test_missing_integers_are_made_again_with_a_warning(folder: Path) -> None:
     packed = Codec(folder).compress(_TEXT)
     (folder / _CODEC).unlink()
-    with pytest.warns(CharloomWarning, match=r"codec.safetensors was missing and was made again"):
+    with pytest.warns(CharloomWarning, match=r"codec.safetensors was missing and has been created again"):
         assert Codec(folder).compress(_TEXT) == packed
     (folder / _PRIMING).unlink()
     with pytest.raises(ModelFolderError, match="missing"):

@@ -20,24 +20,24 @@ def test_equal_primings_are_equal_files() -> None:
 @settings(max_examples=30)
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_round_trip_through_a_file(trained_on: bytes, held_out: bytes) -> None:
-    priming = Priming.of_text(trained_on, held_out)
-    assert (priming.text, priming.silent) == (trained_on + held_out, len(trained_on))
+    priming = Priming.from_texts(trained_on, held_out)
+    assert (priming.text, priming.bytes_without_network) == (trained_on + held_out, len(trained_on))
     again = Priming.from_file(priming.to_file())
     assert again == priming
-    assert again.fingerprint() == priming.fingerprint()
+    assert again.compute_fingerprint() == priming.compute_fingerprint()
 
 
 def test_the_end_of_a_long_text_is_kept_and_validation_text_first() -> None:
     trained_on, held_out = bytes(MAX_PRIMING), b"u" * 1000
-    priming = Priming.of_text(b"first" + trained_on, held_out)
+    priming = Priming.from_texts(b"first" + trained_on, held_out)
     assert len(priming.text) == MAX_PRIMING
-    assert priming.text[priming.silent :] == held_out
-    assert Priming.of_text(trained_on, b"u" * (MAX_PRIMING + 1)).silent == 0
+    assert priming.text[priming.bytes_without_network :] == held_out
+    assert Priming.from_texts(trained_on, b"u" * (MAX_PRIMING + 1)).bytes_without_network == 0
 
 
 def test_fingerprints_of_different_primings_differ() -> None:
     primings = [Priming(), Priming(b"a"), Priming(b"a", 1), Priming(b"b", 1)]
-    assert len({priming.fingerprint() for priming in primings}) == len(primings)
+    assert len({priming.compute_fingerprint() for priming in primings}) == len(primings)
 
 
 def test_a_folder_without_priming_has_an_empty_one(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_bytes() -> None:
     model = _model(Vocabulary(), cell="gru")
     integers = quantize(model)
     assert _lost_bits(model, integers) < 0.003
-    assert integers.tokens() == [bytes([v]) for v in range(256)]
+    assert integers.list_tokens() == [bytes([v]) for v in range(256)]
     assert integers.start_token == ord("\n")
 
 
@@ -90,8 +90,8 @@ def test_a_layer_without_biases() -> None:
 
 def test_tokens_are_their_bytes() -> None:
     integers = quantize(_model())
-    assert integers.tokens() == [b"", *(character.encode() for character in _VOCABULARY.tokens[1:])]  # type: ignore[union-attr]
-    assert integers.tokens()[integers.start_token] == b"\n"
+    assert integers.list_tokens() == [b"", *(character.encode() for character in _VOCABULARY.tokens[1:])]  # type: ignore[union-attr]
+    assert integers.list_tokens()[integers.start_token] == b"\n"
     assert quantize(_model(Vocabulary.of_text("ab c"))).start_token == Vocabulary.of_text("ab c").encode(" ").item()
     assert quantize(_model(Vocabulary.of_text("abc"))).start_token == 1
     with pytest.raises(InputError, match="no characters"):
@@ -101,8 +101,8 @@ def test_tokens_are_their_bytes() -> None:
 def test_quantization_is_deterministic() -> None:
     for settings in _KINDS.values():
         model = _model(**settings)
-        assert quantize(model).fingerprint() == quantize(model).fingerprint()
-    assert quantize(_model(seed=1)).fingerprint() != quantize(_model(seed=2)).fingerprint()
+        assert quantize(model).compute_fingerprint() == quantize(model).compute_fingerprint()
+    assert quantize(_model(seed=1)).compute_fingerprint() != quantize(_model(seed=2)).compute_fingerprint()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -137,7 +137,7 @@ def test_refusals() -> None:
     diverged = _model()
     with torch.no_grad():
         diverged.output.bias[0] = math.nan
-    with pytest.raises(InputError, match=r"output\.bias hold NaN"):
+    with pytest.raises(InputError, match=r"output\.bias contain NaN"):
         quantize(diverged)
     large = _model()
     with torch.no_grad():
@@ -145,7 +145,7 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"weights as large as 1e\+30 cannot be quantized"):
         quantize(large)
     deep = _model(num_layers=65)
-    with pytest.raises(InputError, match=r"num_layers is 65: too large for compression \(at most 64\)"):
+    with pytest.raises(InputError, match=r"num_layers is 65: too large for compression \(maximum: 64\)"):
         quantize(deep)
     beyond = _model().double()
     with torch.no_grad():

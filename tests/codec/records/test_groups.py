@@ -56,7 +56,7 @@ def test_an_index(open_end: bool) -> None:
     data = index.to_bytes()
     assert int.from_bytes(data[-INDEX_SIZE_BYTES:], "little") == len(data) - INDEX_SIZE_BYTES
     assert Index.from_bytes(data[:-INDEX_SIZE_BYTES]) == index
-    assert index.starts() == ([0, 302, 308], [0, 1000, 1001])
+    assert index.compute_starts() == ([0, 302, 308], [0, 1000, 1001])
     for place in range(len(data) - INDEX_SIZE_BYTES):
         flipped = bytearray(data[:-INDEX_SIZE_BYTES])
         flipped[place] ^= 1

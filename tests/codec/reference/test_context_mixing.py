@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from charloom.codec.reference.context_mixing import ContextMixing, Lane, _int32, _rate_after
+from charloom.codec.reference.context_mixing import ContextMixing, Lane, _compute_rate, _int32
 from charloom.codec.reference.contexts import TextBuffer
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.network_prediction import NetworkPrediction
@@ -74,9 +74,9 @@ def test_a_network_prediction_is_used() -> None:
 def test_numbers_wrap_around_and_rates_fall_to_the_last() -> None:
     for x in (0, -1, 2**31 - 1, -(2**31), 2**31, 2**32 + 5, -(2**31) - 1):
         assert _int32(x) == int(np.array(x & 0xFFFFFFFF, np.uint32).view(np.int32))
-    assert _rate_after(0, 655, 20_000) == 655
-    assert _rate_after(20_000, 655, 20_000) == 100 + 555 // 2
-    assert _rate_after(10**9, 655, 20_000) == 100
+    assert _compute_rate(0, 655, 20_000) == 655
+    assert _compute_rate(20_000, 655, 20_000) == 100 + 555 // 2
+    assert _compute_rate(10**9, 655, 20_000) == 100
 
 
 def test_every_predictor_learns() -> None:

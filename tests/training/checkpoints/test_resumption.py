@@ -179,7 +179,7 @@ def test_changes_that_are_refused(changes: dict[str, Any], tmp_path: Path) -> No
     corpus = corpus_of(_TEXT)
     train_or_resume("dropout", corpus, tmp_path, _StopAt(9))
     (name,) = changes
-    with pytest.raises(SettingsError, match=f"^{name} is .*; leave it out, or start a new run"):
+    with pytest.raises(SettingsError, match=f"^{name} is .*; omit it, or start a new run"):
         train_or_resume("dropout", corpus, tmp_path, **changes)
     assert newest_checkpoint(tmp_path).steps == 9
 
@@ -187,7 +187,9 @@ def test_changes_that_are_refused(changes: dict[str, Any], tmp_path: Path) -> No
 def test_another_text_is_refused(tmp_path: Path) -> None:
     train_or_resume("random order", corpus_of(_TEXT), tmp_path, _StopAt(9))
     swapped = _TEXT.replace("fox", "xof")
-    with pytest.raises(CheckpointError, match=r"the same number of tokens, 468, but different ones.*start a new run"):
+    with pytest.raises(
+        CheckpointError, match=r"the same number of tokens \(468\), but different ones.*start a new run"
+    ):
         train_or_resume("random order", corpus_of(swapped), tmp_path)
     with pytest.raises(CharloomError, match=r"it has 936 tokens, not 468"):
         train_or_resume("random order", corpus_of(_TEXT * 2), tmp_path)
@@ -215,7 +217,7 @@ def test_a_diverging_run_names_the_checkpoint_to_resume_from(tmp_path: Path) -> 
         )
     good = newest_checkpoint(tmp_path)
     assert good.path.name in str(e.value)
-    assert good.place in str(e.value)
+    assert good.position in str(e.value)
     assert all(tensor.isfinite().all() for tensor in good.make_model().state_dict().values())
     _, history = train_or_resume("random order", corpus, tmp_path, learning_rate=0.001, checkpoint_steps=3)
     assert len(history) == settings.epochs
@@ -233,18 +235,18 @@ def test_a_failing_listener_costs_no_step(tmp_path: Path) -> None:
     expected = train_or_resume("dropout", corpus, tmp_path / "whole")
     with pytest.raises(OSError, match="Broken pipe"):
         train_or_resume("dropout", corpus, tmp_path / "again", fail)
-    assert newest_checkpoint(tmp_path / "again").place == "the end of epoch 2"
+    assert newest_checkpoint(tmp_path / "again").position == "the end of epoch 2"
     assert_same(*train_or_resume("dropout", corpus, tmp_path / "again"), *expected)
 
 
 def test_other_kernels_are_reported(tmp_path: Path, compute_by: Switch) -> None:
-    from charloom.training.checkpoints.resumption import differences
+    from charloom.training.checkpoints.resumption import describe_differences
 
     train_or_resume("random order", corpus_of(_TEXT), tmp_path, _StopAt(2))
     checkpoint = newest_checkpoint(tmp_path)
-    assert differences(checkpoint) == ""
+    assert describe_differences(checkpoint) == ""
     compute_by("reference")
-    assert differences(checkpoint).startswith("recurrence reference (the equations, step by step) instead of ")
+    assert describe_differences(checkpoint).startswith("recurrence reference (the equations, step by step) instead of ")
 
 
 def test_stopped_within_a_validation(tmp_path: Path) -> None:

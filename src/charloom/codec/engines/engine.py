@@ -13,18 +13,19 @@ from charloom.codec.model.priming import Priming
 BLOCK = 1 << 16
 """Bytes of the original in a block, in coding order: one call codes a block, and one checksum covers it."""
 MAX_SEGMENT = 1 << 24
-"""Bytes of the longest segment that a reader accepts, which bounds the memory of the reader."""
+"""Maximum bytes of a segment that a reader accepts, which bounds the memory of the reader."""
 MAX_CODED_RECORD = 1 << 20
-"""Bytes of the longest record that an engine codes; longer records are stored."""
+"""Maximum bytes of a record that an engine codes; longer records are stored."""
 LANES = (1, 4, 8, 16, 32, 64)
-"""Numbers of lanes, indexed by their code in a file, 0 to 5."""
+"""Allowed numbers of lanes, the parallel streams of a segment, indexed by their code in a file, 0 to 5."""
 FULL_BITS, LIGHT_BITS = 18, 21
 """Binary logarithms of the numbers of full and light slots: 16 and 32 MiB."""
 RECORD_CAPACITY = MAX_CODED_RECORD + 2
 """Bytes of a lane for records: the record, its line feed, and one byte that shows that a record is too long."""
-_FAST_LANE = 1 << 12  # bytes of a lane at least: the start of a lane costs compression
-# Several lanes are faster but compress worse, which short texts would suffer from most.
-_MIXING_LANES, _MIXING_LANES_FROM = 16, 1 << 20
+# Minimum bytes of a lane: each lane starts without context, which costs compression.
+_MIN_FAST_LANE = 1 << 12
+# Several lanes are faster but compress worse, which affects short texts most.
+_MIXING_LANES, _MIN_BYTES_FOR_LANES = 16, 1 << 20
 
 Mode: TypeAlias = Literal["fast", "mixing"]
 """Mode of an engine: the network alone ("fast"), or the network mixed with context models that adapt ("mixing")."""
@@ -75,21 +76,21 @@ class Engine:
 
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
         self.name = "fast" if priming is None else "mixing"
-        # The 1 is the version of the engine: a later one that codes otherwise must have other fingerprints.
-        digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.fingerprint())
+        # The 1 is the version of the engine: a later version that codes differently must have other fingerprints.
+        digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.compute_fingerprint())
         if priming is not None:
-            digest.update(priming.fingerprint())
+            digest.update(priming.compute_fingerprint())
         self.fingerprint = digest.digest()
 
-    def lanes_for(self, length: int) -> int:
+    def choose_num_lanes(self, length: int) -> int:
         """Returns the number of lanes, one of LANES, for a segment of ``length`` bytes."""
         # The length alone decides, so that the compressed bytes do not depend on the machine.
         if self.name == "fast":
-            return max((lanes for lanes in LANES if lanes * _FAST_LANE <= length), default=1)
-        return 1 if length < _MIXING_LANES_FROM else _MIXING_LANES
+            return max((lanes for lanes in LANES if lanes * _MIN_FAST_LANE <= length), default=1)
+        return 1 if length < _MIN_BYTES_FOR_LANES else _MIXING_LANES
 
     def start_session(self, lanes: int) -> Session:
-        """Returns a session in the initial state, which is always the same: in mixing mode, after the priming."""
+        """Returns a session in the initial state: in mixing mode, the state after the priming."""
         raise NotImplementedError
 
     def start_record_session(self) -> RecordSession:
@@ -100,6 +101,6 @@ class Engine:
         raise NotImplementedError
 
 
-def lane_capacity(lanes: int) -> int:
+def compute_lane_capacity(lanes: int) -> int:
     """Returns the capacity of a lane of a mixing session, in bytes."""
     return -(-MAX_SEGMENT // lanes)

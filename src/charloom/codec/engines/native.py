@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
 from charloom.codec.model.bounds import Array
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
@@ -44,7 +44,7 @@ class NativeEngine(Engine):
 
     def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:
         super().__init__(model, priming)
-        self._network = _network(model, instruction_set)
+        self._network = _make_network(model, instruction_set)
         self._priming = priming
         self._primed: dict[bool, _native.Mixing] = {}
         self._lock = threading.Lock()
@@ -53,52 +53,62 @@ class NativeEngine(Engine):
         """Returns a session; in mixing mode, it has read the priming."""
         if self._priming is None:
             return _native.FastSession(self._network, lanes)
-        return self._mixing(self._priming, records=False).session(lanes, lane_capacity(lanes))
+        return self._open_mixing(self._priming, records=False).session(lanes, compute_lane_capacity(lanes))
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records; in mixing mode, it has read the priming line by line."""
         if self._priming is None:
             return _native.FastRecords(self._network)
         # A separate memory, for which the priming was read line by line.
-        return self._mixing(self._priming, records=True).records(engine.RECORD_CAPACITY)
+        return self._open_mixing(self._priming, records=True).records(engine.RECORD_CAPACITY)
 
-    def _mixing(self, priming: Priming, *, records: bool) -> "_native.Mixing":
+    def _open_mixing(self, priming: Priming, *, records: bool) -> "_native.Mixing":
         """Returns the mixing engine after the priming."""
         # Primed on first use, because it takes up to a few seconds; with the lock, so that it happens once.
         with self._lock:
             if records not in self._primed:
                 self._primed[records] = _native.Mixing(
-                    self._network, engine.FULL_BITS, engine.LIGHT_BITS, priming.text, priming.silent, records
+                    self._network,
+                    engine.FULL_BITS,
+                    engine.LIGHT_BITS,
+                    priming.text,
+                    priming.bytes_without_network,
+                    records,
                 )
             return self._primed[records]
 
 
-def _network(model: IntegerModel, instruction_set: str) -> "_native.Network":
+def _make_network(model: IntegerModel, instruction_set: str) -> "_native.Network":
     arrays: list[Array] = []  # alive until the native code, which gets addresses, has copied them
 
-    def address(array: Array | None) -> int:
+    def get_address(array: Array | None) -> int:
         if array is None:
             return 0  # a null pointer
         arrays.append(np.ascontiguousarray(array))
         return int(arrays[-1].ctypes.data)
 
-    def matrix(m: IntegerMatrix | None) -> tuple[int, int, int, int]:
+    def describe_matrix(m: IntegerMatrix | None) -> tuple[int, int, int, int]:
         if m is None:
             return (0, 0, 0, 0)
-        return (address(m.weights), address(m.multipliers), int(m.shifts[0]), int(m.shifts[1]))
+        return (get_address(m.weights), get_address(m.multipliers), int(m.shifts[0]), int(m.shifts[1]))
 
     return _native.Network(
         instruction_set,
         (CELL_NAMED[model.cell].number, model.hidden_size, model.vocabulary_size, model.start_token),
-        address(model.token_table),
+        get_address(model.token_table),
         [
-            (matrix(layer.hidden), matrix(layer.input), address(layer.bias), address(layer.candidate_bias))
+            (
+                describe_matrix(layer.hidden),
+                describe_matrix(layer.input),
+                get_address(layer.bias),
+                get_address(layer.candidate_bias),
+            )
             for layer in model.layers
         ],
-        matrix(model.output),
-        address(model.output_bias),
-        address(model.tanh),
-        address(model.exp2),
-        address(model.token_bytes),
-        address(model.token_offsets),
+        describe_matrix(model.output),
+        get_address(model.output_bias),
+        get_address(model.tanh),
+        get_address(model.exp2),
+        get_address(model.token_bytes),
+        get_address(model.token_offsets),
     )

@@ -25,7 +25,7 @@ class EngineChoice:
     """Engines of one model, each opened on first use.
 
     Attributes:
-        mode: Mode to compress in: the requested one, or that of the engine if the model is one.
+        mode: Mode of compression: the requested one, or that of the engine if the model is an engine.
     """
 
     def __init__(self, model: AnyModel | None, *, fast: bool = False) -> None:
@@ -34,41 +34,43 @@ class EngineChoice:
         # does without.
         if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "to_config")):
             raise InputError(
-                f"the model is of type {type(model).__name__}: it must be a model folder or a LanguageModel"
+                f"the model must be a model folder, a LanguageModel or an engine, not {type(model).__name__}"
             )
         check_type(bool, fast=fast)
         self.mode: Mode = model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
         self._model = model
         self._opened: dict[Mode, Engine] = {}
 
-    def to_compress(self) -> Engine:
-        """Returns the engine of this mode. Raises WrongModelError if there is no model."""
-        return self._of_mode(self.mode)
+    def open_for_compression(self) -> Engine:
+        """Returns the engine that compresses. Raises WrongModelError if there is no model."""
+        return self._open_mode(self.mode)
 
-    def for_file(self, header: Header) -> Engine:
+    def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
         if self._model is None:
             raise WrongModelError(
-                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}: give that model to "
+                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}: pass that model to "
                 "decompress"
             )
-        engine = self._of_mode(header.mode)
+        engine = self._open_mode(header.mode)
         # A file contains only the first bytes of the fingerprint.
         if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
-            ours = engine.fingerprint[:FINGERPRINT_BYTES].hex()
+            own_fingerprint = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
-                f"made with another model, fingerprint {header.fingerprint.hex()}; that of this model is {ours}: "
-                "give the model that it was made with, including its codec.safetensors and priming.safetensors"
+                f"compressed with another model, whose fingerprint is {header.fingerprint.hex()}; that of this model "
+                f"is {own_fingerprint}: pass the model that compressed it, with its files codec.safetensors and "
+                "priming.safetensors"
             )
         return engine
 
-    def _of_mode(self, mode: Mode) -> Engine:
+    def _open_mode(self, mode: Mode) -> Engine:
         if self._model is None:
-            raise WrongModelError("compression needs a model: give one")
+            raise WrongModelError("compression needs a model: pass a model folder, a model or an engine")
         if isinstance(self._model, Engine):
             if self._model.name != mode:
                 raise WrongModelError(
-                    f"made by the engine {mode!r}, but this engine is {self._model.name!r}: give the other"
+                    f"compressed by an engine of mode {mode!r}, but this engine has mode {self._model.name!r}: pass "
+                    "the other engine"
                 )
             return self._model
         if mode not in self._opened:
@@ -79,7 +81,7 @@ class EngineChoice:
 def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
     """Returns the engine of a model folder or a model.
 
-    The integer model of a folder is read without PyTorch. If the folder has none, it is made and saved there.
+    The integer model of a folder is read without PyTorch. If the folder has none, it is created and saved there.
 
     Args:
         model: Model folder or model.
@@ -109,34 +111,35 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
     file = folder / INTEGER_MODEL_FILE
     # A dangling link is not a missing file: replacing it would hide that the integers are elsewhere.
     if not file.exists() and not file.is_symlink():
-        return _make_integers(folder)
-    integers, named = IntegerModel.load(file)
+        return _create_integers(folder)
+    integers, priming_fingerprint = IntegerModel.load(file)
     # The fast mode does not use the priming, and must work if its file is damaged.
     if fast:
         return integers, Priming()
     priming = Priming.load(folder)
-    if named != priming.fingerprint().hex():
-        what = f"not the priming of {INTEGER_MODEL_FILE}" if priming.text else "missing"
+    if priming_fingerprint != priming.compute_fingerprint().hex():
+        problem = f"it does not belong to {INTEGER_MODEL_FILE}" if priming.text else "it is missing"
         raise ModelFolderError(
-            f"{folder / PRIMING_FILE}: {what}: restore it from a copy of this model (data compressed with ",
+            f"{folder / PRIMING_FILE}: {problem}; restore it from a copy of this model (data compressed with ",
             *(Argument("fast", True), " do not need it)"),
         )
     return integers, priming
 
 
-def _make_integers(folder: Path) -> tuple[IntegerModel, Priming]:
+def _create_integers(folder: Path) -> tuple[IntegerModel, Priming]:
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     from charloom.codec.model.quantization import quantize
     from charloom.models.language_model import LanguageModel
 
     integers, priming = quantize(LanguageModel.load(folder)), Priming.load(folder)
-    # Saved, because another machine's floats may give other integers, and data compressed with these need these.
+    # Saved, because another machine's floats may give other integers, and decompression needs the same integers.
     save_codec_files(folder, integers, priming)
     if priming.text:
         warnings.warn(
-            f"{folder / INTEGER_MODEL_FILE} was missing and was made again: if its integers differ from those of the "
-            "machine that trained the model, files that were compressed before need that machine's file",
+            f"{folder / INTEGER_MODEL_FILE} was missing and has been created again: if its integers differ from those "
+            "of the machine that trained the model, files compressed earlier can be decompressed only with that "
+            "machine's file",
             CharloomWarning,
             stacklevel=2,
         )

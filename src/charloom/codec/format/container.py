@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
 from charloom.codec.engines.engine import Mode
-from charloom.errors import DamagedFileError, InputError, LaterVersionError, NotCompressedError, TruncatedFileError
+from charloom.errors import (
+    DamagedFileError,
+    InputError,
+    LaterVersionError,
+    NotCompressedError,
+    TruncatedFileError,
+    pluralize,
+)
 
 MAGIC = b"\xc7cl"
 """First bytes of a compressed file; no UTF-8 text starts with them."""
@@ -17,7 +24,7 @@ END = b"\0"
 """The varint 0, which ends the segments or the groups of records of a file."""
 MAX_VARINT = 8
 """Bytes of the longest varint: numbers are below 2^56."""
-NON_BLOCKING = "the stream is non-blocking: give a blocking one"
+NON_BLOCKING = "the stream is non-blocking: pass a blocking one"
 
 _RECORDS = 4
 _MODES = {mode: number for number, mode in enumerate(get_args(Mode), 1)}
@@ -76,27 +83,29 @@ class ByteReader:
         self._stream = stream
         self._ahead = bytearray()
 
-    def exactly(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         """Returns the next ``count`` bytes. Raises TruncatedFileError if the stream ends before."""
         self._look_ahead(count)
         if len(self._ahead) < count:
-            raise TruncatedFileError(f"truncated: it ends too early, after {self.position + len(self._ahead):,} bytes")
+            raise TruncatedFileError(
+                f"truncated: the file ends too early, after {pluralize(self.position + len(self._ahead), 'byte')}"
+            )
         data = bytes(self._ahead[:count])
         del self._ahead[:count]
         self.position += count
         return data
 
-    def varint(self) -> int:
+    def read_varint(self) -> int:
         """Returns the next varint. Raises DamagedFileError if it is too long or not in its shortest form."""
         # Byte by byte, because reading further than requested could block.
-        data = self.exactly(1)
+        data = self.read_exactly(1)
         while data[-1] >= 0x80 and len(data) < MAX_VARINT:
-            data += self.exactly(1)
+            data += self.read_exactly(1)
         try:
             return decode_varint(data)[0]
         except ValueError:
             raise DamagedFileError(
-                f"damaged: a malformed number before byte {self.position:,} of the compressed file"
+                f"damaged: an invalid varint before byte {self.position:,} of the compressed file"
             ) from None
 
     def starts_with(self, data: bytes) -> bool:
@@ -150,19 +159,19 @@ class Header:
         if source.is_at_end():
             raise NotCompressedError("empty: charloom's compressed files are never empty")
         if not source.starts_with(MAGIC):
-            raise NotCompressedError("not a file that charloom compressed (its first bytes differ)")
-        byte = source.exactly(len(MAGIC) + 1)[-1]
+            raise NotCompressedError("not a file compressed by charloom (its first bytes differ)")
+        byte = source.read_exactly(len(MAGIC) + 1)[-1]
         version, kind = byte >> 4, byte & 15
         # The version comes first, because later versions may define other kinds.
         if version > VERSION:
             raise LaterVersionError(
-                f"version {version} of the format; this charloom reads version {VERSION}: install a later charloom"
+                f"the format has version {version}, but this charloom reads version {VERSION}: install a later charloom"
             )
         for mode, number in _MODES.items():
             # All other bits must be 0, so that later versions can use them.
             if version == VERSION and kind & ~_RECORDS == number:
-                return cls(mode, source.exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
-        raise DamagedFileError(f"damaged: the header contains a kind that does not exist ({byte:#04x})")
+                return cls(mode, source.read_exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
+        raise DamagedFileError(f"damaged: the header contains an unknown kind ({byte:#04x})")
 
 
 def is_compressed(start: bytes) -> bool:

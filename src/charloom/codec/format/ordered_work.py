@@ -15,15 +15,15 @@ Progress: TypeAlias = Callable[[int], None]
 """Callback that gets the number of bytes of the original processed since the last call; any thread may call it."""
 
 _MAX_DEFAULT_THREADS = 2
-"""Number of threads by default at most, because each needs the tables of a session: tens of megabytes."""
+"""Maximum default number of threads, because each needs the tables of a session: tens of megabytes."""
 
 
 def resolve_threads(threads: int | None) -> int:
     """Returns the number of threads, the default for None. Raises SettingsError if it is not a positive int."""
     if threads is None:
-        # The affinity, not the number of processors, counts in a container. Not every system has it.
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(processors, _MAX_DEFAULT_THREADS)
+        # In a container, the affinity gives the usable cores. Not every system has it.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, _MAX_DEFAULT_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise SettingsError("it must be an integer, at least 1", setting="threads", value=threads)
     return threads
@@ -44,16 +44,16 @@ class OrderedWork:
 
     def add_progress(self, count: int) -> None:
         """Reports ``count`` processed bytes of the original. Any thread may call it."""
-        # The lock lets callbacks be simple: no two of them run at once.
+        # The lock lets callbacks be simple: no two of them run at the same time.
         if self._progress is not None:
             with self._lock:
                 self._progress(count)
 
-    def results(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    def run_in_order(self, tasks: Iterable[Callable[[], Result]]) -> Iterator[Result]:
         """Yields the result of each task, in order.
 
-        If drawing the next task raises, the results of the tasks before it are yielded first. A single thread is that
-        of the caller.
+        If the iterator of the tasks raises, the results of the tasks before are yielded first. With one thread, the
+        tasks run in the caller's thread.
         """
         if self._threads == 1:
             yield from (task() for task in tasks)
@@ -63,7 +63,7 @@ class OrderedWork:
         try:
             for future in _submit(tasks, executor):
                 waiting.append(future)
-                # At most threads + 1 tasks exist at once, which bounds the memory.
+                # At most threads + 1 tasks exist at the same time, which bounds the memory.
                 if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -75,7 +75,7 @@ class OrderedWork:
 
 
 def _submit(tasks: Iterable[Callable[[], Result]], executor: ThreadPoolExecutor) -> Iterator[Future[Result]]:
-    """Yields the futures of the tasks. If drawing a task raises, the last future has that exception."""
+    """Yields the futures of the tasks. If the iterator of the tasks raises, the last future has that exception."""
     try:
         for task in tasks:
             yield executor.submit(task)

@@ -1,4 +1,7 @@
-"""Segments of a compressed file: bytes in lanes, divided into blocks with checksums. All functions are thread-safe."""
+"""Segments of a compressed file: bytes in lanes (parallel streams), divided into blocks with checksums.
+
+All functions are thread-safe.
+"""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -31,20 +34,20 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
         position: Position of the first byte in the original.
         work: Executor that gets the progress, and may stop the task.
     """
-    lanes = engine.lanes_for(len(data))
+    lanes = engine.choose_num_lanes(len(data))
     coded = interleave(data, lanes)
     session = engine.start_session(lanes)
     segment = bytearray(encode_segment_head(len(data), LANES.index(lanes)))
     stored_head = encode_segment_head(len(data), STORED)
-    stored = stored_head + data + encode_checksum(crc32(data, _first_checksum(position, stored_head)))
-    running = _first_checksum(position, bytes(segment))
+    stored = stored_head + data + encode_checksum(crc32(data, _start_checksum(position, stored_head)))
+    running = _start_checksum(position, bytes(segment))
     for start in range(0, len(coded), BLOCK):
         block = coded[start : start + BLOCK]
         payload = session.encode(block)
         running = crc32(block, running)
         segment += encode_varint(len(payload)) + payload + encode_checksum(running)
-        # As early as possible, since incompressible data would take as long as any other. Of a task that was stopped,
-        # nobody reads the result.
+        # Ends as early as possible, because incompressible data would take as long as any other. The result of a
+        # stopped task is not used.
         if len(segment) >= len(stored) or work.is_stopped:
             work.add_progress(len(coded) - start)
             return stored
@@ -86,24 +89,24 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     # The writer never uses more lanes than bytes, so that no lane is empty.
     if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
-            f"damaged: an impossible segment before byte {source.position:,} of the compressed file; "
+            f"damaged: an invalid segment head before byte {source.position:,} of the compressed file; "
             f"the bytes from {position:,} of the original are lost",
             start=position,
         )
     blocks: list[tuple[bytes, bytes]] = []
-    room = length
+    num_left = length
     try:
         for _ in range(1 if code == STORED else -(-length // BLOCK)):
-            size = length if code == STORED else source.varint()
-            # A coded segment is shorter than its original, so more is damage. This bounds the memory.
-            if size > room:
+            size = length if code == STORED else source.read_varint()
+            # A coded segment is shorter than its original; a longer one is damaged. This bounds the memory.
+            if size > num_left:
                 raise DamagedFileError(
                     f"damaged: a block is too large before byte {source.position:,} of the compressed file",
                     start=position,
                     end=position + length,
                 )
-            room -= size
-            blocks.append((source.exactly(size), source.exactly(CHECKSUM_BYTES)))
+            num_left -= size
+            blocks.append((source.read_exactly(size), source.read_exactly(CHECKSUM_BYTES)))
     except CompressedFileError as error:
         # Not raised yet: the blocks before the error can be decoded.
         return Segment(length, code, position, blocks, error)
@@ -122,10 +125,10 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
         segment: Segment to decode.
         work: Executor that gets the progress, and may stop the task.
     """
-    running = _first_checksum(segment.position, encode_segment_head(segment.length, segment.code))
+    running = _start_checksum(segment.position, encode_segment_head(segment.length, segment.code))
     lanes = LANES[segment.code] if engine is not None else 1
     session = engine.start_session(lanes) if engine is not None else None
-    good: list[bytes] = []
+    decoded: list[bytes] = []
     done, end = 0, segment.position + segment.length
     error = segment.error
     for payload, expected in segment.blocks:
@@ -139,22 +142,22 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
             if encode_checksum(running) != expected:
                 raise ValueError("the checksum differs")
         except ValueError:
-            # All lanes lack their ends, so the damage starts with the segment.
+            # The end of every lane is lost, so with several lanes the damage starts at the start of the segment.
             start = segment.position + (done if lanes == 1 else 0)
             message = f"damaged: bytes {start:,} to {end - 1:,} of the original are lost"
             error = DamagedFileError(message, start=start, end=end)
             break
-        good.append(data)
+        decoded.append(data)
         done += len(data)
         work.add_progress(len(data))
-    coded = b"".join(good)
+    coded = b"".join(decoded)
     if error is None:
         return deinterleave(coded, lanes), None
-    # Of several lanes each lacks its end, so there are no contiguous bytes from the start of the segment.
+    # With several lanes, the end of each is lost, so no contiguous bytes from the start of the segment are complete.
     return coded if lanes == 1 else b"", error
 
 
-def _first_checksum(position: int, head: bytes) -> int:
+def _start_checksum(position: int, head: bytes) -> int:
     """Returns the initial value of a segment's running checksum."""
     # It covers position and head, so that moved segments and changed heads are detected.
     return crc32(position.to_bytes(8, "little") + head)
@@ -165,7 +168,7 @@ def interleave(data: bytes, lanes: int) -> bytes:
     if lanes == 1:
         return data
     # The first `len % lanes` lanes have one byte more, which comes last in coding order.
-    longer, shorter = _chunks(np.frombuffer(data, np.uint8), lanes)
+    longer, shorter = _split_lanes(np.frombuffer(data, np.uint8), lanes)
     even = np.concatenate([longer[:, : shorter.shape[1]], shorter])
     return even.T.tobytes() + longer[:, shorter.shape[1] :].tobytes()
 
@@ -175,7 +178,7 @@ def deinterleave(coded: bytes, lanes: int) -> bytes:
     if lanes == 1:
         return coded
     data = np.empty(len(coded), np.uint8)
-    longer, shorter = _chunks(data, lanes)
+    longer, shorter = _split_lanes(data, lanes)
     length = shorter.shape[1]
     array = np.frombuffer(coded, np.uint8)
     even = array[: length * lanes].reshape(length, lanes).T
@@ -185,8 +188,8 @@ def deinterleave(coded: bytes, lanes: int) -> bytes:
     return data.tobytes()
 
 
-def _chunks(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
+def _split_lanes(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
     """Returns views of the longer lanes (count, length + 1) and the shorter lanes (lanes - count, length)."""
     length, count = divmod(len(data), lanes)
-    border = count * (length + 1)
-    return data[:border].reshape(count, length + 1), data[border:].reshape(lanes - count, length)
+    boundary = count * (length + 1)
+    return data[:boundary].reshape(count, length + 1), data[boundary:].reshape(lanes - count, length)

@@ -23,7 +23,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
     position = 0
     running = crc32(header)
 
-    def tasks() -> Iterator[Callable[[], bytes]]:
+    def make_tasks() -> Iterator[Callable[[], bytes]]:
         nonlocal position, running
         while data := _read(source, SEGMENT):
             yield functools.partial(encode_segment, engine, data, position, work)
@@ -31,7 +31,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
             running = crc32(data, running)
 
     segments = 0
-    for segment in work.results(tasks()):
+    for segment in work.run_in_order(make_tasks()):
         segments += 1
         yield segment
     yield END
@@ -41,7 +41,7 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
 
 def _read(source: BinaryIO, count: int) -> bytes:
     """Returns ``count`` bytes, or less at the end of the stream."""
-    # In a loop, because a pipe returns the bytes that it has. Segments must not depend on its timing.
+    # In a loop, because a pipe returns the available bytes, and segments must not depend on its timing.
     data = bytearray()
     while len(data) < count and (more := check_blocking(source.read(count - len(data)))):
         data += more
@@ -64,11 +64,11 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
         CompressedFileError: The file is damaged, truncated or from another model.
     """
 
-    def tasks() -> Iterator[Callable[[], Chunk]]:
+    def make_tasks() -> Iterator[Callable[[], Chunk]]:
         position = 0
-        while head := source.varint():
+        while head := source.read_varint():
             segment = read_segment(source, head, position)
-            engine = None if segment.code == STORED else engines.for_file(header)
+            engine = None if segment.code == STORED else engines.open_for_file(header)
             yield functools.partial(decode_segment, engine, segment, work)
             # The blocks before the error are decoded; the file cannot be read further.
             if segment.error is not None:
@@ -77,7 +77,7 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
 
     running = crc32(header.to_bytes())
     segments = 0
-    for data, error in work.results(tasks()):
+    for data, error in work.run_in_order(make_tasks()):
         segments += 1
         running = crc32(data, running)
         if data:
@@ -87,9 +87,10 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
             raise error
     # The last checksum of a single segment covers the whole. Without any segment, nothing but this checksum
     # distinguishes an empty original from a damaged file whose segments are lost.
-    if segments != 1 and source.exactly(CHECKSUM_BYTES) != encode_checksum(running):
+    if segments != 1 and source.read_exactly(CHECKSUM_BYTES) != encode_checksum(running):
         raise DamagedFileError("damaged: the checksum of the whole file differs, although all blocks are intact")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: split concatenated files"
+            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            "split them"
         )

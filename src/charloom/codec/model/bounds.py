@@ -26,10 +26,10 @@ SECOND_SHIFTS = (3, 30)
 MAX_LAYERS = 64
 MAX_HIDDEN = 1 << 16
 MAX_TOKEN = 8
-"""Bytes of the longest token: the native code walks the bits of tokens recursively."""
+"""Maximum bytes of a token: the native code walks the bits of tokens recursively."""
 
 TANH_SEGMENTS = 32
-SHIFT_OF_UNIT = 15
+UNIT_BITS = 15
 
 
 def check_arrays(arrays: dict[str, Array], cell: str) -> None:
@@ -48,14 +48,14 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     if not 1 <= layers <= MAX_LAYERS:
         raise ValueError(f"{layers} layers: the number must be between 1 and {MAX_LAYERS}")
 
-    _expect(arrays, "header", np.int32, (3,))
-    _expect(arrays, "token_table", np.int16, (vocabulary, gates))
+    _check_array(arrays, "header", np.int32, (3,))
+    _check_array(arrays, "token_table", np.int16, (vocabulary, gates))
     _check_matrix(arrays, "output", (vocabulary, hidden))
     _check_bias(arrays, "output.bias", vocabulary)
-    _expect(arrays, "tanh", np.int16, (3, TANH_SEGMENTS))
-    _expect(arrays, "exp2", np.int16, (4,))
-    _expect(arrays, "token_bytes", np.uint8, (arrays["token_bytes"].size,))
-    _expect(arrays, "token_offsets", np.int32, (vocabulary + 1,))
+    _check_array(arrays, "tanh", np.int16, (3, TANH_SEGMENTS))
+    _check_array(arrays, "exp2", np.int16, (4,))
+    _check_array(arrays, "token_bytes", np.uint8, (arrays["token_bytes"].size,))
+    _check_array(arrays, "token_offsets", np.int32, (vocabulary + 1,))
     for layer in range(layers):
         # The first layer has no input matrix: the token table contains its products, biases included.
         _check_matrix(arrays, f"layers.{layer}.hidden", (gates, hidden))
@@ -68,7 +68,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     _check_exp2(arrays["exp2"])
     _check_tokens(arrays["token_bytes"].tobytes(), offsets.astype(np.int64))
     if not 0 <= arrays["header"][2] < vocabulary:
-        raise ValueError("start_token is not a token of the vocabulary")
+        raise ValueError("start_token is not in the vocabulary")
 
 
 def compute_row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -78,16 +78,16 @@ def compute_row_bounds(weights: NDArray[np.int8]) -> NDArray[np.int64]:
     return sums * MAX_ACTIVATION
 
 
-def _expect(arrays: dict[str, Array], name: str, dtype: type, shape: tuple[int, ...]) -> None:
+def _check_array(arrays: dict[str, Array], name: str, dtype: type, shape: tuple[int, ...]) -> None:
     array = arrays[name]
     if array.dtype != dtype or array.shape != shape:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
 
 
 def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -> None:
-    _expect(arrays, f"{name}.weights", np.int8, shape)
-    _expect(arrays, f"{name}.multipliers", np.int16, shape[:1])
-    _expect(arrays, f"{name}.shifts", np.int32, (2,))
+    _check_array(arrays, f"{name}.weights", np.int8, shape)
+    _check_array(arrays, f"{name}.multipliers", np.int16, shape[:1])
+    _check_array(arrays, f"{name}.shifts", np.int32, (2,))
     bounds = compute_row_bounds(arrays[f"{name}.weights"])
     if bounds.max() > MAX_ROW_SUM * MAX_ACTIVATION:
         raise ValueError(f"{name}.weights: the magnitudes of a row sum to more than {MAX_ROW_SUM}")
@@ -101,7 +101,7 @@ def _check_matrix(arrays: dict[str, Array], name: str, shape: tuple[int, int]) -
 
 
 def _check_bias(arrays: dict[str, Array], name: str, size: int) -> None:
-    _expect(arrays, name, np.int32, (size,))
+    _check_array(arrays, name, np.int32, (size,))
     # int64, because the magnitude of the least int32 does not fit int32.
     if np.abs(arrays[name].astype(np.int64)).max() > MAX_BIAS:
         raise ValueError(f"{name} contains a magnitude of more than {MAX_BIAS}")
@@ -116,7 +116,7 @@ def evaluate_polynomial(coefficients: list[Array], x: NDArray[np.int64]) -> list
     """
     values = [coefficients[-1].astype(np.int64)]
     for coefficient in coefficients[-2::-1]:
-        values.append(coefficient + ((values[-1] * x + (1 << 14)) >> SHIFT_OF_UNIT))
+        values.append(coefficient + ((values[-1] * x + (1 << 14)) >> UNIT_BITS))
     return values
 
 
@@ -129,7 +129,7 @@ def _check_tanh(table: NDArray[np.int16]) -> None:
 
 def _check_exp2(cubic: NDArray[np.int16]) -> None:
     _check_range("exp2", evaluate_polynomial([*cubic], np.arange(4096) << 3))
-    # The likeliest token's weight, 2^8 times this, is then at least the frequencies' total of 2^22.
+    # The weight of the likeliest token, 2^8 times this, is then at least 2^22, the sum of the frequencies.
     if cubic[0] < 1 << 14:
         raise ValueError("exp2 exceeds 16 bits")
 
@@ -153,8 +153,8 @@ def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
         raise ValueError(f"a token has more than {MAX_TOKEN} bytes")
     ends = offsets.tolist()
     tokens = sorted(data[start:end] for start, end in itertools.pairwise(ends) if start < end)
-    # In this order, a token that is a prefix of others is one of its successor. A decoder could not find the end of
-    # such a token.
+    # In this order, a token that is a prefix of others is also a prefix of its successor. A decoder could not find the
+    # end of such a token.
     for token, following in itertools.pairwise(tokens):
         if following.startswith(token):
             raise ValueError("a token is a prefix of another")

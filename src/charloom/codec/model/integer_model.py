@@ -1,7 +1,8 @@
 """Language model in integers, from which the codec computes the same probabilities on any machine.
 
-``quantization`` makes it once from a trained model. It is then stored and never computed from floats again, because
-floating-point results differ between machines. ``reference.network`` specifies what the numbers mean. Needs no PyTorch.
+``quantization`` creates it once from a trained model. It is then stored and never computed from floats again, because
+floating-point results differ between machines. ``reference.network`` specifies the meaning of the numbers. This module
+does not need PyTorch.
 
 Formats: activations, gates and the arguments of tanh are int16; "Q12" is a number times 2^12.
 """
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from charloom.codec.model.bounds import Array, check_arrays
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
+from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 from charloom.settings.cells import CELL_NAMED, CELLS
 
 FORMAT_VERSION = 1
@@ -105,7 +106,7 @@ class IntegerModel:
     def __post_init__(self) -> None:
         """Raises ValueError if the arrays do not fit together or a sum could overflow."""
         # Here, so that no integer model exists on which a native kernel would overflow.
-        check_arrays(self.arrays(), self.cell)
+        check_arrays(self.to_arrays(), self.cell)
 
     @property
     def vocabulary_size(self) -> int:
@@ -117,12 +118,12 @@ class IntegerModel:
         """Number of units of each layer."""
         return int(self.output.weights.shape[1])
 
-    def tokens(self) -> list[bytes]:
+    def list_tokens(self) -> list[bytes]:
         """Returns the bytes of each token, by id."""
         data, offsets = self.token_bytes.tobytes(), self.token_offsets.tolist()
         return [data[start:end] for start, end in itertools.pairwise(offsets)]
 
-    def arrays(self) -> dict[str, Array]:
+    def to_arrays(self) -> dict[str, Array]:
         """Returns all arrays of the model, by their names in files."""
         arrays: dict[str, Array] = {
             "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.start_token], np.int32),
@@ -139,10 +140,10 @@ class IntegerModel:
                 arrays[f"{name}.candidate_bias"] = layer.candidate_bias
         return arrays
 
-    def fingerprint(self) -> bytes:
+    def compute_fingerprint(self) -> bytes:
         """Returns the SHA-256, 32 bytes, of the arrays' names, types, shapes and bytes."""
         digest = hashlib.sha256()
-        for name, array in sorted(self.arrays().items()):
+        for name, array in sorted(self.to_arrays().items()):
             # The byte order of files, so that big-endian machines compute the same fingerprint.
             little = array.astype(array.dtype.newbyteorder("<"))
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
@@ -155,19 +156,19 @@ class IntegerModel:
             priming: Fingerprint of the priming of the model's mixing engine.
         """
         # safetensors stores the memory of an array, and would ignore strides.
-        dense = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        dense = {name: np.ascontiguousarray(array) for name, array in self.to_arrays().items()}
         # The fingerprint detects damage; that of the priming detects that files of two models were mixed up.
-        fingerprints = {_FINGERPRINT: self.fingerprint().hex(), _PRIMING: priming.hex()}
+        fingerprints = {_FINGERPRINT: self.compute_fingerprint().hex(), _PRIMING: priming.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
         # safetensors writes metadata in a random order; equal models must give equal files.
-        return with_sorted_metadata(safetensors.numpy.save(dense, metadata))
+        return sort_metadata(safetensors.numpy.save(dense, metadata))
 
     @classmethod
     def load(cls, path: Path) -> tuple["IntegerModel", str]:
         """Returns the model in a file and its priming's fingerprint, in hexadecimal. Raises ModelFolderError."""
         try:
             data = read_tensor_file(path)
-            model, metadata = cls.from_arrays(safetensors.numpy.load(data)), metadata_of(data)
+            model, metadata = cls.from_arrays(safetensors.numpy.load(data)), read_metadata(data)
             fingerprint, priming = metadata[_FINGERPRINT], metadata[_PRIMING]
         except OSError as error:
             # Also for a folder or a special file of this name.
@@ -175,46 +176,48 @@ class IntegerModel:
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
             reason = f"{error!s:.200}"  # parts of a hostile file may be in the message
             raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({reason})") from None
-        if fingerprint != model.fingerprint().hex():
+        if fingerprint != model.compute_fingerprint().hex():
             raise ModelFolderError(f"{path}: damaged (its fingerprint does not match): restore it from a copy")
         return model, priming
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "IntegerModel":
         """Returns the model of the arrays that ``arrays`` returned. Raises KeyError or ValueError for any others."""
-        left = dict(arrays)  # the arrays that no field has taken yet
-        header = left.pop("header")
+        remaining = dict(arrays)  # the arrays that no field has taken yet
+        header = remaining.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
-            raise ValueError("header is not three int32")
+            raise ValueError("its header is not three int32 values")
         version, cell, start_token = header.tolist()
         # The version comes first: the arrays of another version may differ.
         if version != FORMAT_VERSION:
-            raise ValueError(f"version {version}, this charloom reads {FORMAT_VERSION}: run prepare_codec again")
+            raise ValueError(
+                f"it has version {version}, but this charloom reads version {FORMAT_VERSION}: run prepare_codec again"
+            )
         if not 0 <= cell < len(CELLS):
-            raise ValueError(f"cell {cell} does not exist")
+            raise ValueError(f"{cell} is not a valid cell number")
         # The number of layers is not stored: it follows from the names.
         layers: list[IntegerLayer] = []
-        while f"layers.{len(layers)}.hidden.weights" in left:
+        while f"layers.{len(layers)}.hidden.weights" in remaining:
             name = f"layers.{len(layers)}"
             layers.append(
                 IntegerLayer(
-                    _pop_matrix(left, f"{name}.hidden"),
-                    _pop_matrix(left, f"{name}.input") if layers else None,
-                    left.pop(f"{name}.bias") if layers else None,
-                    left.pop(f"{name}.candidate_bias") if CELLS[cell].name == "gru" else None,
+                    _pop_matrix(remaining, f"{name}.hidden"),
+                    _pop_matrix(remaining, f"{name}.input") if layers else None,
+                    remaining.pop(f"{name}.bias") if layers else None,
+                    remaining.pop(f"{name}.candidate_bias") if CELLS[cell].name == "gru" else None,
                 )
             )
         model = cls(
             cell=CELLS[cell].name,
             layers=tuple(layers),
-            output=_pop_matrix(left, "output"),
-            output_bias=left.pop("output.bias"),
+            output=_pop_matrix(remaining, "output"),
+            output_bias=remaining.pop("output.bias"),
             start_token=start_token,
-            **{name: left.pop(name) for name in _TABLES},
+            **{name: remaining.pop(name) for name in _TABLES},
         )
         # An unknown array may come from a later version, which computes something else.
-        if left:
-            raise ValueError(f"unknown array {min(left)}")
+        if remaining:
+            raise ValueError(f"unknown array {min(remaining)}")
         return model
 
 

@@ -20,14 +20,15 @@ def prepare_codec(
     """Prepares the folder of a saved model for compression, as ``charloom train`` does automatically.
 
     The folder then contains ``codec.safetensors`` and, if there is text, ``priming.safetensors``. Compressed files name
-    both by fingerprint and can be decompressed only with these: if they are made again with another text, files that
-    were compressed before become unreadable.
+    both by fingerprint and can be decompressed only with these: if they are created again with another text, files that
+    were compressed before can no longer be decompressed.
 
     Args:
         folder: Folder of the saved model.
         model: The saved model, by default read from the folder.
-        seen: Text like the data to compress that the network was trained on. Of more than a MiB, the end is used.
-        held_out: Such text that the network was not trained on. The weights of the network prediction adapt to it.
+        seen: Text that resembles the data to compress and that the network was trained on. Only the last MiB is used.
+        held_out: Text of the same kind that the network was not trained on. The mixing weights of the network's
+            prediction adapt to it.
 
     Raises:
         InputError: The model cannot be quantized to integers.
@@ -42,12 +43,12 @@ def prepare_codec(
     check_bytes(seen=seen, held_out=held_out)
     folder = Path(folder)
     integers = quantize(model if model is not None else LanguageModel.load(folder))
-    save_codec_files(folder, integers, Priming.of_text(seen, held_out))
+    save_codec_files(folder, integers, Priming.from_texts(seen, held_out))
 
 
 def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:
     """Writes both files in one atomic step, or raises ModelFolderError. An empty priming has no file."""
-    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.fingerprint())}
+    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.compute_fingerprint())}
     if priming.text:
         files[folder / PRIMING_FILE] = priming.to_file()
     try:

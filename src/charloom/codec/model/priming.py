@@ -15,12 +15,12 @@ import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
 from charloom.errors import ModelFolderError
-from charloom.io.tensor_files import metadata_of, read_tensor_file, with_sorted_metadata
+from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 
 PRIMING_FILE = "priming.safetensors"
 """Name of the priming's file in a model folder."""
 MAX_PRIMING = 1 << 20
-"""Bytes of the longest priming text, which takes a few seconds to read."""
+"""Maximum bytes of a priming text, which takes a few seconds to read."""
 _FORMAT_VERSION = 1
 _FINGERPRINT = "fingerprint"
 """Key of the file's metadata: the fingerprint of the priming, in hexadecimal."""
@@ -31,20 +31,22 @@ class Priming:
     """Text that a mixing engine reads before it codes anything.
 
     Attributes:
-        text: Text like the data to compress.
-        silent: Number of bytes from the start that are read without the network, because it was trained on them. On
-            text that it has memorized, its predictions are more confident than they should be on any other.
+        text: Text that resembles the data to compress.
+        bytes_without_network: Number of bytes from the start that are read without the network, because the network was
+            trained on them. On text that it has memorized, its predictions are more confident than on other text.
     """
 
     text: bytes = b""
-    silent: int = 0
+    bytes_without_network: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.silent <= len(self.text) <= MAX_PRIMING:
-            raise ValueError(f"{self.silent} silent bytes of a priming text of {len(self.text)}")
+        if not 0 <= self.bytes_without_network <= len(self.text) <= MAX_PRIMING:
+            raise ValueError(
+                f"{self.bytes_without_network} bytes without the network in a priming text of {len(self.text)}"
+            )
 
     @classmethod
-    def of_text(cls, seen: bytes, held_out: bytes) -> "Priming":
+    def from_texts(cls, seen: bytes, held_out: bytes) -> "Priming":
         """Returns the priming of ``seen + held_out``, of which the last MAX_PRIMING bytes are kept.
 
         Args:
@@ -56,20 +58,20 @@ class Priming:
         seen = seen[max(0, len(seen) - (MAX_PRIMING - len(held_out))) :]
         return cls(seen + held_out, len(seen))
 
-    def fingerprint(self) -> bytes:
+    def compute_fingerprint(self) -> bytes:
         """Returns the SHA-256, 32 bytes, of the number of silent bytes and the text."""
-        return hashlib.sha256(f"{self.silent}\n".encode() + self.text).digest()
+        return hashlib.sha256(f"{self.bytes_without_network}\n".encode() + self.text).digest()
 
     def to_file(self) -> bytes:
         """Returns the contents of a file that ``from_file`` reads."""
         # The best preset: the text is written once and shipped with the model.
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         arrays: dict[str, Array] = {
-            "header": np.array([_FORMAT_VERSION, self.silent], np.int32),
+            "header": np.array([_FORMAT_VERSION, self.bytes_without_network], np.int32),
             "text": np.frombuffer(packed, np.uint8),
         }
-        metadata = {"format": "charloom priming", _FINGERPRINT: self.fingerprint().hex()}
-        return with_sorted_metadata(safetensors.numpy.save(arrays, metadata))
+        metadata = {"format": "charloom priming", _FINGERPRINT: self.compute_fingerprint().hex()}
+        return sort_metadata(safetensors.numpy.save(arrays, metadata))
 
     @classmethod
     def from_file(cls, data: bytes) -> "Priming":
@@ -78,18 +80,18 @@ class Priming:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
             if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
-                raise ValueError("its arrays are not those of a priming")
-            version, silent = header.tolist()
+                raise ValueError("its arrays do not have the types or shapes of a priming")
+            version, bytes_without_network = header.tolist()
             # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
-                raise ValueError(f"version {version}, this charloom reads {_FORMAT_VERSION}")
+                raise ValueError(f"it has version {version}, but this charloom reads version {_FORMAT_VERSION}")
             # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)
             if not decompressor.eof or decompressor.unused_data:
                 raise ValueError("its text is truncated or too long")
-            found = cls(text, silent)
-            if metadata_of(data)[_FINGERPRINT] != found.fingerprint().hex():
+            found = cls(text, bytes_without_network)
+            if read_metadata(data)[_FINGERPRINT] != found.compute_fingerprint().hex():
                 raise ValueError("damaged: its fingerprint does not match")
             return found
         except (safetensors.SafetensorError, lzma.LZMAError, KeyError) as error:

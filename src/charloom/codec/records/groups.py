@@ -20,16 +20,16 @@ GROUP_RECORDS = 1024
 GROUP_BYTES = 1 << 18
 """Bytes of the original after which this version ends a group."""
 MAX_GROUP = 1 << 25
-"""Bytes of the largest group, compressed or not, that a reader accepts."""
+"""Maximum bytes of a group, compressed or not, that a reader accepts."""
 MAX_RECORDS = 1 << 16
-"""Number of records in a group that a reader accepts."""
+"""Maximum number of records in a group that a reader accepts."""
 INDEX_SIZE_BYTES = 4
 """Bytes of the index's size, which is at the end of the file."""
 INDEX_DAMAGED = "damaged: the index of the records (the end of the file)"
 _OPEN_END = 1
 _MAX_RICE = 24
 _MAX_LENGTH = 4
-"""Mean bytes of a length in Rice's code at most: with the best k it has at most 24 low bits and a few ones."""
+"""Maximum mean bytes of a length in Rice's code: with the best k it has at most 24 low bits and a few ones."""
 
 
 Group: TypeAlias = tuple[list[bytes], tuple[int, ...]]
@@ -40,50 +40,50 @@ def encode_group(blobs: Sequence[bytes]) -> bytes:
     """Returns the bytes of a group: count, lengths, records, checksums of rows and columns, checksum of all."""
     body = encode_varint(len(blobs)) + _encode_lengths([len(blob) for blob in blobs]) + b"".join(blobs)
     # The checksums cover the coded records, so that damage is found without decoding.
-    body += b"".join(encode_checksum(value) for value in _grid(blobs))
+    body += b"".join(encode_checksum(value) for value in _compute_checksums(blobs))
     return body + encode_checksum(crc32(body))
 
 
 def decode_group(body: bytes) -> Group:
     """Returns the group of the bytes that ``encode_group`` returned. Raises ValueError if the lengths are damaged."""
-    whole = encode_checksum(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
-    count, place = decode_varint(body)
+    is_intact = encode_checksum(crc32(body[:-CHECKSUM_BYTES])) == body[-CHECKSUM_BYTES:]
+    count, position = decode_varint(body)
     if not 0 < count <= MAX_RECORDS:
-        raise ValueError(f"a group of {count} records")
-    lengths, place = _decode_lengths(body, place, count)
-    width, height = _shape(count)
+        raise ValueError(f"a group cannot have {count} records")
+    lengths, position = _decode_lengths(body, position, count)
+    width, height = _compute_shape(count)
     grid_start = len(body) - CHECKSUM_BYTES * (1 + height + width)
-    if place + sum(lengths) != grid_start:
+    if position + sum(lengths) != grid_start:
         raise ValueError("lengths are damaged")
-    ends = [place, *itertools.accumulate(lengths, initial=place)][1:]
+    ends = [position, *itertools.accumulate(lengths, initial=position)][1:]
     blobs = [body[start:end] for start, end in itertools.pairwise(ends)]
     # One checksum is much faster than the grid, which is needed only to locate damage.
-    if whole:
+    if is_intact:
         return blobs, ()
-    found = [encode_checksum(value) for value in _grid(blobs)]
+    computed = [encode_checksum(value) for value in _compute_checksums(blobs)]
     stored = [body[start : start + CHECKSUM_BYTES] for start in range(grid_start, len(body), CHECKSUM_BYTES)][:-1]
-    good = [mine == theirs for mine, theirs in zip(found, stored, strict=True)]
+    matches = [value == expected for value, expected in zip(computed, stored, strict=True)]
     # If several records are damaged, an intact one may share a row with one and a column with another. It then counts
     # as damaged too.
-    damaged = tuple(n for n in range(count) if not good[n // width] and not good[height + n % width])
+    damaged = tuple(n for n in range(count) if not matches[n // width] and not matches[height + n % width])
     return blobs, damaged
 
 
-def _shape(count: int) -> tuple[int, int]:
+def _compute_shape(count: int) -> tuple[int, int]:
     """Returns width and height of the grid."""
-    # As square as possible, which makes the number of checksums smallest. The last row may be shorter.
+    # As square as possible, which minimizes the number of checksums. The last row may be shorter.
     width = math.isqrt(count - 1) + 1
     return width, -(-count // width)
 
 
-def _grid(blobs: Sequence[bytes]) -> list[int]:
+def _compute_checksums(blobs: Sequence[bytes]) -> list[int]:
     """Returns the checksums of the rows, then those of the columns."""
-    width, height = _shape(len(blobs))
+    width, height = _compute_shape(len(blobs))
     values = [0] * (height + width)
     for number, blob in enumerate(blobs):
-        for place in (number // width, height + number % width):
-            # With its number, so that exchanged records are detected too.
-            values[place] = crc32(blob, crc32(number.to_bytes(4, "little"), values[place]))
+        for position in (number // width, height + number % width):
+            # The checksum includes the record's number, so that exchanged records are detected too.
+            values[position] = crc32(blob, crc32(number.to_bytes(4, "little"), values[position]))
     return values
 
 
@@ -102,26 +102,26 @@ def _encode_lengths(lengths: Sequence[int]) -> bytes:
     return encode_varint(median) + bytes([k]) + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def _decode_lengths(body: bytes, place: int, count: int) -> tuple[list[int], int]:
+def _decode_lengths(body: bytes, position: int, count: int) -> tuple[list[int], int]:
     """Returns the lengths and the index of their end. Raises ValueError if they are damaged."""
-    median, place = decode_varint(body, place)
+    median, position = decode_varint(body, position)
     # The bound keeps a damaged group from being converted to bits as a whole.
-    k, coded = int.from_bytes(body[place : place + 1]), body[place + 1 : place + 1 + _MAX_LENGTH * count]
+    k, coded = int.from_bytes(body[position : position + 1]), body[position + 1 : position + 1 + _MAX_LENGTH * count]
     bits = format(int.from_bytes(coded, "big"), f"0{8 * len(coded)}b")
     lengths = []
-    at = 0
+    bit_position = 0
     for _ in range(count):
         # A string of digits, because `find` searches it without a loop over bits.
-        zero = bits.find("0", at)
+        zero = bits.find("0", bit_position)
         # A damaged k could request a huge shift.
         if zero < 0 or zero + k >= len(bits) or k > _MAX_RICE:
             raise ValueError("lengths are damaged")
-        number = (zero - at) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
+        number = (zero - bit_position) << k | int("0" + bits[zero + 1 : zero + 1 + k], 2)
         lengths.append(median - (number + 1) // 2 if number & 1 else median + number // 2)
-        at = zero + 1 + k
+        bit_position = zero + 1 + k
     if min(lengths) < 0:
         raise ValueError("lengths are damaged")
-    return lengths, place + 1 - (-at // 8)
+    return lengths, position + 1 - (-bit_position // 8)
 
 
 @dataclass
@@ -156,11 +156,11 @@ class Index:
             raise DamagedFileError(INDEX_DAMAGED)
         body, end = data[: -2 * CHECKSUM_BYTES], data[-2 * CHECKSUM_BYTES : -CHECKSUM_BYTES]
         try:
-            count, place = decode_varint(body, 1)
+            count, position = decode_varint(body, 1)
             groups = []
-            while place < len(body):
-                size, place = decode_varint(body, place)
-                records, place = decode_varint(body, place)
+            while position < len(body):
+                size, position = decode_varint(body, position)
+                records, position = decode_varint(body, position)
                 if not CHECKSUM_BYTES < size <= MAX_GROUP or not 0 < records <= MAX_RECORDS:
                     raise ValueError
                 groups.append((size, records))
@@ -170,7 +170,7 @@ class Index:
             raise DamagedFileError(INDEX_DAMAGED) from None
         return cls(groups, int.from_bytes(end, "little"), bool(body[0] & _OPEN_END))
 
-    def starts(self) -> tuple[list[int], list[int]]:
+    def compute_starts(self) -> tuple[list[int], list[int]]:
         """Returns for each group, and the end, the bytes of the groups before it and the number of its first record."""
         # In the file, each group is preceded by its size.
         sizes = itertools.accumulate((len(encode_varint(size)) + size for size, _ in self.groups), initial=0)

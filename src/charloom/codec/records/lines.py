@@ -48,8 +48,8 @@ class Lines:
             self.open_end = not line.endswith(LINE_FEED)
             if len(line) > MAX_RECORD + 1 - self.open_end:
                 raise InputError(
-                    f"line {number:,} is longer than {MAX_RECORD:,} bytes, too long for a record: compress the data as "
-                    "one stream"
+                    f"line {number:,} is longer than {MAX_RECORD:,} bytes, the limit for a record: compress the data "
+                    "as one stream"
                 )
             yield line.removesuffix(LINE_FEED)
         # `readline` of a non-blocking stream returns the available bytes as if the stream ended.
@@ -68,19 +68,19 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
     sessions = RecordSessions(engine)
     index = Index()
     yield Header(engine.name, engine.fingerprint, records=True).to_bytes()
-    tasks = (functools.partial(_encode, sessions, group, work) for group in _groups(records))
-    for group, data in work.results(tasks):
+    tasks = (functools.partial(_encode_group, sessions, group, work) for group in _split_into_groups(records))
+    for group, data in work.run_in_order(tasks):
         for record in group:
             index.checksum = crc32(record + LINE_FEED, index.checksum)
         index.groups.append((len(data), len(group)))
         yield encode_varint(len(data)) + data
-    # Only now, after the last line was read, is it known.
+    # Known only after the last line was read.
     index.open_end = isinstance(records, Lines) and records.open_end
-    # The index is last, because it is known only now and a pipe cannot be rewound.
+    # The index is last, because it is complete only now and a pipe cannot be rewound.
     yield END + index.to_bytes()
 
 
-def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _split_into_groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
     group: list[bytes] = []
     size = 0
     for record in records:
@@ -88,7 +88,7 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
         record = bytes(record)  # the caller may change a bytearray while a thread codes it
         if len(record) > MAX_RECORD:
             raise InputError(
-                f"a record of {len(record):,} bytes is too long: the limit is {MAX_RECORD:,}; compress it as a stream"
+                f"a record has {len(record):,} bytes, more than the limit of {MAX_RECORD:,}: compress it as a stream"
             )
         group.append(record)
         size += len(record)
@@ -100,7 +100,7 @@ def _groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield group
 
 
-def _encode(sessions: RecordSessions, group: list[bytes], work: OrderedWork) -> tuple[list[bytes], bytes]:
+def _encode_group(sessions: RecordSessions, group: list[bytes], work: OrderedWork) -> tuple[list[bytes], bytes]:
     blobs = []
     for record in group:
         if work.is_stopped:
@@ -123,45 +123,46 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
         CompressedFileError: The file is damaged, truncated or from another model. The records before the damage are
             yielded first.
     """
-    sessions = RecordSessions(engines.for_file(header))
+    sessions = RecordSessions(engines.open_for_file(header))
     index = Index()
-    held = b""  # line feed of the last record, until the index shows whether there is one
-    for records, error in work.results(_decoding_tasks(source, sessions, index, work)):
+    pending = b""  # line feed of the last record, until the index shows whether there is one
+    for records, error in work.run_in_order(_make_decoding_tasks(source, sessions, index, work)):
         text = LINE_FEED.join(records)
         if records:
             index.checksum = crc32(text + LINE_FEED, index.checksum)
-            yield held + text
-            held = LINE_FEED
+            yield pending + text
+            pending = LINE_FEED
         if error is not None:
-            yield held
+            yield pending
             raise error
-    # The whole index is compared, with the end of the text either way.
-    stored, closed_end = source.exactly(len(index.to_bytes())), index.to_bytes()
+    # The bytes of the index are compared as a whole, with either value of open_end.
+    stored, closed_end = source.read_exactly(len(index.to_bytes())), index.to_bytes()
     if stored not in (closed_end, replace(index, open_end=True).to_bytes()):
         raise DamagedFileError("damaged: the index does not match the records")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: split concatenated files"
+            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            "split them"
         )
     if stored == closed_end:
-        yield held
+        yield pending
 
 
-_Decoded: TypeAlias = tuple[list[bytes], CharloomError | None]
+_DecodedGroup: TypeAlias = tuple[list[bytes], CharloomError | None]
 """Records of a group, and the error after them or None."""
 
 
-def _decoding_tasks(
+def _make_decoding_tasks(
     source: ByteReader, sessions: RecordSessions, index: Index, work: OrderedWork
-) -> Iterator[Callable[[], _Decoded]]:
+) -> Iterator[Callable[[], _DecodedGroup]]:
     first = 0
-    while size := source.varint():
+    while size := source.read_varint():
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
-                f"damaged: a group of {size:,} bytes before byte {source.position:,} of the compressed file; "
-                f"the records from {first:,} (counted from 0) are lost"
+                f"damaged: an invalid group size ({size:,} bytes) before byte {source.position:,} of the compressed "
+                f"file; the records from {first:,} (counted from 0) are lost"
             )
-        body = source.exactly(size)
+        body = source.read_exactly(size)
         # Here and not in the task, because the index and the numbers of records must be in order.
         try:
             blobs, damaged = decode_group(body)
@@ -170,29 +171,29 @@ def _decoding_tasks(
                 f"damaged: a group of records from {first:,} (counted from 0) is lost", records=(first,)
             ) from None
         index.groups.append((size, len(blobs)))
-        yield functools.partial(_decode, sessions, blobs, damaged, first, work)
+        yield functools.partial(_decode_group, sessions, blobs, damaged, first, work)
         first += len(blobs)
 
 
-def _decode(
+def _decode_group(
     sessions: RecordSessions, blobs: list[bytes], damaged: tuple[int, ...], first: int, work: OrderedWork
-) -> _Decoded:
+) -> _DecodedGroup:
     records: list[bytes] = []
-    # Coded records may decode to more bytes than they have: the limit bounds the memory for damaged ones.
-    room = MAX_GROUP
+    # Coded records may decode to more bytes than they take: the limit bounds the memory for damaged records.
+    num_left = MAX_GROUP
     for number, blob in enumerate(blobs):
         if work.is_stopped:
             break
         try:
             if number in damaged:
-                raise damaged_records(first, damaged)
-            records.append(decode_record(sessions, blob, first + number, room))
+                raise make_damage_error(first, damaged)
+            records.append(decode_record(sessions, blob, first + number, num_left))
             # A stored record is not bounded by the limit of decode_record.
-            if len(records[-1]) > room:
-                raise damaged_records(first + number, (0,))
+            if len(records[-1]) > num_left:
+                raise make_damage_error(first + number, (0,))
         except DamagedRecordError as error:
             return records, error
-        room -= len(records[-1])
+        num_left -= len(records[-1])
         work.add_progress(len(records[-1]) + 1)
     return records, None
 
@@ -202,10 +203,10 @@ def decode_record(sessions: RecordSessions, blob: bytes, number: int, limit: int
     try:
         return sessions.decode(blob, limit)
     except DamagedRecordError:
-        raise damaged_records(number, (0,)) from None
+        raise make_damage_error(number, (0,)) from None
 
 
-def damaged_records(first: int, numbers: Sequence[int]) -> DamagedRecordError:
+def make_damage_error(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     """Returns the error for damaged records.
 
     Args:

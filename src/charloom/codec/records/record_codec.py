@@ -25,9 +25,9 @@ _BATCH = 256
 class RecordCodec:
     """Compressor of records (log lines, chat messages, small JSON) that are decoded without each other.
 
-    A blob is the engine's payload plus at most one byte. It does not name the model, and damage is not detected unless
-    ``check`` is True: store ``fingerprint`` with the blobs, or use a RecordFile, which has checksums and an index.
-    Safe to use from several threads.
+    A blob is the engine's payload plus at most one byte. It does not identify the model, and damage is not detected
+    unless ``check`` is True: store ``fingerprint`` with the blobs, or use a RecordFile, which has checksums and an
+    index. Safe to use from several threads.
 
     Attributes:
         fingerprint: Hash, 32 bytes, of everything that decoding depends on.
@@ -42,12 +42,12 @@ class RecordCodec:
             model: Model folder, model or engine.
             fast: True to code with the network alone.
             check: True to add a check byte to each record.
-            threads: Number of threads for a batch, by default 2 at most.
+            threads: Number of threads for a batch. Default: 2, or 1 if only one core is available.
         """
         check_type(bool, check=check)
         self.threads = resolve_threads(threads)
         self.check = check
-        engine = EngineChoice(model, fast=fast).to_compress()
+        engine = EngineChoice(model, fast=fast).open_for_compression()
         self.fingerprint = engine.fingerprint
         self._sessions = RecordSessions(engine)
 
@@ -56,7 +56,7 @@ class RecordCodec:
         check_bytes(record=record)
         record = bytes(record)  # any buffer is accepted
         blob = self._sessions.encode(record)
-        return blob + self._check_byte(record) if self.check else blob
+        return blob + self._compute_check_byte(record) if self.check else blob
 
     def decode(self, blob: bytes) -> bytes:
         """Returns the bytes that ``encode`` was given. Raises DamagedRecordError if damage of the blob is detected."""
@@ -66,19 +66,19 @@ class RecordCodec:
         if not self.check:
             return self._sessions.decode(blob)
         record = self._sessions.decode(blob[:-1])
-        if self._check_byte(record) != blob[-1:]:
-            raise DamagedRecordError("damaged, or made with another model: the record's check byte differs")
+        if self._compute_check_byte(record) != blob[-1:]:
+            raise DamagedRecordError("damaged, or compressed with another model: the record's check byte differs")
         return record
 
     def encode_batch(self, records: Sequence[bytes]) -> list[bytes]:
         """Returns each record as ``encode`` does, on several threads."""
-        return self._batch(self.encode, records)
+        return self._process_batch(self.encode, records)
 
     def decode_batch(self, blobs: Sequence[bytes]) -> list[bytes]:
         """Returns each record as ``decode`` does. Raises DamagedRecordError with the first damaged number."""
-        return self._batch(self.decode, blobs)
+        return self._process_batch(self.decode, blobs)
 
-    def _batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:
+    def _process_batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:
         check_type(Sequence, records=items)
 
         def process(start: int) -> list[bytes]:
@@ -93,11 +93,11 @@ class RecordCodec:
             return results
 
         tasks = (functools.partial(process, start) for start in range(0, len(items), _BATCH))
-        # The start of threads takes longer than a small batch.
+        # Starting threads takes longer than a small batch.
         threads = self.threads if len(items) > _BATCH else 1
-        return [result for results in OrderedWork(threads).results(tasks) for result in results]
+        return [result for results in OrderedWork(threads).run_in_order(tasks) for result in results]
 
-    def _check_byte(self, record: bytes) -> bytes:
+    def _compute_check_byte(self, record: bytes) -> bytes:
         # The fingerprint comes first, so that a wrong model is detected too.
         return bytes([crc32(record, crc32(self.fingerprint[:FINGERPRINT_BYTES])) & 0xFF])
 
@@ -112,13 +112,13 @@ class RecordSessions:
 
     def encode(self, record: bytes) -> bytes:
         """Returns the blob of a record, at most one byte longer than the record."""
-        # Longer records are stored, which bounds the memory of a session's lane.
+        # Longer records are stored, which bounds the memory of a session's lane (the buffer of one text).
         if len(record) <= MAX_CODED_RECORD:
-            with self._session() as session:
+            with self._borrow_session() as session:
                 payload = session.encode(record)
             blob = _ESCAPED + payload if payload[:1] >= _ESCAPED else payload
             # The decoder accepts no longer record of this payload.
-            if len(blob) <= len(record) <= _max_record_of(payload):
+            if len(blob) <= len(record) <= _compute_max_length(payload):
                 return blob
         return _STORED + record
 
@@ -128,16 +128,16 @@ class RecordSessions:
             return blob[1:]
         payload = blob.removeprefix(_ESCAPED)
         if len(payload) < len(blob) and payload[:1] < _ESCAPED:
-            # Each record has one form.
+            # Each record has exactly one encoding.
             raise DamagedRecordError("damaged: the record has an unnecessary escape byte")
         try:
-            with self._session() as session:
-                return session.decode(payload, min(limit, _max_record_of(payload)))
+            with self._borrow_session() as session:
+                return session.decode(payload, min(limit, _compute_max_length(payload)))
         except ValueError:
             raise DamagedRecordError("damaged: the record cannot be decoded") from None
 
     @contextmanager
-    def _session(self) -> Iterator[RecordSession]:
+    def _borrow_session(self) -> Iterator[RecordSession]:
         """Lends a session that no other thread uses."""
         with self._lock:
             session = self._idle.pop() if self._idle else self._engine.start_record_session()
@@ -147,7 +147,7 @@ class RecordSessions:
             self._idle.append(session)
 
 
-def _max_record_of(payload: bytes) -> int:
+def _compute_max_length(payload: bytes) -> int:
     """Returns the length of the longest record that is accepted for a payload."""
     # A few damaged bytes must not decode to a MiB.
     return min(MAX_CODED_RECORD, 4096 + 256 * len(payload))

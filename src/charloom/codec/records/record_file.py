@@ -20,7 +20,7 @@ from charloom.codec.records.groups import (
     Index,
     decode_group,
 )
-from charloom.codec.records.lines import compress_records, damaged_records, decode_record
+from charloom.codec.records.lines import compress_records, decode_record, make_damage_error
 from charloom.codec.records.record_codec import RecordSessions
 from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
 from charloom.io.atomic import atomic_file
@@ -57,12 +57,12 @@ class RecordFile(Sequence[bytes]):
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = getattr(error, "strerror", None) or error
             raise CompressedFileError(
-                f"{path}: cannot be read ({reason}): give the path of a file that RecordFile.write wrote"
+                f"{path}: cannot be read ({reason}): pass the path of a file that RecordFile.write wrote"
             ) from None
         self._cached: tuple[int, Group] | None = None
         try:
             self._open(EngineChoice(model), rebuild_index)
-        except BaseException:  # nobody else has the file to close it
+        except BaseException:  # the caller has no object that it could close
             self.close()
             raise
 
@@ -70,10 +70,10 @@ class RecordFile(Sequence[bytes]):
         header = Header.read(ByteReader(self._file))
         if not header.records:
             raise NotCompressedError("this is a compressed stream, not a file of records: decompress it as a whole")
-        self._sessions = RecordSessions(engines.for_file(header))
+        self._sessions = RecordSessions(engines.open_for_file(header))
         self._size = self._file.seek(0, io.SEEK_END)
-        self._index = self._scanned_index() if rebuild_index else self._stored_index()
-        self._starts, self._firsts = self._index.starts()
+        self._index = self._rebuild_index() if rebuild_index else self._read_index()
+        self._starts, self._firsts = self._index.compute_starts()
         self.open_end = self._index.open_end
 
     @classmethod
@@ -94,7 +94,7 @@ class RecordFile(Sequence[bytes]):
             records: Records, of at most 16 MiB each.
             model: Model folder, model or engine to compress with.
             fast: True to compress with the network alone.
-            threads: Number of threads, by default 2 at most.
+            threads: Number of threads. Default: 2, or 1 if only one core is available.
             force: True to overwrite an existing file.
 
         Raises:
@@ -103,7 +103,7 @@ class RecordFile(Sequence[bytes]):
         check_type(PATH, path=path)
         check_type(Iterable, records=records)
         check_type(bool, force=force)
-        engine = EngineChoice(model, fast=fast).to_compress()
+        engine = EngineChoice(model, fast=fast).open_for_compression()
         chunks = compress_records(records, engine, OrderedWork(resolve_threads(threads)))
         # A half-written file would have no index.
         with atomic_file(Path(path), overwrite=force) as file:
@@ -131,36 +131,36 @@ class RecordFile(Sequence[bytes]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]  # negative indices and IndexError as for any sequence
-        place = bisect.bisect_right(self._firsts, number) - 1
-        first = self._firsts[place]
-        blobs, damaged = self._group(place)
-        # Only the requested record: others of the group can still be read.
+        group_number = bisect.bisect_right(self._firsts, number) - 1
+        first = self._firsts[group_number]
+        blobs, damaged = self._read_group(group_number)
+        # Only the requested record is checked: the others of the group can still be read.
         if number - first in damaged:
-            raise damaged_records(first, damaged)
+            raise make_damage_error(first, damaged)
         return decode_record(self._sessions, blobs[number - first], number)
 
     def __iter__(self) -> Iterator[bytes]:
         return (self[number] for number in range(len(self)))
 
-    def _group(self, place: int) -> Group:
+    def _read_group(self, group_number: int) -> Group:
         # Neighbors are often read together, and a group must be read as a whole for its checksums.
-        if self._cached is None or self._cached[0] != place:
-            size, count = self._index.groups[place]
-            body = self._read(HEADER_BYTES + self._starts[place + 1] - size, size)
+        if self._cached is None or self._cached[0] != group_number:
+            size, count = self._index.groups[group_number]
+            body = self._read(HEADER_BYTES + self._starts[group_number + 1] - size, size)
             try:
                 group = decode_group(body)
                 if len(group[0]) != count:
                     raise ValueError
             except ValueError:
-                raise damaged_records(self._firsts[place], range(count)) from None
-            self._cached = place, group
+                raise make_damage_error(self._firsts[group_number], range(count)) from None
+            self._cached = group_number, group
         return self._cached[1]
 
-    def _read(self, place: int, size: int) -> bytes:
+    def _read(self, position: int, size: int) -> bytes:
         """Returns ``size`` bytes at a position of the file, or less at its end."""
-        return read_at(self._file.fileno(), size, place)
+        return read_at(self._file.fileno(), size, position)
 
-    def _stored_index(self) -> Index:
+    def _read_index(self) -> Index:
         """Returns the index at the end of the file. Raises DamagedFileError."""
         try:
             length = int.from_bytes(self._read(max(0, self._size - INDEX_SIZE_BYTES), INDEX_SIZE_BYTES), "little")
@@ -169,26 +169,26 @@ class RecordFile(Sequence[bytes]):
                 raise DamagedFileError(INDEX_DAMAGED)
             # The groups must end exactly at the start of the index.
             before, index = self._read(start - len(END), len(END)), Index.from_bytes(self._read(start, length))
-            if before != END or HEADER_BYTES + index.starts()[0][-1] != start - len(END):
+            if before != END or HEADER_BYTES + index.compute_starts()[0][-1] != start - len(END):
                 raise DamagedFileError(INDEX_DAMAGED)
         except CompressedFileError as error:
             hint = (", or the file is truncated: ", Argument("rebuild_index", True), " reads the intact records")
             raise DamagedFileError(*error.parts, *hint) from None
         return index
 
-    def _scanned_index(self) -> Index:
+    def _rebuild_index(self) -> Index:
         """Returns an index of the groups, found by the sizes that precede them."""
         index = Index()
-        place = HEADER_BYTES
+        position = HEADER_BYTES
         while True:
-            head = self._read(place, 2 * MAX_VARINT)
+            head = self._read(position, 2 * MAX_VARINT)
             try:
                 size, start = decode_varint(head)
                 count, _ = decode_varint(head, start)
             except ValueError:
                 return index
             # The first impossible group is the end: nothing marks the start of the next one.
-            if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or place + start + size > self._size:
+            if not 0 < size <= MAX_GROUP or not 0 < count <= MAX_RECORDS or position + start + size > self._size:
                 return index
             index.groups.append((size, count))
-            place += start + size
+            position += start + size

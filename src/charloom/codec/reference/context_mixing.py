@@ -16,7 +16,7 @@ from charloom.codec.reference.contexts import (
     Match,
     TextBuffer,
     TextState,
-    mixed_hash,
+    hash_pair,
 )
 from charloom.codec.reference.memory import APMS, FIRST_ROWS, LOGIT_STEPS, SETS, WEIGHT_BITS, Memory, Slot
 from charloom.codec.reference.network_prediction import NetworkPrediction
@@ -35,7 +35,7 @@ from charloom.codec.reference.state_maps import (
 )
 
 _INITIAL_RATE, _NETWORK_RATE, _FINAL_RATE = 655, 328, 100
-_HALF_WAY, _NETWORK_HALF_WAY = 20_000, 2_000
+_HALF_DECAY, _NETWORK_HALF_DECAY = 20_000, 2_000
 """Number of bytes after which half of a learning rate's decay to _FINAL_RATE has happened."""
 _MAX_STEP = 32_767
 
@@ -62,13 +62,13 @@ class ContextMixing:
         # The values of the last prediction, which ``update`` needs:
         self._inputs = np.zeros(0, np.int64)
         self._rows: list[int] = []
-        self._answers: list[int] = []
+        self._set_outputs: list[int] = []
         self._set_weights: list[int] = []
-        self._mixed = 0
+        self._mixer_p = 0
         self._node = 0
         self._matched: list[int | None] = []
         self._network_map: int | None = None
-        self._nearer: list[tuple[int, int]] = []
+        self._nearest_points: list[tuple[int, int]] = []
         self._rate = 0
 
     def start_byte(self, lane: Lane, network: NetworkPrediction) -> None:
@@ -84,15 +84,15 @@ class ContextMixing:
     def predict(self, lane: Lane, network: NetworkPrediction) -> int:
         """Returns the probability that the next bit is 1, of 16 bits."""
         memory, bit, partial = self._memory, lane.bit, lane.partial
-        in_half = bit & 3  # a slot has the nodes of half a byte
-        self._node = node = (1 << in_half) - 1 + (partial & ((1 << in_half) - 1))
+        bit_of_half = bit & 3  # a slot has the nodes of half a byte
+        self._node = node = (1 << bit_of_half) - 1 + (partial & ((1 << bit_of_half) - 1))
 
         inputs: list[int] = []
         order = 0
         for i, slot in enumerate(lane.slots):
             state = slot.history[node]
             # A context that was never seen has no prediction, rather than one of 1/2 that a weight could amplify.
-            inputs += _two_inputs(memory.histories[i][state] >> 16) if state else (0, 0)
+            inputs += _make_inputs(memory.histories[i][state] >> 16) if state else (0, 0)
             order += bool(state) and 0 < i < ORDERS
         inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
 
@@ -109,26 +109,26 @@ class ContextMixing:
         inputs.append(256)  # the constant, from which a bias is learned
         self._inputs = np.array(inputs, np.int64)
 
-        last, before = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
+        last, previous = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
         # Each set is selected by a different property: two sets with the same one would learn the same weights.
         length_class = length if length < 8 else 8 if length < 13 else 9
-        chosen = (
+        selected = (
             length_class * 64 + order * 8 + confidence,
             partial + 256 * network.is_likeliest(),
             last,
             (bit * 16 + order) * 8 + min(length // 2, 7),
             logit_step * 64 + confidence * 8 + bit,
-            before * 8 + bit,
+            previous * 8 + bit,
             network.likeliest_byte(),
         )
-        self._rows = [first + row for first, row in zip(FIRST_ROWS, chosen, strict=True)]
+        self._rows = [first + row for first, row in zip(FIRST_ROWS, selected, strict=True)]
         sums = memory.weights[self._rows] @ self._inputs
         # 32 bits, as the native code sums them.
-        self._answers = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
+        self._set_outputs = [clamp_logit(_int32(s) >> WEIGHT_BITS) for s in sums.tolist()]
         self._set_weights = memory.weights_of_sets[(order * 8 + bit) + 64 * confidence]
-        total = sum(w * a for w, a in zip(self._set_weights, self._answers, strict=True))
+        total = sum(w * a for w, a in zip(self._set_weights, self._set_outputs, strict=True))
         logit = clamp_logit(total >> 16)
-        self._mixed = squash(logit)
+        self._mixer_p = squash(logit)
 
         return self._refine(lane, logit, expected, length)
 
@@ -146,9 +146,9 @@ class ContextMixing:
                 inputs += (0, 0)
                 self._matched.append(None)
                 continue
-            which = match.map(byte >> (7 - lane.bit) & 1, 0 if k else lane.bit)
-            self._matched.append(which)
-            inputs += _two_inputs(self._memory.matches[k][which] >> 16)
+            map_index = match.map(byte >> (7 - lane.bit) & 1, 0 if k else lane.bit)
+            self._matched.append(map_index)
+            inputs += _make_inputs(self._memory.matches[k][map_index] >> 16)
             if match.length_class() + 1 > length:
                 length, expected = match.length_class() + 1, byte & 255
         return expected, length
@@ -159,27 +159,27 @@ class ContextMixing:
         low, weight = locate_in_apm(logit)
         apm_contexts = (
             partial | last << 8,
-            mixed_hash(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
+            hash_pair(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
             expected * 64 + length * 2,
         )
         # The 4 rounds the division by 8 below to nearest.
-        p = 2 * self._mixed + 4
+        p = 2 * self._mixer_p + 4
         for stage, context in enumerate(apm_contexts):
             points = self._memory.apms[stage].get(context, INITIAL_POINTS)
             p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
-        self._nearer = [(context, low + (weight >> 9)) for context in apm_contexts]
+        self._nearest_points = [(context, low + (weight >> 9)) for context in apm_contexts]
         return max(1, min(ONE - 1, p >> 3))
 
     def update(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
         """Updates all components with the bit that was predicted."""
         memory, node = self._memory, self._node
-        error = (bit << 16) - self._mixed
+        error = (bit << 16) - self._mixer_p
         steps = []
         for s in range(SETS):
-            answer = self._answers[s]
+            output = self._set_outputs[s]
             # Gradient steps on the coding cost: of a mixer of logits, the gradient is error times input.
-            self._set_weights[s] = _int32(self._set_weights[s] + ((answer * error * 8 + (1 << 20)) >> 21))
-            step = (((bit << 16) - squash(answer)) * self._rate) >> 10
+            self._set_weights[s] = _int32(self._set_weights[s] + ((output * error * 8 + (1 << 20)) >> 21))
+            step = (((bit << 16) - squash(output)) * self._rate) >> 10
             steps.append(max(-_MAX_STEP, min(_MAX_STEP, step)))
         changes = (np.outer(steps, self._inputs) + (1 << 14)) >> 15
         # The rows are from different sets, so none occurs twice.
@@ -205,7 +205,7 @@ class ContextMixing:
         if self._network_map is not None:
             memory.network_maps[self._network_map] = update_state_map(memory.network_maps[self._network_map], bit)
         for stage in range(APMS):
-            context, nearer = self._nearer[stage]
+            context, nearer = self._nearest_points[stage]
             points = memory.apms[stage].setdefault(context, INITIAL_POINTS[:])
             points[nearer] = update_point(points[nearer], bit)
         network.update(bit)
@@ -213,7 +213,7 @@ class ContextMixing:
         lane.bit += 1
         # A context has one slot for each half of a byte. The hash of the second includes the first four bits.
         if lane.bit == 4:
-            self._find_slots(lane, [mixed_hash(context, lane.partial * 31 + 5) for context in lane.contexts])
+            self._find_slots(lane, [hash_pair(context, lane.partial * 31 + 5) for context in lane.contexts])
 
     def end_byte(self, lane: Lane) -> int:
         """Ends a byte after its eight bits, and returns it."""
@@ -233,14 +233,14 @@ class ContextMixing:
         memory = self._memory
         if network.predicts() and not memory.bytes_with_network:
             memory.initialize_network_weights()
-        self._rate = _rate_after(memory.bytes_read, _INITIAL_RATE, _HALF_WAY)
+        self._rate = _compute_rate(memory.bytes_read, _INITIAL_RATE, _HALF_DECAY)
         memory.bytes_read += 1
         if network.predicts():
-            self._rate = max(self._rate, _rate_after(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_WAY))
+            self._rate = max(self._rate, _compute_rate(memory.bytes_with_network, _NETWORK_RATE, _NETWORK_HALF_DECAY))
             memory.bytes_with_network += 1
 
 
-def _two_inputs(p: int) -> tuple[int, int]:
+def _make_inputs(p: int) -> tuple[int, int]:
     return stretch(p), (p - ONE // 2) >> 6
 
 
@@ -250,5 +250,5 @@ def _int32(x: int) -> int:
     return (x + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def _rate_after(count: int, first: int, half_way: int) -> int:
-    return _FINAL_RATE + (first - _FINAL_RATE) * half_way // (half_way + count)
+def _compute_rate(count: int, first: int, half_decay: int) -> int:
+    return _FINAL_RATE + (first - _FINAL_RATE) * half_decay // (half_decay + count)

@@ -23,7 +23,7 @@ _64_BITS = (1 << 64) - 1
 _FIELD_STARTS = b' [:=/.(,"'
 
 
-def mixed_hash(a: int, b: int) -> int:
+def hash_pair(a: int, b: int) -> int:
     """Returns a hash of two numbers of 32 bits."""
     # The upper half of a product, because its bits depend on the lower bits of both arguments too.
     x = a * 0x9E3779B1 + b * 0x85EBCA77 + 0x27D4EB2F
@@ -96,7 +96,7 @@ class TextState:
         lower = byte | 32
         # All bytes from 128 count as letters: they are parts of UTF-8 characters.
         if ord("a") <= lower <= ord("z") or byte >= 128:
-            self.word = mixed_hash(self.word, lower)
+            self.word = hash_pair(self.word, lower)
         else:
             self.previous_word = self.word or self.previous_word
             self.word = 0
@@ -110,30 +110,30 @@ class TextState:
             self.in_field = byte
         else:
             # All digits are equal: numbers vary, their shape does not.
-            self.in_field = mixed_hash(self.in_field, ord("0") if ord("0") <= byte <= ord("9") else byte)
+            self.in_field = hash_pair(self.in_field, ord("0") if ord("0") <= byte <= ord("9") else byte)
 
     def contexts(self, buffer: TextBuffer, position: int) -> list[int]:
         """Returns a hash of each context."""
         last, last4 = self.last4 & 0xFF, self.last4
         column = position - self.line
         above = buffer.text[self.line_above + column] | 256 if self.line_above + column < self.line else 0
-        of = (
+        values = (
             0,
             last,
             last4 & 0xFFFF,
             last4 & 0xFFFFFF,
             last4,
-            mixed_hash(last4, self.before4 & 0xFFFF),
-            mixed_hash(self.word, last),
-            mixed_hash(self.word, self.previous_word),
-            mixed_hash(self.word ^ 0x5555, mixed_hash(self.previous_word, self.mark)),
-            mixed_hash(self.field, self.in_field),
-            mixed_hash(above, (last | self.field << 8) & _32_BITS),
-            mixed_hash((self.field * 3 + 1) & _32_BITS, last4 & 0xFFFF),
-            mixed_hash(column, last << 8 | 7),
+            hash_pair(last4, self.before4 & 0xFFFF),
+            hash_pair(self.word, last),
+            hash_pair(self.word, self.previous_word),
+            hash_pair(self.word ^ 0x5555, hash_pair(self.previous_word, self.mark)),
+            hash_pair(self.field, self.in_field),
+            hash_pair(above, (last | self.field << 8) & _32_BITS),
+            hash_pair((self.field * 3 + 1) & _32_BITS, last4 & 0xFFFF),
+            hash_pair(column, last << 8 | 7),
         )
         # The index keeps equal values of different contexts apart, which share the hash tables.
-        return [mixed_hash(context, i * 77 + 1) for i, context in enumerate(of)]
+        return [hash_pair(context, i * 77 + 1) for i, context in enumerate(values)]
 
 
 @dataclass

@@ -105,18 +105,18 @@ class Memory:
         self.full = Table(full_bits, full=True)
         self.light = Table(light_bits, full=False)
         # The initial probability of a state is that of its counts, with 0.4 added to each.
-        of_states = [
+        state_map_of_history = [
             make_state_map((5 * ones + 2) * ONE // (5 * (zeros + ones) + 4), 6)
             for zeros, ones in zip(BIT_HISTORY_TABLE.zeros, BIT_HISTORY_TABLE.ones, strict=True)
         ]
-        self.histories = [of_states[:] for _ in range(CONTEXTS)]
-        of_maps = []
+        self.histories = [state_map_of_history[:] for _ in range(CONTEXTS)]
+        state_map_of_match = []
         for match_map in range(MATCH_MAPS):
             length_class, expected_bit = match_map // (8 * 2 * MATCH_MISSES), match_map // 8 % 2
             # Longer matches are wrong less often.
-            wrong = ONE // (length_class + 2)
-            of_maps.append(make_state_map(ONE - wrong if expected_bit else wrong, 2))
-        self.matches = [of_maps[:] for _ in range(MATCHES)]
+            p_wrong = ONE // (length_class + 2)
+            state_map_of_match.append(make_state_map(ONE - p_wrong if expected_bit else p_wrong, 2))
+        self.matches = [state_map_of_match[:] for _ in range(MATCHES)]
         self.network_maps = [make_state_map(ONE // 2, 0)] * (LOGIT_STEPS * 64)
         self.weights: NDArray[np.int64] = np.full((sum(SET_SIZES), INPUTS), WEIGHT_ONE * 16 // 100, np.int64)
         # The weights of the network start higher than those of a context.

@@ -96,14 +96,14 @@ def tanh(z: Integers, table: NDArray[np.int16]) -> Integers:
     z = saturate(z)
     size = np.minimum(np.abs(z), (1 << 15) - 1)  # the magnitude of -32,768 does not fit int16
     segment, x = size >> 10, (size & 1023) << 5
-    at_start, slope, bend = (row[segment].astype(np.int64) for row in table)
-    result: Integers = at_start + multiply_q15(slope + multiply_q15(bend, x), x)
+    constant, slope, curvature = (row[segment].astype(np.int64) for row in table)
+    result: Integers = constant + multiply_q15(slope + multiply_q15(curvature, x), x)
     return np.where(z < 0, -result, result)
 
 
-def sigmoid(half: Integers, table: NDArray[np.int16]) -> Integers:
-    """Returns the sigmoid of twice ``half``, which is in format 12."""
-    return (tanh(half, table) >> 1) + (1 << 14)
+def sigmoid(half_z: Integers, table: NDArray[np.int16]) -> Integers:
+    """Returns the sigmoid of twice ``half_z``, which is in format 12."""
+    return (tanh(half_z, table) >> 1) + (1 << 14)
 
 
 def _gru(
@@ -119,8 +119,8 @@ def _gru(
 
 def _lstm(z: Integers, c: Integers, table: NDArray[np.int16]) -> tuple[Integers, Integers]:
     z_input, z_forget, z_candidate, z_output = np.split(z, 4, axis=1)
-    added = multiply_q15(sigmoid(z_input, table), tanh(z_candidate, table))
-    c = saturate(multiply_q15(c, sigmoid(z_forget, table)) + multiply_q15(added, 1 << 11))
+    change = multiply_q15(sigmoid(z_input, table), tanh(z_candidate, table))
+    c = saturate(multiply_q15(c, sigmoid(z_forget, table)) + multiply_q15(change, 1 << 11))
     return multiply_q15(tanh(2 * c, table), sigmoid(z_output, table)), c
 
 

@@ -55,10 +55,11 @@ class NetworkPrediction:
 
     def predict(self, frequencies: Frequencies) -> None:
         """Sets the frequencies of the next token, (vocabulary,)."""
-        of_tokens = frequencies[self._ids].tolist()
-        self._sums = list(itertools.accumulate(of_tokens, initial=0))
-        self._likeliest = of_tokens.index(max(of_tokens))  # the first of equal ones, as in the native code
-        self.confidence = sum(max(of_tokens) * 100 >= self._sums[-1] * hundredths for hundredths in _CONFIDENCE)
+        token_frequencies = frequencies[self._ids].tolist()
+        self._sums = list(itertools.accumulate(token_frequencies, initial=0))
+        # The first of equal ones, as in the native code.
+        self._likeliest = token_frequencies.index(max(token_frequencies))
+        self.confidence = sum(max(token_frequencies) * 100 >= self._sums[-1] * hundredths for hundredths in _CONFIDENCE)
         self._predicted = True
 
     def predicts(self) -> bool:
@@ -75,9 +76,9 @@ class NetworkPrediction:
 
     def p(self) -> int:
         """Returns the probability that the next bit is 1, of 16 bits."""
-        _, ones = self._halves()
+        _, ones = self._split_range()
         # Never 0 or 1, so that the coder can code either bit.
-        return max(1, min(65_535, (self._sum(*ones) << 16) // self._sum(*self._now())))
+        return max(1, min(65_535, (self._sum(*ones) << 16) // self._sum(*self._current_range())))
 
     def start_byte(self) -> None:
         """Starts a new token if the last byte was lost."""
@@ -88,7 +89,7 @@ class NetworkPrediction:
         """Updates the known bits of the token with a bit."""
         if not self.predicts():
             return
-        first, last = self._halves()[bit]
+        first, last = self._split_range()[bit]
         # An empty range: no token continues with this bit.
         self._range = (first, last) if first < last else None
         self._depth += 1
@@ -98,7 +99,7 @@ class NetworkPrediction:
         if not self.predicts():
             return None
         # No token is a prefix of another, so the range of a complete token contains nothing else.
-        first = self._now()[0]
+        first = self._current_range()[0]
         if self._depth < 8 * len(self._tokens[first]):
             return None
         self._start_token()
@@ -109,7 +110,7 @@ class NetworkPrediction:
 
     def escape(self) -> int:
         """Returns the sum of the frequencies of the bytes that can come next."""
-        return self._sum(*self._now())
+        return self._sum(*self._current_range())
 
     def total(self) -> int:
         """Returns the sum of the frequencies of all bytes."""
@@ -120,7 +121,7 @@ class NetworkPrediction:
 
     def interval_of(self, byte: int) -> tuple[int, int]:
         """Returns start and size of a byte's interval; size 0 for a byte that cannot come next."""
-        start, end = self._now()
+        start, end = self._current_range()
         place = self._depth // 8
         first = bisect.bisect_left(self._tokens, byte, start, end, key=lambda token: token[place])
         last = bisect.bisect_right(self._tokens, byte, start, end, key=lambda token: token[place])
@@ -128,11 +129,11 @@ class NetworkPrediction:
 
     def byte_at(self, number: int) -> int:
         """Returns the byte whose interval contains a number below ``escape``."""
-        start, end = self._now()
+        start, end = self._current_range()
         token = bisect.bisect_right(self._sums, self._sums[start] + number, start, end) - 1
         return self._tokens[token][self._depth // 8]
 
-    def _now(self) -> tuple[int, int]:
+    def _current_range(self) -> tuple[int, int]:
         assert self._range is not None
         return self._range
 
@@ -142,9 +143,9 @@ class NetworkPrediction:
     def _sum(self, first: int, last: int) -> int:
         return self._sums[last] - self._sums[first]
 
-    def _halves(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _split_range(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Returns the range of the tokens whose next bit is 0, and that of those whose next bit is 1."""
-        first, last = self._now()
+        first, last = self._current_range()
         place, shift = self._depth // 8, 7 - self._depth % 8
         middle = bisect.bisect_left(self._tokens, 1, first, last, key=lambda token: token[place] >> shift & 1)
         return (first, middle), (middle, last)
@@ -157,7 +158,7 @@ class NetworkLanes:
     """
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
-        tokens = model.tokens()
+        tokens = model.list_tokens()
         self._model = model
         self._predictions = [NetworkPrediction(tokens) for _ in range(lanes)]
         self._complete = np.full(lanes, -1, np.int64)

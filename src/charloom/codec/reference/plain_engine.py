@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from charloom.codec.engines import engine
-from charloom.codec.engines.engine import Engine, RecordSession, Session, lane_capacity
+from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.context_mixing import ContextMixing, Lane
@@ -20,12 +20,12 @@ from charloom.codec.reference.network_prediction import NetworkLanes
 from charloom.codec.reference.range_coder import Decoder, Encoder
 
 _RECORD_END = ord("\n")
-_IS_END = 65_472
+_P_END = 65_472
 """Probability that a line feed ends its record, of 16 bits."""
 
 
 class FastLanes:
-    """Coder of bytes by the network alone. Each lane is a text of its own."""
+    """Coder of bytes by the network alone. Each lane is a separate text."""
 
     def __init__(self, model: IntegerModel, lanes: int) -> None:
         self._networks = NetworkLanes(model, lanes)
@@ -69,7 +69,7 @@ class MixingLanes:
             model: Integer model.
             memory: Learned state, which is changed.
             primed: Text that the memory has read.
-            capacity: Number of bytes of each lane at most.
+            capacity: Maximum number of bytes of each lane.
             lanes: Number of lanes.
         """
         self.memory = memory
@@ -112,21 +112,21 @@ class MixingLanes:
 
 
 def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: bool) -> None:
-    """Reads a priming text, the silent bytes without the network and the rest with it.
+    """Reads a priming text, the first bytes without the network and the rest with it.
 
     Args:
         model: Integer model.
         memory: Learned state, which is changed.
         priming: Text to read.
-        records: True to read each line as a text of its own.
+        records: True to read each line as a separate text.
     """
-    text, silent = priming.text, priming.silent
+    text, bytes_without_network = priming.text, priming.bytes_without_network
     lanes = MixingLanes(model, memory, b"", len(text), 1)
     for i, byte in enumerate(text):
         starts_text = i == 0 or (records and text[i - 1] == _RECORD_END)
         if starts_text:
             lanes.start_texts()
-        if (starts_text and i >= silent) if records else i == silent:
+        if (starts_text and i >= bytes_without_network) if records else i == bytes_without_network:
             lanes.start_network()
         lanes.update(0, byte)
 
@@ -157,8 +157,8 @@ class ReferenceSession:
 class ReferenceRecordSession:
     """Session for records, an ``engines.engine.RecordSession``.
 
-    Each record is a text of its own that ends with a line feed. After each line feed a bit states whether it is the
-    end.
+    Each record is a separate text that ends with a line feed. After each line feed, a bit states whether the record
+    ends there.
     """
 
     def __init__(self, start_lane: Callable[[], FastLanes | MixingLanes]) -> None:
@@ -177,7 +177,7 @@ class ReferenceRecordSession:
             # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
             # 0.0014 bits.
             if byte == _RECORD_END:
-                encoder.code_bit(int(i == len(record)), _IS_END)
+                encoder.code_bit(int(i == len(record)), _P_END)
         return encoder.finish()
 
     def decode(self, payload: bytes, limit: int) -> bytes:
@@ -185,7 +185,7 @@ class ReferenceRecordSession:
         lanes, decoder = self._start_lane(), Decoder(payload)
         record = bytearray()
         # The limit bounds the memory: a damaged payload may code far more bytes than it has.
-        while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _IS_END):
+        while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _P_END):
             if len(record) >= limit:
                 raise ValueError("longer than records may be")
             record.append(byte)
@@ -205,23 +205,23 @@ class ReferenceEngine(Engine):
 
     def start_session(self, lanes: int) -> Session:
         """Returns a session; in mixing mode, it has read the priming."""
-        return ReferenceSession(self._lanes(lanes, lane_capacity(lanes), records=False), lanes)
+        return ReferenceSession(self._start_lanes(lanes, compute_lane_capacity(lanes), records=False), lanes)
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records; in mixing mode, it has read the priming line by line."""
-        return ReferenceRecordSession(lambda: self._lanes(1, engine.RECORD_CAPACITY, records=True))
+        return ReferenceRecordSession(lambda: self._start_lanes(1, engine.RECORD_CAPACITY, records=True))
 
-    def _lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
+    def _start_lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
         if self._priming is None:
             return FastLanes(self._model, count)
         lanes = MixingLanes(
-            self._model, self._primed_memory(self._priming, records), self._priming.text, capacity, count
+            self._model, self._copy_primed_memory(self._priming, records), self._priming.text, capacity, count
         )
         # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
 
-    def _primed_memory(self, priming: Priming, records: bool) -> Memory:
+    def _copy_primed_memory(self, priming: Priming, records: bool) -> Memory:
         """Returns a new copy of the memory after the priming."""
         # Pickled, because that copies faster than deepcopy.
         # The lock lets the priming be read once, although several threads may ask for it.

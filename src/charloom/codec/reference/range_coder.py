@@ -5,14 +5,15 @@ base 256, and each coded symbol narrows the interval that contains the number. T
 and its 64-bit size. Renormalization keeps the size at 2^48 or more, so that the rounding of probabilities costs nothing
 measurable. Bytes that are missing at the end are zeros.
 
-The method is G. N. N. Martin, Range encoding (1979), with carry propagation.
+The method is that of G. N. N. Martin, Range encoding: an algorithm for removing redundancy from a digitised message
+(1979), here in base 256 with a 64-bit interval; the encoder propagates carries.
 """
 
 _TOP = 1 << 64
 _MIN_VALUE = 1 << 48
 _MASK = _TOP - 1
 _LOOK_AHEAD = 8
-"""Bytes that a decoder reads before it needs them: as many may be missing at the end."""
+"""Bytes that a decoder reads ahead; up to that number may be missing at the end of a payload."""
 
 
 class Coder:
@@ -60,7 +61,7 @@ class Coder:
         raise NotImplementedError
 
     def _shift(self) -> None:
-        """Moves on by one byte of the payload: the unit of ``size`` becomes 256 times smaller."""
+        """Advances by one byte of the payload: the unit of ``size`` becomes 256 times smaller."""
         raise NotImplementedError
 
 
@@ -73,7 +74,7 @@ class Encoder(Coder):
         self._low = 0
 
     def finish(self) -> bytes:
-        """Returns the payload: the number within the interval that has the fewest bytes."""
+        """Returns the payload: the number within the interval that takes the fewest bytes."""
         for count in range(9):
             unit = 1 << (64 - 8 * count)
             end = -(-self._low // unit) * unit  # the first multiple of the unit within the interval, if there is one

@@ -11,7 +11,7 @@ LOGIT_LIMIT = 2815
 """Largest magnitude of a logit: 11 nats, a probability of about 1/65,536."""
 
 
-def _squashed() -> list[int]:
+def _make_squash_table() -> list[int]:
     # By integer multiplication and division alone, so that the table is equal on every machine.
     one, step = 1 << 32, 4_278_222_805  # 1 and e^(-1/256), with 32 fraction bits
     upper: list[int] = []
@@ -22,7 +22,7 @@ def _squashed() -> list[int]:
     return [ONE - p for p in upper[:0:-1]] + upper
 
 
-def _stretched() -> list[int]:
+def _make_stretch_table() -> list[int]:
     stretched = [0] * ONE
     x = 0
     for p in range(ONE // 2, ONE):
@@ -34,20 +34,20 @@ def _stretched() -> list[int]:
     return stretched
 
 
-_SQUASHED = _squashed()
+_SQUASH_TABLE = _make_squash_table()
 
 
 def squash(logit: int) -> int:
     """Returns the probability of a logit within the limit."""
-    return _SQUASHED[logit + LOGIT_LIMIT]
+    return _SQUASH_TABLE[logit + LOGIT_LIMIT]
 
 
-_STRETCHED = _stretched()
+_STRETCH_TABLE = _make_stretch_table()
 
 
 def stretch(p: int) -> int:
     """Returns the logit of a probability: from 1/2, the least one whose probability is at least ``p``."""
-    return _STRETCHED[p]
+    return _STRETCH_TABLE[p]
 
 
 def clamp_logit(x: int) -> int:
@@ -121,7 +121,7 @@ class BitHistoryTable:
         self.next: list[tuple[int, int]] = []
         states = [(0, 0, 0)]
         for state in states:  # which grows during the loop, until no new state is reached
-            following = [self._after(state, bit) for bit in (0, 1)]
+            following = [self._update_state(state, bit) for bit in (0, 1)]
             states += [new for new in dict.fromkeys(following) if new not in self._number]
             for new in following:
                 self._number.setdefault(new, len(self._number))
@@ -129,14 +129,14 @@ class BitHistoryTable:
         self.zeros = [state[0] for state in states]
         self.ones = [state[1] for state in states]
 
-    def _after(self, state: tuple[int, int, int], bit: int) -> tuple[int, int, int]:
+    def _update_state(self, state: tuple[int, int, int], bit: int) -> tuple[int, int, int]:
         seen = [state[0], state[1]]
         seen[bit] += 1
         other = seen[1 - bit]
         # A bit that contradicts many others discards most of them, so that the history adapts to a change.
         if other > 2:
             other = 6 if other > 25 else 5 if other > 12 else 4 if other > 6 else 3 if other > 3 else 2
-        while not self._allowed(seen[bit], other):
+        while not self._is_allowed(seen[bit], other):
             if seen[bit] > other or other <= 1:
                 seen[bit] -= 1
             else:
@@ -144,7 +144,7 @@ class BitHistoryTable:
         seen[1 - bit] = other
         return seen[0], seen[1], bit + 1 if seen[0] and seen[1] else 0
 
-    def _allowed(self, one: int, other: int) -> bool:
+    def _is_allowed(self, one: int, other: int) -> bool:
         fewer, more = sorted((one, other))
         return fewer < len(self._MAX_COUNTS) and more <= self._MAX_COUNTS[fewer]
 

@@ -8,7 +8,8 @@ A run resumed from a checkpoint gives the result of the uninterrupted run. The t
 - ``random/RANK``: the state of PyTorch's random-number generators in each process.
 - ``generator``: the state of the run's own generator at the start of the epoch, from which the offset and the order of
   the epoch's minibatches are drawn again.
-- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of the losses and the hidden state of all lanes.
+- ``epoch/total_loss``, ``epoch/state/INDEX``: within an epoch, the sum of the losses and the hidden state of all
+  sequences.
 
 The layout of the file is in ``file_format``, the folder of a run's checkpoints in ``folder``.
 """
@@ -27,7 +28,7 @@ from charloom.recurrence.backend import backend
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.settings.training import TrainingSettings
 from charloom.shapes import State
-from charloom.training.checkpoints.file_format import Facts, read_checkpoint, write_checkpoint
+from charloom.training.checkpoints.file_format import JsonObject, read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState, Weights, describe_position, weights_of
@@ -50,7 +51,7 @@ class Checkpoint:
         corpus: The ``identity`` of the text.
         source: Origin of the text and notes of the caller, as JSON values; empty if none were given.
         history: Records of the epochs that ended.
-        steps: Number of minibatches trained on since the start of the run.
+        steps: Number of optimizer steps since the start of the run.
         done: Number of minibatches trained on in the epoch after ``history``.
         num_batches: Number of minibatches of that epoch; 0 if ``done`` is 0.
         made_with: Versions and kernels that the run used; with others, the last bits of a result may differ.
@@ -59,13 +60,13 @@ class Checkpoint:
     path: Path
     settings: TrainingSettings
     corpus: dict[str, str | int]
-    source: Facts
+    source: JsonObject
     history: History
     steps: int
     done: int
     num_batches: int
     made_with: dict[str, str]
-    _facts: Facts
+    _metadata: JsonObject
     _tensors: dict[str, Tensor]
 
     @classmethod
@@ -73,34 +74,38 @@ class Checkpoint:
         """Reads a file. Raises CheckpointError if it is damaged or was written by another version."""
         check_type(PATH, path=path)
         file = Path(path)
-        facts, tensors = read_checkpoint(file)
+        metadata, tensors = read_checkpoint(file)
         try:
-            settings = TrainingSettings(**facts["training"])
+            settings = TrainingSettings(**metadata["training"])
             # Records have a validation perplexity if, and only if, the run has a held-out part.
             validated = bool(settings.validation_fraction)
-            text = facts["corpus"]
-            records = [{**values, "epoch": epoch} for epoch, values in enumerate(facts["history"], 1)]
+            text = metadata["corpus"]
+            records = [{**values, "epoch": epoch} for epoch, values in enumerate(metadata["history"], 1)]
             return cls(
                 file,
                 settings,
-                {"name": str(text["name"]), "sha256": str(text["sha256"]), "num_chars": _count(text["num_chars"])},
-                dict(facts["source"]),
+                {
+                    "name": str(text["name"]),
+                    "sha256": str(text["sha256"]),
+                    "num_chars": _check_count(text["num_chars"]),
+                },
+                dict(metadata["source"]),
                 History([EpochRecord.from_dict(record, validated=validated) for record in records]),
-                _count(facts["steps"]),
-                _count(facts["done"]),
-                _count(facts["num_batches"]),
-                {name: str(facts["made_with"][name]) for name in made_with()},
-                facts,
+                _check_count(metadata["steps"]),
+                _check_count(metadata["done"]),
+                _check_count(metadata["num_batches"]),
+                {name: str(metadata["made_with"][name]) for name in describe_environment()},
+                metadata,
                 tensors,
             )
         # A correct checksum does not prove valid contents: a file from elsewhere may contain any JSON.
         except SettingsError as error:
             raise CheckpointError(f"{file}: damaged ({error!s:.200})") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CheckpointError(f"{file}: damaged, or of another version ({error!r:.200})") from None
+            raise CheckpointError(f"{file}: damaged, or written by another version ({error!r:.200})") from None
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """Position in the run for messages: the epoch, and the minibatch in it."""
         return describe_position(len(self.history), self.done, self.num_batches)
 
@@ -109,8 +114,8 @@ class Checkpoint:
         """Builds the model with the weights of the last step. Raises CheckpointError if the file has no valid model."""
         try:
             # Copies, since training changes the weights in place and ``restore`` reads the tensors again.
-            weights = {name: tensor.clone() for name, tensor in _part(self._tensors, "weights").items()}
-            return LanguageModel.from_config(self._facts["model"], weights)
+            weights = {name: tensor.clone() for name, tensor in _select(self._tensors, "weights").items()}
+            return LanguageModel.from_config(self._metadata["model"], weights)
         except (CharloomError, KeyError) as error:
             raise CheckpointError(f"{self.path}: damaged ({error!s:.300})") from None
 
@@ -137,7 +142,7 @@ class Checkpoint:
         weights = self._weights("weights", training, None)
         last_good = self._weights("last_good", training, weights)
         training.best = self._weights("best", training, last_good) if self.history.best else None
-        training.put_weights(weights)
+        training.load_weights(weights)
         training.last_good = last_good
         training.history[:] = self.history
         # Only the state is replaced: the parameter groups have the learning rate of the new settings.
@@ -145,41 +150,45 @@ class Checkpoint:
         training.epoch_start_rng_state = tensors["generator"]
         training.generator.set_state(tensors["generator"])
         training.steps = self.steps
-        training.seconds, training.epoch_seconds = (_seconds(self._facts[key]) for key in ("seconds", "epoch_seconds"))
+        training.seconds, training.epoch_seconds = (
+            _check_seconds(self._metadata[key]) for key in ("seconds", "epoch_seconds")
+        )
         if self.done:
             # The generator has its state of the epoch's start: the epoch draws the same order and skips ``done``.
-            total = _like(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
+            total = _checked_copy(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             parts = state_to_tuple(training.model.begin_state(training.settings.rows))
-            # The file has the state of all lanes: each rank takes its own, whatever number of ranks wrote it.
-            lanes = processes.rows_of_rank(training.settings.rows)
-            found = [_like(tensors[f"epoch/state/{i}"], part)[:, lanes].contiguous() for i, part in enumerate(parts)]
+            # The file has the state of all sequences: each rank takes its own, whatever number of ranks wrote it.
+            rows = processes.rows_of_rank(training.settings.rows)
+            found = [
+                _checked_copy(tensors[f"epoch/state/{i}"], part)[:, rows].contiguous() for i, part in enumerate(parts)
+            ]
             state = tuple_to_state(part.to(device) for part in found)
             training.progress = EpochProgress(self.done, self.num_batches, total, state)
-        random_states = _part(tensors, "random")
+        random_states = _select(tensors, "random")
         if processes.rank == 0 or len(random_states) == processes.size:
             training.random_state = random_states[str(processes.rank)]
         else:
             # Includes the steps, so that a resumed run does not draw the dropout masks of its start again.
             torch.manual_seed(training.settings.seed + processes.rank + self.steps)
 
-    def _weights(self, name: str, training: TrainingState, otherwise: Weights | None) -> Weights:
-        found = _part(self._tensors, name)
-        if not found and otherwise is not None:
-            return otherwise
+    def _weights(self, name: str, training: TrainingState, default: Weights | None) -> Weights:
+        found = _select(self._tensors, name)
+        if not found and default is not None:
+            return default
         expected = weights_of(training.model)
         if found.keys() != expected.keys():
-            raise ValueError(f"{name} of another model")
-        return {name: _like(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
+            raise ValueError(f"{name} has other tensors than the model")
+        return {name: _checked_copy(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
 
     def _optimizer_state(self, training: TrainingState) -> dict[int, dict[str, Tensor]]:
         """Returns the optimizer's state in the form of ``Optimizer.load_state_dict``, by the parameter's index."""
-        found = _part(self._tensors, "optimizer")
+        found = _select(self._tensors, "optimizer")
         # AdamW has no state before its first step, SGD never has one.
         names = _OPTIMIZER_STATE[training.settings.optimizer] if found else ()
         parameters = training.optimizer.param_groups[0]["params"]
         return {
             index: {
-                name: _step_count(tensor) if name == "step" else _like(tensor, parameter.detach())
+                name: _step_count(tensor) if name == "step" else _checked_copy(tensor, parameter.detach())
                 for name, tensor in ((name, found[f"{index}/{name}"]) for name in names)
             }
             for index, parameter in enumerate(parameters)
@@ -199,7 +208,7 @@ def save_checkpoint(
     Args:
         path: Path of the file, which is replaced if it exists.
         training: State of the run.
-        state: Hidden state of all lanes, of all processes; None between epochs.
+        state: Hidden state of all sequences, of all processes; None between epochs.
         random_states: ``TrainingState.random_state`` of each process, by rank.
         about: JSON values to store with it: ``corpus`` and ``source``.
 
@@ -208,12 +217,12 @@ def save_checkpoint(
     """
     progress = training.progress
     tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
-    # Between epochs, the last good weights are the weights, and every lane starts from a zero state.
+    # Between epochs, the last good weights are the weights, and every sequence starts from a zero state.
     if progress is not None and state is not None:
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}
         tensors |= {f"epoch/state/{i}": part for i, part in enumerate(state_to_tuple(state))}
         tensors["epoch/total_loss"] = progress.total_loss
-    # Compared by identity: ``epoch_ended`` shares the tensors of an epoch that is the best so far.
+    # Compared by identity: ``end_epoch`` shares the tensors of an epoch that is the best so far.
     if training.best is not None and training.best is not training.last_good:
         tensors |= {f"best/{name}": tensor for name, tensor in training.best.items()}
     for index, kept in training.optimizer.state_dict()["state"].items():
@@ -221,7 +230,7 @@ def save_checkpoint(
     tensors |= {f"random/{rank}": random_state for rank, random_state in enumerate(random_states)}
     # Not the generator's present state: resuming draws the epoch's offset and order again.
     tensors["generator"] = training.epoch_start_rng_state
-    facts = {
+    metadata = {
         **about,
         "model": training.model.to_config()[0],
         "training": asdict(training.settings),
@@ -231,26 +240,26 @@ def save_checkpoint(
         "num_batches": progress.num_batches if progress else 0,
         "seconds": training.seconds,
         "epoch_seconds": training.epoch_seconds,
-        "made_with": made_with(),
+        "made_with": describe_environment(),
     }
-    write_checkpoint(path, facts, tensors)
+    write_checkpoint(path, metadata, tensors)
 
 
-def made_with() -> dict[str, str]:
+def describe_environment() -> dict[str, str]:
     """Returns the versions and kernels in use, on which the last bits of a result depend."""
     return {"charloom": __version__, "torch": torch.__version__, "recurrence": backend().describe()}
 
 
-def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def _select(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Returns the tensors whose names start with a name and a slash, without that prefix."""
     return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
 
 
-def _like(tensor: Tensor, pattern: Tensor) -> Tensor:
-    """Returns a copy of the tensor. Raises ValueError if its shape or dtype is not the pattern's."""
-    if tensor.shape != pattern.shape or tensor.dtype != pattern.dtype:
+def _checked_copy(tensor: Tensor, expected: Tensor) -> Tensor:
+    """Returns a copy of the tensor. Raises ValueError if its shape or dtype is not the expected one."""
+    if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
         raise ValueError(
-            f"a tensor is {tensor.dtype} {tuple(tensor.shape)}, not {pattern.dtype} {tuple(pattern.shape)}"
+            f"a tensor is {tensor.dtype} {tuple(tensor.shape)}, not {expected.dtype} {tuple(expected.shape)}"
         )
     return tensor.clone()  # training changes it in place, and the checkpoint may be restored again
 
@@ -259,18 +268,18 @@ def _step_count(step: Tensor) -> Tensor:
     """Returns a copy of an optimizer's step count. Raises ValueError if it is not one."""
     # Any floating-point dtype is valid: it is PyTorch's default dtype when the run was started.
     if step.dim() or not step.is_floating_point() or not 0 <= float(step) <= _MAX_VALUE:
-        raise ValueError("no count of steps")
+        raise ValueError("the step count is not valid")
     return step.clone()
 
 
-def _count(value: object) -> int:
+def _check_count(value: object) -> int:
     # Not isinstance: a bool is an int to it.
     if type(value) is not int or not 0 <= value <= _MAX_VALUE:
-        raise ValueError(f"{value!r:.50} is no count")
+        raise ValueError(f"{value!r:.50} is not a valid count")
     return value
 
 
-def _seconds(value: object) -> float:
+def _check_seconds(value: object) -> float:
     if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_VALUE:
-        raise ValueError(f"{value!r:.50} is no time")
+        raise ValueError(f"{value!r:.50} is not a valid time")
     return float(value)

@@ -1,7 +1,7 @@
 """The file format of checkpoints: a line with a checksum, then a safetensors file with JSON in its metadata.
 
 The line is ``charloom checkpoint 1 HASH``; HASH is the SHA-256, in hexadecimal, of everything after the line. Unlike
-``torch.save``, the format contains no pickle, so that reading a file runs none of its contents. The meaning of the
+``torch.save``, the format contains no pickle, so that reading a file executes none of its contents. The meaning of the
 tensors is in ``checkpoint``.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from charloom.errors import CheckpointError
 from charloom.io.atomic import atomic_file
-from charloom.io.tensor_files import metadata_of, open_regular, parse_json, read_tensor_file
+from charloom.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
 
-Facts: TypeAlias = dict[str, Any]
+JsonObject: TypeAlias = dict[str, Any]
 """JSON values by name."""
 _NAME, _VERSION = b"charloom checkpoint", b"1"
 _LINE = re.compile(rb"charloom checkpoint (\S+) ([0-9a-f]{64})\n")
@@ -38,9 +38,9 @@ _KINDS = {
 }
 
 
-def write_checkpoint(path: Path, facts: Facts, tensors: dict[str, Tensor]) -> None:
+def write_checkpoint(path: Path, metadata: JsonObject, tensors: dict[str, Tensor]) -> None:
     """Writes the file atomically, replacing one that exists. Raises OSError if that fails."""
-    chunks = _safetensors(tensors, {_KEY: json.dumps(facts, allow_nan=False)})
+    chunks = _safetensors(tensors, {_KEY: json.dumps(metadata, allow_nan=False)})
     # The checksum precedes the data, so the chunks are read twice: once to hash them, once to write them.
     digest = hashlib.sha256()
     for chunk in chunks:
@@ -55,7 +55,7 @@ def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[b
     """Returns a safetensors file in chunks: the length of the header, the header, and the memory of each tensor."""
     # safetensors.torch.save would copy all tensors twice. In its order, by falling item size, every tensor is aligned.
     in_order = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
-    header: Facts = {"__metadata__": metadata}
+    header: JsonObject = {"__metadata__": metadata}
     chunks = []
     end = 0
     for name, tensor in in_order:
@@ -69,27 +69,30 @@ def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[b
     return [len(text).to_bytes(8, "little"), text, *chunks]
 
 
-def read_checkpoint(path: Path) -> tuple[Facts, dict[str, Tensor]]:
+def read_checkpoint(path: Path) -> tuple[JsonObject, dict[str, Tensor]]:
     """Returns the JSON values and the tensors of a checkpoint.
 
     Raises:
-        CheckpointError: The file cannot be read, is damaged, or is of another version; the message names the file.
+        CheckpointError: The file cannot be read, is damaged, or has another format version; the message names the file.
     """
     try:
         with open_regular(path) as file:
             line = _LINE.fullmatch(file.read(_LINE_BYTES))
         if line is None:
-            raise ValueError("it does not start as a checkpoint does")
+            raise ValueError("it has no checkpoint header")
         if line[1] != _VERSION:
-            raise CheckpointError(f"{path}: version {line[1]!r} of the format: install the charloom that wrote it")
+            version = line[1].decode("ascii", "backslashreplace")
+            raise CheckpointError(
+                f"{path}: unknown format version {version}: install the version of charloom that wrote it"
+            )
         # Read once: the bytes that the checksum covers are those that are parsed.
         body = read_tensor_file(path, _LINE_BYTES)
         if hashlib.sha256(body).hexdigest().encode() != line[2]:
-            raise ValueError("its SHA-256 differs")
-        facts = parse_json(metadata_of(body)[_KEY].encode())
-        if not isinstance(facts, dict):
-            raise TypeError("no JSON object")
-        return facts, safetensors.torch.load(body)
+            raise ValueError("its SHA-256 checksum does not match")
+        metadata = parse_json(read_metadata(body)[_KEY].encode())
+        if not isinstance(metadata, dict):
+            raise TypeError("its metadata is not a JSON object")
+        return metadata, safetensors.torch.load(body)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (safetensors.SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -26,8 +26,8 @@ from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes, call_collective
 from charloom.training.state import TrainingState, describe_position
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-# Steps are padded to 10 digits; 16 digits suffice for the largest count of steps that a checkpoint can store, 2**53.
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Steps are padded to 10 digits; 16 digits suffice for the largest step count that a checkpoint can store, 2**53.
 _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
@@ -35,7 +35,7 @@ class CheckpointFolder:
     """Writer of a run's checkpoints to ``checkpoints`` in its folder, at the intervals given by its settings.
 
     If several processes train, each has a ``CheckpointFolder``: all contribute their part, and rank 0 writes. A
-    checkpoint contains the state of all lanes, so a run can be resumed with another number of processes.
+    checkpoint contains the state of all sequences, so a run can be resumed with another number of processes.
 
     Attributes:
         path: Folder of the checkpoints.
@@ -57,10 +57,10 @@ class CheckpointFolder:
         self._about: dict[str, object] = {"source": dict(source or {})}
         self._processes = Processes()
         self._written_at = 0.0
-        self._last_place = ""
+        self._last_position = ""
         self.behind = False
 
-    def begin(
+    def start(
         self,
         training: TrainingState,
         corpus: dict[str, str | int],
@@ -83,14 +83,14 @@ class CheckpointFolder:
             after = -1
             if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
                 # Later checkpoints are of a future that this run does not continue from.
-                after = steps_of(resumed.path)
-                self.last, self._last_place = resumed.path, resumed.place
+                after = step_number(resumed.path)
+                self.last, self._last_position = resumed.path, resumed.position
             for path in checkpoint_files(self.path, after):
                 path.unlink(missing_ok=True)
         # Written before the next step, so that there is always a checkpoint to resume from.
         self.write(training)
 
-    def due(self, training: TrainingState) -> bool:
+    def is_due(self, training: TrainingState) -> bool:
         """Returns True on rank 0 if ``checkpoint_minutes`` have elapsed since the last attempt; else False."""
         minutes = training.settings.checkpoint_minutes
         return self._processes.is_rank_zero and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
@@ -105,35 +105,35 @@ class CheckpointFolder:
         random_states = self._processes.all_gather(training.random_state)
         state = training.progress.state if training.progress is not None else None
         if state is not None:
-            # Each rank has the state of its lanes, in dimension 1.
+            # Each rank has the state of its sequences, in dimension 1.
             state = map_state(lambda part: torch.cat(self._processes.all_gather(part), 1), state)
         if not self._processes.is_rank_zero:
             return
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
             if self.last is not None and not self.path.is_dir():
-                _note(f"{self.path} is missing; it is created again, and training continues")
+                _warn(f"{self.path} is missing and is created again; training continues")
             self.path.mkdir(parents=True, exist_ok=True)
             try:
                 save_checkpoint(path, training, state, random_states, self._about)
             except OSError as error:
-                if error.errno not in _FULL or len(checkpoint_files(self.path)) < 2:
+                if error.errno not in _DISK_FULL or len(checkpoint_files(self.path)) < 2:
                     raise
-                self._keep(1)  # which may free the space for this one
+                self._delete_all_but(1)  # which may free the space for this one
                 save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
             if not self.behind:  # warns once, until a checkpoint is written again
-                there = f"the last good one is {self.describe_last}" if self.last else "there is none yet"
-                _note(
-                    f"no checkpoint written to {self.path} ({error.strerror or error}): {there}; "
-                    "training continues and tries again"
+                last = f"the last good one is {self.last_description}" if self.last else "there is none yet"
+                _warn(
+                    f"no checkpoint could be written to {self.path} ({error.strerror or error}): {last}; training "
+                    "continues and will try again"
                 )
             self.behind = True
         else:
             self.behind = False
             done, num_batches = training.progress[:2] if training.progress else (0, 0)
-            self.last, self._last_place = path, describe_position(len(training.history), done, num_batches)
-            self._keep(training.settings.keep_checkpoints)
+            self.last, self._last_position = path, describe_position(len(training.history), done, num_batches)
+            self._delete_all_but(training.settings.keep_checkpoints)
         # Also after a failure: the next attempt is made after the full interval, not after the next step.
         self._written_at = time.monotonic()
 
@@ -141,21 +141,21 @@ class CheckpointFolder:
         """Writes the last checkpoint of a run, from which it can be trained longer, and deletes the others."""
         self.write(training)
         if self._processes.is_rank_zero and not self.behind:
-            self._keep(1)
+            self._delete_all_but(1)
 
     @property
-    def describe_last(self) -> str:
+    def last_description(self) -> str:
         """Path of the last checkpoint and its position in the run; empty if there is none."""
-        return f"{self.last} ({self._last_place})" if self.last is not None else ""
+        return f"{self.last} ({self._last_position})" if self.last is not None else ""
 
-    def _keep(self, number: int) -> None:
+    def _delete_all_but(self, number: int) -> None:
         with contextlib.suppress(OSError):  # an old checkpoint that cannot be deleted is no reason to stop training
             for path in checkpoint_files(self.path)[:-number]:
                 path.unlink(missing_ok=True)
 
 
-def steps_of(path: Path) -> int:
-    """Returns the number of steps in the name of a checkpoint's file; -1 for any other file."""
+def step_number(path: Path) -> int:
+    """Returns the step number in the name of a checkpoint file; -1 for any other file."""
     found = _NAME.fullmatch(path.name)
     return int(found[1]) if found else -1
 
@@ -168,11 +168,11 @@ def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
         after: Number of steps that the returned checkpoints must exceed; -1 for all.
     """
     with contextlib.suppress(OSError):
-        return sorted((file for file in folder.iterdir() if steps_of(file) > after), key=steps_of)
+        return sorted((file for file in folder.iterdir() if step_number(file) > after), key=step_number)
     return []
 
 
-def run_of(path: Path) -> Path | None:
+def find_run_folder(path: Path) -> Path | None:
     """Returns the folder of a run.
 
     Args:
@@ -181,10 +181,12 @@ def run_of(path: Path) -> Path | None:
     Returns:
         The folder of the run; None for a file that is not a checkpoint in a run's folder.
     """
-    whole = path.resolve()
+    absolute = path.resolve()
     if path.is_file():
-        return whole.parent.parent if whole.parent.name == CHECKPOINTS and _NAME.fullmatch(whole.name) else None
-    return whole.parent if whole.name == CHECKPOINTS and checkpoint_files(path) else path
+        return (
+            absolute.parent.parent if absolute.parent.name == CHECKPOINTS and _NAME.fullmatch(absolute.name) else None
+        )
+    return absolute.parent if absolute.name == CHECKPOINTS and checkpoint_files(path) else path
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
@@ -197,7 +199,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
         CheckpointError: No checkpoint can be read.
     """
     check_type(PATH, path=path)
-    run = run_of(Path(path))
+    run = find_run_folder(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)
     files = checkpoint_files(run / CHECKPOINTS)
@@ -210,16 +212,16 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
             damaged.append(error)
             continue
         for reason in damaged:
-            _note(f"{reason}; resuming from the previous checkpoint")
+            _warn(f"{reason}; resuming from the previous checkpoint")
         return checkpoint
     if damaged:
-        raise CheckpointError(f"{run}: no checkpoint can be read; the newest: {damaged[0]}")
+        raise CheckpointError(f"{run}: no checkpoint can be read; error of the newest: {damaged[0]}")
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such folder")
     raise CheckpointError(f"{run}: no checkpoint to resume from")
 
 
-def _note(message: str) -> None:
+def _warn(message: str) -> None:
     warnings.warn(message, CharloomWarning, stacklevel=4)
 
 

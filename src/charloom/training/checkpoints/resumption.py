@@ -5,18 +5,18 @@ Restoring the state itself is ``Checkpoint.restore``.
 
 from dataclasses import fields
 
-from charloom.errors import Argument, CheckpointError, Part, SettingsError
+from charloom.errors import Argument, CheckpointError, Part, SettingsError, pluralize
 from charloom.settings.training import WITHOUT_EFFECT, TrainingSettings
 from charloom.text.corpora import Corpus
-from charloom.training.checkpoints.checkpoint import Checkpoint, made_with
+from charloom.training.checkpoints.checkpoint import Checkpoint, describe_environment
 
-_CHANGES_THE_RUN = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
+_AFFECTS_RESULTS = ("learning_rate", "clip_norm", "epochs", "patience", "keep_best")
 """Settings whose change is reported. The first two control the size of a step, which a run that diverged must lower;
 the others control when the run ends, and with which weights."""
-_MAY_CHANGE = (*_CHANGES_THE_RUN, "device", "threads", *WITHOUT_EFFECT)
+_CHANGEABLE = (*_AFFECTS_RESULTS, "device", "threads", *WITHOUT_EFFECT)
 """Settings that the contents of a checkpoint do not depend on: the position in the text, the optimizer's state and the
 history stay valid. On the same kernels, ``device``, ``threads`` and WITHOUT_EFFECT do not change results."""
-_NEW_RUN = ("or start a new run from this one's weights with ", Argument("init_from"))
+_NEW_RUN = ("or start a new run from this run's weights with ", Argument("init_from"))
 
 
 def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[str]:
@@ -38,9 +38,9 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
         if getattr(checkpoint.settings, field.name) != getattr(settings, field.name)
     ]
     for name, before, now in changed:
-        if name not in _MAY_CHANGE:
+        if name not in _CHANGEABLE:
             raise SettingsError(
-                f"the run was started with {before!r}", setting=name, value=now, hint=("leave it out, ", *_NEW_RUN)
+                f"the run was started with {before!r}", setting=name, value=now, hint=("omit it, ", *_NEW_RUN)
             )
     # After the loop above, so that a setting that can never change is reported first.
     for name, before, now in changed:
@@ -50,9 +50,9 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
                 f"the cosine schedule was laid out for {before} epochs, so their number cannot change",
                 setting=name,
                 value=now,
-                hint=("leave it out, ", *_NEW_RUN),
+                hint=("omit it, ", *_NEW_RUN),
             )
-    return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _CHANGES_THE_RUN]
+    return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _AFFECTS_RESULTS]
 
 
 def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
@@ -60,14 +60,14 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
     before = checkpoint.corpus
     if corpus.fingerprint == before["sha256"]:
         return
-    # The length is the only part of the text that a checkpoint has beside its hash.
+    # Apart from its hash, the length is all that a checkpoint stores of the text.
     if len(corpus.ids) != before["num_chars"]:
         difference = f"it has {len(corpus.ids):,} tokens, not {before['num_chars']:,}"
     else:
-        difference = f"it has the same number of tokens, {before['num_chars']:,}, but different ones"
+        difference = f"it has the same number of tokens ({before['num_chars']:,}), but different ones"
     raise CheckpointError(
         f"{corpus.name}: not the text that the run was started with ({before['name']}): {difference}",
-        hint=("name the right one, ", *_NEW_RUN),
+        hint=("pass the right text, ", *_NEW_RUN),
     )
 
 
@@ -77,24 +77,27 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
     The message gives the reason and, if there is one, the option to train longer with. Returns None if epochs remain.
     """
     epochs = len(checkpoint.history)
-    # Within an epoch, the weights are not those to end with: train() completes the epoch, or restores the last one's.
+    # Within an epoch, the weights are not the final ones: train() completes the epoch or restores those of the last.
     if checkpoint.done:
         return None
     if epochs >= settings.epochs:
         if settings.schedule == "cosine":
-            return (f"the run ended after {epochs} epochs, its learning rate at zero; start another run from it",)
-        return f"the run ended after {epochs} epochs; to train longer, add ", Argument("epochs", 2 * epochs)
-    # Patience may be set when resuming: the history then decides, although the run did not stop by it.
+            ended = f"the run ended after {pluralize(epochs, 'epoch')}, when its learning rate had reached zero"
+            return f"{ended}; to train longer, start a new run with ", Argument("init_from")
+        return f"the run ended after {pluralize(epochs, 'epoch')}; to train longer, add ", Argument(
+            "epochs", 2 * epochs
+        )
+    # Patience may be set when resuming: the history then decides, although the run did not stop because of it.
     patience = settings.patience
     if patience is not None and checkpoint.history.out_of_patience(patience):
-        reason = f"the run ended after epoch {epochs}: validation was no better for {patience} epochs"
+        reason = f"the run ended after epoch {epochs}: validation did not improve for {pluralize(patience, 'epoch')}"
         return f"{reason}; to train longer, add ", Argument("patience", 2 * patience)
     return None
 
 
-def differences(checkpoint: Checkpoint) -> str:
+def describe_differences(checkpoint: Checkpoint) -> str:
     """Returns the versions and kernels that differ from those of the checkpoint, for a message; empty if none does."""
-    here = made_with()
+    here = describe_environment()
     return ", ".join(
         f"{name} {here[name]} instead of {before}"
         for name, before in checkpoint.made_with.items()
