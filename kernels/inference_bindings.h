@@ -32,7 +32,8 @@ inline nb::object new_tensor(nb::handle like, long a, long b, long c) {
 // Returns outputs (steps, batch, directions * hidden) and a tuple of the last state's parts; None if a tensor is not
 // dense float32 in the CPU's memory or does not have the shape that the options require.
 inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
-                               nb::handle state, nb::list weights) {
+                               nb::handle state, const nb::list &list) {
+  const nb::tuple weights(list);  // keeps the tensors alive, even if another thread replaces one in the list
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
   const TensorReader &reader = TensorReader::instance();
   int64_t sizes[3];
@@ -64,9 +65,8 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
 
   nb::object y = new_tensor(input, steps, batch, output), last[2];
   for (long part = 0; part < 1 + has_cell; part++) last[part] = new_tensor(input, count, batch, hidden);
-  float *last_at[2] = {}, *y_at = reader.address<3>(y, {steps, batch, output});
-  for (long part = 0; part < 1 + has_cell; part++) last_at[part] = reader.address<3>(last[part], {count, batch, hidden});
-  if (!y_at || !last_at[0] || (has_cell && !last_at[1])) return nb::none();
+  float *last_at[2] = {}, *y_at = reader.address_of_new(y);
+  for (long part = 0; part < 1 + has_cell; part++) last_at[part] = reader.address_of_new(last[part]);
   {
     nb::gil_scoped_release release;
     // Between layers: the outputs of the layer below, and those of this one. Before them zeros, the initial state.

@@ -53,6 +53,13 @@ class TensorReader {
     return count && is_allocated(object, count) ? static_cast<float *>(tensor.data) : nullptr;
   }
 
+  // Returns the address of a tensor that new_empty has just created from one that address() accepted.
+  float *address_of_new(nanobind::handle object) const {
+    dlpack::Tensor tensor;
+    if (read_(object.ptr(), &tensor)) nanobind::raise_python_error();
+    return static_cast<float *>(tensor.data);
+  }
+
   // Reads the shape of a tensor of three dimensions; false for any other object.
   bool shape_of(nanobind::handle object, int64_t (&shape)[3]) const {
     dlpack::Tensor tensor;

@@ -1,7 +1,9 @@
-"""The native kernels (``kernels/bindings.cpp``); ``recurrence.kernel_calls`` is their only caller."""
+"""The native kernels (``kernels/bindings.cpp``); ``recurrence`` is their only caller."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
+
+from torch import Tensor
 
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
 
@@ -17,6 +19,15 @@ class Kernels:
     def max_layers(self) -> int: ...
     def reserve_bytes(self, sizes: LayerShape) -> int: ...
     def layer_forward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
+    def infer_layers(
+        self,
+        options: tuple[int, int, int, int, int, bool, bool],
+        *,
+        threads: int,
+        input: Tensor,  # noqa: A002 - torch.nn's name
+        state: tuple[Tensor, ...] | None,
+        weights: Sequence[object],
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None: ...
     def layer_backward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
     def language_model_step(self, sizes: ModelShape, **arguments: _Argument) -> None: ...
     def descend(self, **arguments: _Argument) -> None: ...

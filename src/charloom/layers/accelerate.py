@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.recurrent_layer import DeferredRestoration, RecurrentLayer
+from charloom.layers.deferred_restoration import DeferredRestoration
+from charloom.layers.recurrent_layer import RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision

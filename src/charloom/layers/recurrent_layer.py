@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
+from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
+from charloom.recurrence.inference import can_infer, infer
 from charloom.recurrence.kernel_arguments import PRECISIONS, dense_address, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.threads import thread_limit
-from charloom.recurrence.torch_internals import is_observed, is_recorded, is_wrapped, without_one_dnn
+from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -121,7 +122,7 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first, and the last state.
         """
-        if not torch.is_grad_enabled():
+        if can_infer():
             found = self._infer(input, hx)
             if found is not None:
                 return found
@@ -195,39 +196,36 @@ class RecurrentLayer(nn.RNNBase):
         )
 
     def _infer(self, inputs: Any, hx: Any) -> Any:
-        """Computes a call that no backward pass follows in a single native call; None if the kernels do not cover it."""
-        if torch.compiler.is_compiling() or is_recorded() or (self.dropout and self.training and self.num_layers > 1):
-            return None
-        kernels = backend().kernels
-        if kernels is None or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
-            return None
+        """Computes a call that no backward pass follows in one native call.
+
+        Returns:
+            Outputs and last state; None, before anything is computed, for a call that ``infer`` does not cover.
+        """
         cell = CELL_OF_MODE[self.mode]
-        parts = None if hx is None else hx if cell.state_parts > 1 else (hx,)
+        state = hx if hx is None or cell.state_parts > 1 else (hx,)
         # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if parts is not None and (type(parts) is not tuple or len(parts) != cell.state_parts):
+        if not (state is None or (type(state) is tuple and len(state) == cell.state_parts)):
             return None
-        weights = self._flat_weights
+        if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
+            return None
+        weights: Any = self._flat_weights
         if not self._has_plain_weights():
             cells = self.named_weights()
             if cells is None:
                 return None
-            weights = [weight for cell_weights in cells for weight in (cell_weights if self.bias else cell_weights[:2])]
+            weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
         time_first = inputs.transpose(0, 1) if self.batch_first and inputs.dim() == 3 else inputs
-        found = kernels.infer_layers(
-            (
-                cell.number,
-                PRECISIONS.index(self._precision),
-                self.input_size,
-                self.hidden_size,
-                self.num_layers,
-                self.bidirectional,
-                self.bias,
-            ),
-            threads=thread_limit(),
-            input=time_first,
-            state=parts,
-            weights=weights,
+        precision = PRECISIONS.index(self._precision)
+        options = (
+            cell.number,
+            precision,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+            self.bias,
         )
+        found = infer(options, time_first, state, weights)
         if found is None:
             return None
         outputs, last = found
@@ -301,38 +299,3 @@ def _check_memory(*arguments: object) -> None:
             raise RuntimeError(
                 f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
             )
-
-
-class DeferredRestoration:
-    """The return of a layer from the class that ``torch.jit.script`` needs to its own, at its next use in Python."""
-
-    # torch.jit.script works on the model itself, not on a copy, and has no callback for its end. Until the next use,
-    # the layer's instance has members that restore the class first: one in the place of Module.__call__, as
-    # Module.compile sets it; one for begin_state, which PyTorch's class lacks; one for copies, which would keep
-    # PyTorch's class.
-
-    def __init__(self, layer: RecurrentLayer, layer_class: type[RecurrentLayer]) -> None:
-        self._layer, self._class = layer, layer_class
-        self._compiled_before = vars(layer).get("_compiled_call_impl")
-        self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
-        vars(layer).update(self._members, _compiled_call_impl=self, precision=vars(layer).get("_precision", "float32"))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Restores the layer's class and calls the layer."""
-        return self._use("__call__", *args, **kwargs)
-
-    def _use(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self.restore()
-        return getattr(self._layer, name)(*args, **kwargs)
-
-    def restore(self) -> None:
-        """Restores the layer's class and members; a precision that was set since then is kept."""
-        layer = self._layer
-        if vars(layer).get("_compiled_call_impl") is self:
-            layer._compiled_call_impl = self._compiled_before
-        for name in self._members:
-            vars(layer).pop(name, None)
-        layer.__class__ = self._class
-        precision = vars(layer).pop("precision", layer.precision)
-        if precision != layer.precision:
-            layer.precision = precision
