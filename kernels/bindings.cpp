@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "inference_bindings.h"
+#include "packed_batch.h"
 #include "supported_kernels.h"
 
 namespace nb = nanobind;
@@ -23,7 +24,7 @@ namespace {
 using Address = uintptr_t;
 
 // The tuples of src/charloom/recurrence/kernel_arguments.py, in the order of the fields of LayerSizes and ModelSizes.
-using LayerShape = std::tuple<int, int, long, long, long, long>;
+using LayerShape = std::tuple<int, int, long, long, long, long, long>;
 using ModelShape = std::tuple<int, long, long, long, long>;
 
 LayerSizes make_sizes(const LayerShape &shape) {
@@ -51,9 +52,12 @@ LayerWeights weights_at(const std::vector<Address> &a, long at = 0) {
   return {same.input, same.hidden, same.input_bias, same.hidden_bias};
 }
 
-size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape) {
+// batch_sizes: 0 for a padded batch, here and below.
+size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape, Address batch_sizes) {
   LayerCall call{};
   (LayerSizes &)call = make_sizes(shape);
+  const PackedBatch packed((const int64_t *)batch_sizes, call);
+  packed.add_to(call);
   return kernels.reserve_bytes(call);
 }
 
@@ -72,27 +76,31 @@ LayerCall layer_call(const LayerShape &shape, bool backward_in_time, const std::
 }
 
 // threads: as in on_threads.
-void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
-                   const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell, Address y,
-                   Address last_hidden, Address last_cell, Address reserve) {
+void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
+                   long threads, const std::vector<Address> &weights, Address x, Address first_hidden,
+                   Address first_cell, Address y, Address last_hidden, Address last_cell, Address reserve) {
   LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
+  const PackedBatch packed((const int64_t *)batch_sizes, call);
+  packed.add_to(call);
   call.y = (float *)y;
   call.y_stride = call.hidden;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
   nb::gil_scoped_release release;
-  const long rows = call.steps * call.batch;
+  const long rows = call.rows();
   if (reserve) advise_huge_pages(call.reserve, kernels.reserve_bytes(call));
   advise_huge_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
   run_call(kernels.layer_forward, call, threads, layer_operations(call.cell, rows, call.inputs, call.hidden));
 }
 
 // dx: 0 if the gradient of the input is not needed. The reserve is overwritten.
-void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, long threads,
-                    const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
+void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
+                    long threads, const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
                     Address first_hidden, Address first_cell, Address reserve, Address dy, Address d_last_hidden,
                     Address d_last_cell, Address dx, Address d_first_hidden, Address d_first_cell) {
   LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
+  const PackedBatch packed((const int64_t *)batch_sizes, call);
+  packed.add_to(call);
   call.gradients = gradients_at(gradients);
   call.dy = (const float *)dy;
   call.d_last_hidden = (const float *)d_last_hidden;
@@ -102,7 +110,7 @@ void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backwa
   call.d_first_cell = (float *)d_first_cell;
   nb::gil_scoped_release release;
   run_call(kernels.layer_backward, call, threads,
-           2 * layer_operations(call.cell, call.steps * call.batch, call.inputs, call.hidden));
+           2 * layer_operations(call.cell, call.rows(), call.inputs, call.hidden));
 }
 
 // Returns a copy (steps, batch) of ids (batch, steps). Throws std::out_of_range (IndexError in Python) for an id
@@ -244,14 +252,14 @@ NB_MODULE(_kernels, m) {
   nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
-      .def("reserve_bytes", reserve_bytes, "sizes"_a)
-      .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
-           "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
+      .def("reserve_bytes", reserve_bytes, "sizes"_a, "batch_sizes"_a = 0)
+      .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "threads"_a,
+           "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
       .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a, "state"_a.none(),
            "weights"_a)
-      .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
-           "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a, "d_last_hidden"_a,
-           "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
+      .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a,
+           "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a,
+           "d_last_hidden"_a, "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
       .def("language_model_step", language_model_step, "sizes"_a, nb::kw_only(), "precision"_a, "steps"_a, "batch"_a,
            "threads"_a, "ids"_a, "targets"_a, "strides"_a, "parameters"_a, "gradients"_a, "dropout"_a,
            "layer_dropout"_a, "seed"_a, "first_hidden"_a, "first_cell"_a, "last_hidden"_a, "last_cell"_a, "loss"_a)

@@ -3,8 +3,8 @@
 // PyTorch, files or vocabularies.
 //
 // All arrays are dense, row-major and laid out as torch.nn lays out its own. Time is the first dimension: row t * batch
-// + b. Inside a call the hidden size is rounded up to kPadding, so that no loop over units has a remainder; the
-// padding's units stay zero.
+// + b, or offsets[t] + b of a packed batch. Inside a call the hidden size is rounded up to kPadding, so that no loop
+// over units has a remainder; the padding's units stay zero.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +36,9 @@ struct LayerSizes {  // the same fields as LayerShape of src/charloom/recurrence
   CellKind cell;
   Precision precision;
   long steps, batch, inputs, hidden;
+  long packed_rows = 0;  // rows of all steps of a packed batch; 0: padded
+
+  long rows() const { return packed_rows ? packed_rows : steps * batch; }
 };
 
 struct ModelSizes {  // the same fields as ModelShape of that file
@@ -52,19 +55,22 @@ struct LayerCall : LayerSizes {
   int threads;
   double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
   LayerWeights weights;
-  const float *x;                  // (steps, batch, inputs)
-  const float *first_hidden;       // (batch, hidden)
-  const float *first_cell;         // (batch, hidden); LSTM only
-  float *y;                        // (steps, batch, hidden); not read by the backward pass
-  long y_stride;                   // distance of its rows: more than hidden if two directions write side by side
-  float *last_hidden, *last_cell;  // (batch, hidden)
+  // A packed batch, as in torch.nn.utils.rnn.PackedSequence: step t has the rows b < batch_sizes[t], which are at
+  // offsets[t] + b of arrays (rows, ...). Batch sizes are positive and descend from `batch`. Null if padded.
+  const int64_t *batch_sizes, *offsets;  // (steps)
+  const float *x;                        // (rows, inputs), where rows = steps * batch if padded
+  const float *first_hidden;             // (batch, hidden)
+  const float *first_cell;               // (batch, hidden); LSTM only
+  float *y;                              // (rows, hidden); not read by the backward pass
+  long y_stride;                         // distance of its rows: more than hidden if two directions write side by side
+  float *last_hidden, *last_cell;        // (batch, hidden)
   // As in cuDNN: reserve_bytes(...) bytes that the forward pass leaves for the backward pass, which overwrites them.
   // Null if no backward pass follows.
   void *reserve;
   // Backward pass only:
-  const float *dy;                           // (steps, batch, hidden)
+  const float *dy;                           // (rows, hidden)
   const float *d_last_hidden, *d_last_cell;  // (batch, hidden)
-  float *dx;                                 // (steps, batch, inputs), or null
+  float *dx;                                 // (rows, inputs), or null
   float *d_first_hidden, *d_first_cell;      // (batch, hidden)
   LayerGradients gradients;
 };

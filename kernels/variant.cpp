@@ -19,7 +19,8 @@ size_t for_call(const Call &call, Work work) {
 
 size_t layer_forward(const LayerCall &call, void *workspace) {
   return for_call(call, [&](auto... types) {
-    return call.reserve ? run_layer_forward(types..., call, workspace) : run_layer_inference(types..., call, workspace);
+    return call.reserve || call.batch_sizes ? run_layer_forward(types..., call, workspace)
+                                            : run_layer_inference(types..., call, workspace);
   });
 }
 

@@ -24,7 +24,7 @@ class LanguageModelStep {
         rows_(call.steps * call.batch),
         logits_(padded(call.vocabulary)),
         one_hot_(call.embedding_size == 0),
-        groups_(call.steps, call.batch) {
+        groups_(call.steps, call.batch, rows_) {
     allocate_memory();
   }
   size_t used() const { return arena_.used(); }
@@ -209,7 +209,7 @@ class LanguageModelStep {
     for (long g = 0; g < groups_.count(); g++) {
       const Range part = groups_.part(g, call_.hidden, kRowsPerPart<Number>, id, threads), rows = groups_.rows(g);
       for (long l = 0; l < call_.layers; l++) {
-        const GroupRows<Number> group{tape_[l], rows};
+        const GroupRows<Number> group(tape_[l], rows);
         sum_recurrent_gradients<Cell>(group, call_.hidden, sums_[g][l], part, outer_[id]);
         if (l || !one_hot_)
           sum_input_gradients<Cell>(group, call_.hidden, weights_[l].inputs, l ? layer_output_[l - 1] : embedded_,
@@ -219,7 +219,7 @@ class LanguageModelStep {
         scatter_token_gradients<Cell>(
             tape_[0], call_.vocabulary, [&](long t, long b) { return id_at(t, b); }, rows,
             groups_.part(g, width_, kPanel, id, threads), d_table_ + g * d_table_size_);
-      const GroupRows<Number> group{tape_[0], rows};
+      const GroupRows<Number> group(tape_[0], rows);
       sum_of_outer_products(
           groups_.part(g, call_.vocabulary, kRowsPerPart<Number>, id, threads), call_.hidden, group.count(),
           [&](long k) { return d_logits_ + group.at(k) * logits_; },

@@ -46,11 +46,17 @@ constexpr long kRowsPerPart = kRowBlock<Number> == 1 ? 1 : kStrip<Number>;
 template <class Number>
 class RowGroups {
  public:
-  RowGroups(long steps, long batch)
-      : batch_(batch),
-        count_(batch > kRowBlock<Number> && steps * batch >= kMaxGroups * kMinGroupRows ? kMaxGroups : 1) {}
+  // rows: of all steps. batch_sizes: (steps), or null if padded.
+  RowGroups(long steps, long batch, long rows, const int64_t *batch_sizes = nullptr)
+      : steps_(steps),
+        batch_(batch),
+        batch_sizes_(batch_sizes),
+        count_(batch > kRowBlock<Number> && rows >= kMaxGroups * kMinGroupRows ? kMaxGroups : 1) {}
   long count() const { return count_; }
-  Range rows(long group) const { return partition(batch_, kRowBlock<Number>, group, count_); }
+  // No group is without rows, because the rows of a packed batch are sorted by length.
+  Range rows(long group) const {
+    return partition_rows(steps_, batch_, batch_sizes_, kRowBlock<Number>, (int)group, (int)count_);
+  }
 
   // Returns the items of a group, of `size`, that belong to thread `id` if the items of all groups are partitioned
   // together, in blocks.
@@ -61,7 +67,9 @@ class RowGroups {
   }
 
  private:
-  const long batch_, count_;
+  const long steps_, batch_;
+  const int64_t *batch_sizes_;
+  const long count_;
 };
 
 // Allocates the sums of an additional group. inputs: 0 if the input weights are looked up.
@@ -155,21 +163,49 @@ static void sum_of_rows(Range my_range, long count, Row row, float *result) {
   }
 }
 
-// The steps and rows of a group, enumerated by one index k.
+// The steps and rows of a group, enumerated by one index k. It is faster if k grows from call to call.
 template <class Number>
-struct GroupRows {
+class GroupRows {
+ public:
   const Tape<Number> &tape;
-  Range rows;
+  const Range rows;
 
-  long count() const { return tape.steps * (rows.end - rows.begin); }
-  long step(long k) const { return k / (rows.end - rows.begin); }
-  long row(long k) const { return rows.begin + k % (rows.end - rows.begin); }
+  GroupRows(const Tape<Number> &tape, Range rows) : tape(tape), rows(rows) {}
+  long count() const {
+    long sum = 0;
+    for (long s = 0; s < tape.steps; s++) sum += size(s);
+    return sum;
+  }
   template <class Cell>
   const Number *gates(long k) const {
-    return tape.template gates_row<Cell>(step(k), row(k));
+    const long b = row(k);
+    return tape.template gates_row<Cell>(step_, b);
   }
-  const Number *previous_hidden(long k) const { return tape.previous_hidden(step(k)) + row(k) * tape.width; }
-  long at(long k) const { return tape.time(step(k)) * tape.batch + row(k); }  // index into arrays (steps, batch, ...)
+  const Number *previous_hidden(long k) const {
+    const long b = row(k);
+    return tape.previous_hidden(step_) + b * tape.width;
+  }
+  long at(long k) const {  // index into arrays (rows, ...)
+    const long b = row(k);
+    return tape.offset(tape.time(step_)) + b;
+  }
+
+ private:
+  long size(long s) const {
+    const Range with_step = tape.rows_of_step(s, rows);
+    return with_step.end - with_step.begin;
+  }
+  // Moves to the step of index k, and returns its row.
+  long row(long k) const {
+    if (k < first_) step_ = first_ = 0;
+    for (long n = size(step_); k >= first_ + n; n = size(step_)) {
+      first_ += n;
+      step_++;
+    }
+    return rows.begin + k - first_;
+  }
+
+  mutable long step_ = 0, first_ = 0;  // the last step that was asked for, and the index of its first row
 };
 
 // Computes rows my_range of the gradients of a layer for a group, except those of the input weights.

@@ -29,6 +29,17 @@ static auto for_cell(CellKind cell, bool small, Work work) {
   return small ? with(Small{}) : with(float{});
 }
 
+template <class Number>
+static Tape<Number> make_tape(const LayerCall &call) {
+  return {call.steps, call.batch, call.hidden, call.backward_in_time, call.batch_sizes, call.offsets};
+}
+
+// Returns the rows of thread `id`.
+template <class Number>
+static Range rows_of_thread(const LayerCall &call, int id, int threads) {
+  return partition_rows(call.steps, call.batch, call.batch_sizes, kRowBlock<Number>, id, threads);
+}
+
 // The input as the products read it: the caller's in float32, a rounded copy with padding in bfloat16.
 template <class Number>
 static long input_stride(const LayerCall &call) {
@@ -39,19 +50,22 @@ static Number *allocate_input(Arena &arena, const LayerCall &call) {
   if constexpr (std::is_same_v<Number, float>)
     return const_cast<float *>(call.x);
   else
-    return arena.allocate<Number>((call.steps * call.batch + kRowBlock<Number>)*input_stride<Number>(call));
+    return arena.allocate<Number>((call.rows() + kRowBlock<Number>)*input_stride<Number>(call));
 }
 template <class Number>
 static void load_input(const LayerCall &call, Range rows, Number *x) {
   if constexpr (!std::is_same_v<Number, float>) {
     const long stride = input_stride<Number>(call);
-    for (long row = 0; row < call.steps * call.batch; row += call.batch)
-      pad_rows(call.x + row * call.inputs, call.inputs, rows, x + row * stride, stride);
+    const auto tape = make_tape<Number>(call);
+    for (long s = 0; s < call.steps; s++) {
+      const long row = tape.offset(tape.time(s));
+      pad_rows(call.x + row * call.inputs, call.inputs, tape.rows_of_step(s, rows), x + row * stride, stride);
+    }
   }
 }
 
 // The layout of the reserve, which is kept from the forward to the backward pass. In bfloat16 it includes the input as
-// the products read it.
+// the products read it. Without a backward pass there are the same arrays, except those that only that pass reads.
 template <class Number>
 struct Reserve {
   Tape<Number> tape;
@@ -60,10 +74,10 @@ struct Reserve {
 };
 
 template <class Cell, class Number>
-static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call) {
-  Tape<Number> tape{call.steps, call.batch, call.hidden, call.backward_in_time};
+static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call, bool keep = true) {
+  auto tape = make_tape<Number>(call);
   // The backward pass has its own copy of the hidden states, because the caller may change y in place before it.
-  allocate_tape<Cell>(arena, tape, true);
+  allocate_tape<Cell>(arena, tape, keep);
   return {tape, allocate_input<Number>(arena, call), input_stride<Number>(call)};
 }
 
@@ -77,7 +91,9 @@ static size_t reserve_size(Cell, Number, const LayerCall &call) {
 template <class Cell, class Number>
 static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
-  const auto reserve = allocate_reserve<Cell, Number>(reserve_arena, call);
+  // Without a reserve for packed batches, which inference.h does not cover.
+  const bool keep = call.reserve != nullptr;
+  const auto reserve = allocate_reserve<Cell, Number>(keep ? reserve_arena : arena, call, keep);
   const auto &tape = reserve.tape;
   const auto weights = allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
   float *last_hidden = arena.allocate<float>(call.batch * tape.width);
@@ -91,7 +107,7 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
     // A thread reads only the rows that it writes, so no barrier is needed between padding and steps; the one below is
     // for the weights.
-    const Range my_range = partition(call.batch, kRowBlock<Number>, id, threads);
+    const Range my_range = rows_of_thread<Number>(call, id, threads);
     load_initial_state<Cell>(tape, call.first_hidden, call.first_cell, my_range, last_hidden, last_cell);
     load_input(call, my_range, reserve.x);
     barrier(threads);
@@ -109,16 +125,32 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
 template <class Cell, class Number>
 static void compute_dx(const LayerCall &call, const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows,
                        float *scratch) {
-  const long n = rows.end - rows.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long at_once = panels_at_once<Number>(n);
-  for (long s = 0; s < tape.steps; s++)
-    for (long j = 0; j < call.inputs; j += at_once * kPanel) {
+  for (long s = 0; s < tape.steps; s++) {
+    const Range with_step = tape.rows_of_step(s, rows);
+    const long n = with_step.end - with_step.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
+    const long at_once = panels_at_once<Number>(n), first = tape.offset(tape.time(s)) + rows.begin;
+    for (long j = 0; n > 0 && j < call.inputs; j += at_once * kPanel) {
       const long panels = min(at_once, (padded(call.inputs) - j) / kPanel);
-      gradient_of_input<Cell>(tape, weights, rows, s, j, panels, scratch);
+      gradient_of_input<Cell>(tape, weights, with_step, s, j, panels, scratch);
       for (long r = 0; r < n; r++)
         for (long p = j; p < min(j + panels * kPanel, call.inputs); p += kPanel)
-          memcpy(call.dx + (tape.time(s) * call.batch + rows.begin + r) * call.inputs + p,
-                 scratch + (p - j) / kPanel * block + r * kPanel, min(kPanel, call.inputs - p) * sizeof(float));
+          memcpy(call.dx + (first + r) * call.inputs + p, scratch + (p - j) / kPanel * block + r * kPanel,
+                 min(kPanel, call.inputs - p) * sizeof(float));
+    }
+  }
+}
+
+// Copies the upstream gradients of H_t in step s to scratch, for some rows and some panels of units from u on.
+template <class Number>
+static void copy_dy(const LayerCall &call, const Tape<Number> &tape, Range rows, long s, long u, long panels,
+                    float *scratch) {
+  const Range with_step = tape.rows_of_step(s, rows);
+  const long n = with_step.end - with_step.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
+  const float *dy = call.dy + (tape.offset(tape.time(s)) + rows.begin) * call.hidden + u;
+  for (long r = 0; r < n; r++)
+    for (long p = 0; p < panels; p++) {
+      const long inside = max(0, min(kPanel, call.hidden - u - p * kPanel));
+      memcpy(scratch + p * block + r * kPanel, dy + r * call.hidden + p * kPanel, inside * sizeof(float));
     }
 }
 
@@ -135,7 +167,7 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
         *d_first_hidden = arena.allocate<float>(call.batch * width);
   const long scratch_each = scratch_size<Cell, Number>(call.batch);
   float *scratch = arena.allocate<float>(scratch_each * call.threads);
-  const RowGroups<Number> groups(call.steps, call.batch);
+  const RowGroups<Number> groups(call.steps, call.batch, call.rows(), call.batch_sizes);
   LayerGradients sums[kMaxGroups] = {call.gradients};
   for (long g = 1; g < groups.count(); g++)
     sums[g] = allocate_layer_gradients<Cell>(arena, call.inputs, call.hidden, call.gradients.hidden_bias != nullptr);
@@ -146,35 +178,27 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
 
   run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
-    const Range my_range = partition(call.batch, kRowBlock<Number>, id, threads);
+    const Range my_range = rows_of_thread<Number>(call, id, threads);
     pad_rows(call.d_last_hidden, call.hidden, my_range, d_last_hidden, width);
     if constexpr (Cell::has_cell)
       pad_rows(call.d_last_cell, call.hidden, my_range, carry, width);
     else if constexpr (Cell::has_carry)
       memset(carry + my_range.begin * width, 0, (my_range.end - my_range.begin) * width * sizeof(float));
     barrier(threads);
-    const long n = my_range.end - my_range.begin, block = round_up(n, kRowBlock<Number>) * kPanel;
     float *own = scratch + id * scratch_each;
-    if (n > 0) {
+    if (my_range.begin < my_range.end) {
       backward_over_time<Cell>(
           tape, weights, my_range,
-          [&](long s, long u, long panels, float *to) {
-            const float *dy = call.dy + (tape.time(s) * call.batch + my_range.begin) * call.hidden + u;
-            for (long r = 0; r < n; r++)
-              for (long p = 0; p < panels; p++) {
-                const long inside = max(0, min(kPanel, call.hidden - u - p * kPanel));
-                memcpy(to + p * block + r * kPanel, dy + r * call.hidden + p * kPanel, inside * sizeof(float));
-              }
-          },
+          [&](long s, long u, long panels, float *to) { copy_dy(call, tape, my_range, s, u, panels, to); },
           d_last_hidden, carry, d_first_hidden, own);
       unpad_rows(d_first_hidden, width, my_range, call.d_first_hidden, call.hidden);
       if constexpr (Cell::has_cell) unpad_rows(carry, width, my_range, call.d_first_cell, call.hidden);
     }
-    if (call.dx && n > 0) compute_dx<Cell>(call, tape, weights, my_range, own);
+    if (call.dx) compute_dx<Cell>(call, tape, weights, my_range, own);
     // The sums below read the gates of all rows.
     barrier(threads);
     for (long g = 0; g < groups.count(); g++) {
-      const GroupRows<Number> group{tape, groups.rows(g)};
+      const GroupRows<Number> group(tape, groups.rows(g));
       const Range part = groups.part(g, call.hidden, kRowsPerPart<Number>, id, threads);
       sum_recurrent_gradients<Cell>(group, call.hidden, sums[g], part, outer[id]);
       sum_input_gradients<Cell>(group, call.hidden, call.inputs, reserve.x, reserve.x_stride, sums[g].input, part,

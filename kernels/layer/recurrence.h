@@ -7,20 +7,9 @@
 #pragma once
 #include "layer/cells.h"
 #include "layer/packed_layer.h"
+#include "layer/tape.h"
 
 namespace {
-
-// Copies rows (batch, hidden) to rows (batch, width) with zeros in the padding; unpad_rows copies them back, unless
-// `to` is null.
-template <class Number>
-static void pad_rows(const float *from, long hidden, Range rows, Number *to, long width) {
-  for (long b = rows.begin; b < rows.end; b++)
-    for (long j = 0; j < width; j++) set(to + b * width + j, j < hidden ? from[b * hidden + j] : 0.f);
-}
-static void unpad_rows(const float *from, long width, Range rows, float *to, long hidden) {
-  if (!to) return;
-  for (long b = rows.begin; b < rows.end; b++) memcpy(to + b * hidden, from + b * width, hidden * sizeof(float));
-}
 
 // Sets the padding to zero in `count` blocks of sums, each panel_step units after the one before; `units` remain from
 // the first block to the hidden size. Required for correctness: an infinite input times the zero weights of the padding
@@ -42,60 +31,6 @@ CHARLOOM_INLINE void store_inside(float *to, Vector v, long inside) {
     memcpy(to, &v, inside * sizeof(float));
 }
 
-// The values that the forward pass saves for the backward pass, as an autograd tape. Step s of the recurrence is at
-// index time(s) of the arrays.
-template <class Number>
-struct Tape {
-  long steps = 0, batch = 0, hidden_size = 0;
-  bool backward_in_time = false;
-  long width = padded(hidden_size);
-  Number *first_hidden = nullptr;  // (batch, width)
-  // (steps, batch, width): H_t, which is also the left-hand side of the next step's product
-  Number *hidden = nullptr;
-  Number *first_cell = nullptr;  // (batch, width); LSTM only
-  Number *cells = nullptr;       // (steps, batch, width); LSTM only, null without a backward pass
-  // (steps, batch, gates_stride), of which (pre-activations, width) are used; null without a backward pass
-  Number *gates = nullptr;
-
-  long time(long s) const { return backward_in_time ? steps - 1 - s : s; }
-  long at(long s) const { return time(s) * batch * width; }
-  const Number *previous_hidden(long s) const { return s ? hidden + at(s - 1) : first_hidden; }
-  const Number *previous_cells(long s) const { return s ? cells + at(s - 1) : first_cell; }
-  // Distance of two rows of gates: one cache line more than they need. Rows a multiple of 4 kB apart would map to the
-  // same sets of the first-level cache and evict each other.
-  template <class Cell>
-  long gates_stride() const {
-    return Cell::preactivations * width + 64 / sizeof(Number);
-  }
-  template <class Cell>
-  Number *gates_row(long s, long b) const {
-    return gates + (time(s) * batch + b) * gates_stride<Cell>();
-  }
-};
-
-// Allocates the arrays that a tape lacks. keep: a backward pass follows.
-template <class Cell, class Number>
-static void allocate_tape(Arena &arena, Tape<Number> &tape, bool keep) {
-  const long rows = tape.steps * tape.batch, slack = kRowBlock<Number>;  // a block of rows may start at the last row
-  tape.first_hidden = arena.allocate<Number>((tape.batch + slack) * tape.width);
-  if (!tape.hidden) tape.hidden = arena.allocate<Number>((rows + slack) * tape.width);
-  if (keep && Cell::has_cell) tape.first_cell = arena.allocate<Number>(tape.batch * tape.width);
-  if (keep && Cell::has_cell) tape.cells = arena.allocate<Number>(rows * tape.width);
-  if (keep) tape.gates = arena.allocate<Number>((rows + slack) * tape.template gates_stride<Cell>());
-}
-
-// Loads the initial state (batch, hidden) of some rows with padding: in float32 for the equations, and as the products
-// read it.
-template <class Cell, class Number>
-static void load_initial_state(const Tape<Number> &tape, const float *hidden, const float *cell, Range rows,
-                               float *last_hidden, float *last_cell) {
-  pad_rows(hidden, tape.hidden_size, rows, last_hidden, tape.width);
-  pad_rows(hidden, tape.hidden_size, rows, tape.first_hidden, tape.width);
-  if (!Cell::has_cell) return;
-  pad_rows(cell, tape.hidden_size, rows, last_cell, tape.width);
-  if (tape.first_cell) pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
-}
-
 // With few rows, one panel would have too few independent sums to hide the latency of the multiplications; in tiles,
 // few rows are one block of rows.
 template <class Number>
@@ -113,66 +48,61 @@ static long scratch_size(long rows) {
   return max(Cell::preactivations * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
-// Computes some steps for a range of rows.
-//
-// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (steps, batch, x_stride), or null if initial_row
-// contains the share of the input. last_hidden, last_cell: (batch, width), in: the initial state; out: the final state.
-// y: (steps, batch, hidden_size) with y_stride between rows, a copy of the hidden states in float32, or null.
+// Computes step s for some rows, which all have it; see forward_over_time.
 template <class Cell, class Number, class Weights, class InitialRow>
-static void forward_over_time(const Tape<Number> &tape, const Weights &weights, Range rows, Range steps,
-                              InitialRow initial_row, const Number *x, long x_stride, float *last_hidden,
-                              float *last_cell, float *y, long y_stride, float *scratch) {
+static void forward_step(const Tape<Number> &tape, const Weights &weights, long s, Range rows, InitialRow initial_row,
+                         const Number *x, long x_stride, float *last_hidden, float *last_cell, float *y, long y_stride,
+                         float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
   // Cells with gates have enough sums in one panel.
   const long at_once = Cell::preactivations == 1 ? panels_at_once<Number>(n) : 1;
-  for (long s = steps.begin; s < steps.end; s++) {
-    const long t = tape.time(s);
-    for (long u = 0; u < width; u += at_once * kPanel) {
-      const long panels = min(at_once, (width - u) / kPanel);
-      for (long r = 0; r < n; r++) {
-        const float *from = initial_row(t, rows.begin + r) + u;
-        for (long p = 0; p < panels; p++)
-          for (long q = 0; q < Cell::preactivations; q++) {
-            memcpy(scratch + (p + q) * block + r * kPanel, from + q * width + p * kPanel, kPanel * sizeof(float));
-            prefetch(from + q * width + (p + panels) * kPanel);
-            prefetch(from + q * width + (p + panels) * kPanel + kLanes);
+  const long t = tape.time(s), first_row = tape.offset(t) + rows.begin;
+  const Number *previous_hidden = tape.previous_hidden(s) + rows.begin * width;
+  Number *hidden = tape.hidden_after(s), *cells = tape.cells ? tape.cells_after(s) : nullptr;
+  for (long u = 0; u < width; u += at_once * kPanel) {
+    const long panels = min(at_once, (width - u) / kPanel);
+    for (long r = 0; r < n; r++) {
+      const float *from = initial_row(t, rows.begin + r) + u;
+      for (long p = 0; p < panels; p++)
+        for (long q = 0; q < Cell::preactivations; q++) {
+          memcpy(scratch + (p + q) * block + r * kPanel, from + q * width + p * kPanel, kPanel * sizeof(float));
+          prefetch(from + q * width + (p + panels) * kPanel);
+          prefetch(from + q * width + (p + panels) * kPanel + kLanes);
+        }
+    }
+    const Result preactivations{scratch, kPanel, block};
+    if (x)
+      weights.template multiply_input<Cell>(n, rows_of(x + first_row * x_stride, x_stride), u, panels, preactivations);
+    weights.template multiply_hidden<Cell>(n, rows_of(previous_hidden, width), u, panels,
+                                           {scratch + Cell::hidden_offset * block, kPanel, block});
+    const long units = tape.hidden_size - u;
+    if (units < panels * kPanel)
+      clear_padding(scratch, n, block, panels * Cell::preactivations, Cell::preactivations == 1 ? kPanel : 0, units);
+    for (long r = 0; r < n; r++) {
+      const long b = rows.begin + r;
+      for (long j = 0; j < panels * kPanel; j += kLanes) {
+        const float *at_unit = scratch + j / kPanel * block + r * kPanel + j % kPanel;
+        const long unit = b * width + u + j;
+        Vector gate[Cell::preactivations], h = load(last_hidden + unit), c{};
+        for (int q = 0; q < Cell::preactivations; q++) gate[q] = load(at_unit + q * block);
+        if constexpr (Cell::has_cell) c = load(last_cell + unit);
+        Cell::forward(gate, h, c);
+        store(last_hidden + unit, h);
+        store(hidden + unit, h);
+        prefetch(hidden + unit + panels * kPanel);
+        if (y) store_inside(y + (first_row + r) * y_stride + u + j, h, units - j);
+        if constexpr (Cell::has_cell) {
+          store(last_cell + unit, c);
+          if (cells) {
+            store(cells + unit, c);
+            prefetch(cells + unit + panels * kPanel);
           }
-      }
-      const Result preactivations{scratch, kPanel, block};
-      if (x)
-        weights.template multiply_input<Cell>(n, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride), u,
-                                              panels, preactivations);
-      weights.template multiply_hidden<Cell>(n, rows_of(tape.previous_hidden(s) + rows.begin * width, width), u, panels,
-                                             {scratch + Cell::hidden_offset * block, kPanel, block});
-      const long units = tape.hidden_size - u;
-      if (units < panels * kPanel)
-        clear_padding(scratch, n, block, panels * Cell::preactivations, Cell::preactivations == 1 ? kPanel : 0, units);
-      for (long r = 0; r < n; r++) {
-        const long b = rows.begin + r;
-        for (long j = 0; j < panels * kPanel; j += kLanes) {
-          const float *at_unit = scratch + j / kPanel * block + r * kPanel + j % kPanel;
-          const long unit = b * width + u + j;
-          Vector gate[Cell::preactivations], h = load(last_hidden + unit), c{};
-          for (int q = 0; q < Cell::preactivations; q++) gate[q] = load(at_unit + q * block);
-          if constexpr (Cell::has_cell) c = load(last_cell + unit);
-          Cell::forward(gate, h, c);
-          store(last_hidden + unit, h);
-          store(tape.hidden + tape.at(s) + unit, h);
-          prefetch(tape.hidden + tape.at(s) + unit + panels * kPanel);
-          if (y) store_inside(y + (t * tape.batch + b) * y_stride + u + j, h, units - j);
-          if constexpr (Cell::has_cell) {
-            store(last_cell + unit, c);
-            if (tape.cells) {
-              store(tape.cells + tape.at(s) + unit, c);
-              prefetch(tape.cells + tape.at(s) + unit + panels * kPanel);
-            }
-          }
-          if (tape.gates) {
-            Number *keep = tape.template gates_row<Cell>(s, b) + u + j;
-            for (int q = 0; q < Cell::preactivations; q++) {
-              store(keep + q * width, gate[q]);
-              prefetch(keep + q * width + panels * kPanel);
-            }
+        }
+        if (tape.gates) {
+          Number *keep = tape.template gates_row<Cell>(s, b) + u + j;
+          for (int q = 0; q < Cell::preactivations; q++) {
+            store(keep + q * width, gate[q]);
+            prefetch(keep + q * width + panels * kPanel);
           }
         }
       }
@@ -180,8 +110,27 @@ static void forward_over_time(const Tape<Number> &tape, const Weights &weights, 
   }
 }
 
-// Computes the gradient of the layer's input in step s, for some panels of inputs from j on, into scratch (panels,
-// block).
+// Computes some steps for a range of rows.
+//
+// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (rows,
+// x_stride), or null if initial_row contains the share of the input. last_hidden, last_cell: (batch, width), in: the
+// initial state; out: the final state. y: (rows, hidden_size) with y_stride between rows, a copy of the hidden states
+// in float32, or null.
+template <class Cell, class Number, class Weights, class InitialRow>
+static void forward_over_time(const Tape<Number> &tape, const Weights &weights, Range rows, Range steps,
+                              InitialRow initial_row, const Number *x, long x_stride, float *last_hidden,
+                              float *last_cell, float *y, long y_stride, float *scratch) {
+  for (long s = steps.begin; s < steps.end; s++) {
+    const Range with_step = tape.rows_of_step(s, rows);
+    if (with_step.begin < with_step.end)
+      forward_step<Cell>(tape, weights, s, with_step, initial_row, x, x_stride, last_hidden, last_cell, y, y_stride,
+                         scratch);
+    tape.start_rows(s, rows);
+  }
+}
+
+// Computes the gradient of the layer's input in step s for some rows, which all have it, for some panels of inputs from
+// j on, into scratch (panels, block).
 template <class Cell, class Number>
 static void gradient_of_input(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows, long s, long j,
                               long panels, float *scratch) {
@@ -190,6 +139,99 @@ static void gradient_of_input(const Tape<Number> &tape, const PackedLayer<Number
   memset(scratch, 0, panels * block * sizeof(float));
   multiply(n, depth, rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin), tape.template gates_stride<Cell>()),
            weights.input_back + j * depth, panels, {scratch, kPanel, block});
+}
+
+// Adds to `panels` panels of result, from unit u on, the gradients of the states before step s by the products of step
+// s, for some rows, which all have it.
+template <class Cell, class Number>
+static void add_gradient_of_hidden(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows, long s,
+                                   long u, long panels, Result result) {
+  const Number *gates = tape.template gates_row<Cell>(s, rows.begin) + Cell::hidden_offset * tape.width;
+  multiply(rows.end - rows.begin, Cell::gates * tape.width, rows_of<Number>(gates, tape.template gates_stride<Cell>()),
+           weights.hidden_back + u * Cell::gates * tape.width, panels, result);
+}
+
+// As add_gradient_of_hidden, for the first of `rows` rows of scratch. Tiles add to whole blocks of rows: what they
+// would add to the others is undone.
+template <class Cell, class Number>
+static void add_to_first_rows(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range with_next, long rows,
+                              long s, long u, long panels, Result result) {
+  constexpr long block = kRowBlock<Number>;
+  float others[kPanelsForFewRows * block * kPanel];
+  const long first = with_next.end - with_next.begin, count = min(round_up(first, block), rows) - first;
+  const size_t size = count * kPanel * sizeof(float);
+  if (first == 0) return;
+  if constexpr (block > 1)
+    for (long p = 0; p < panels; p++) memcpy(others + p * block * kPanel, result.from(first, p).data, size);
+  add_gradient_of_hidden<Cell>(tape, weights, with_next, s, u, panels, result);
+  if constexpr (block > 1)
+    for (long p = 0; p < panels; p++) memcpy(result.from(first, p).data, others + p * block * kPanel, size);
+}
+
+// Backpropagates through step s for some rows, which all have it; see backward_over_time. with_next: those that have
+// the next step too.
+template <class Cell, class Number, class Upstream>
+static void backward_step(const Tape<Number> &tape, const PackedLayer<Number> &weights, long s, Range rows,
+                          Range with_next, Upstream upstream, const float *d_last_hidden, float *carry,
+                          float *scratch) {
+  const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
+  const long at_once = panels_at_once<Number>(n);
+  const Number *previous_hidden = tape.previous_hidden(s);
+  const Number *previous_cells = Cell::has_cell ? tape.previous_cells(s) : nullptr,
+               *cells = Cell::has_cell ? tape.cells_after(s) : nullptr;
+  for (long u = 0; u < width; u += at_once * kPanel) {
+    const long panels = min(at_once, (width - u) / kPanel);
+    upstream(s, u, panels, scratch);
+    add_to_first_rows<Cell>(tape, weights, with_next, n, s + 1, u, panels, {scratch, kPanel, block});
+    if (tape.hidden_size - u < panels * kPanel) clear_padding(scratch, n, block, panels, kPanel, tape.hidden_size - u);
+    for (long r = 0; r < n; r++) {
+      const long b = rows.begin + r;
+      for (long j = 0; j < panels * kPanel; j += kLanes) {
+        const long unit = b * width + u + j;
+        Number *kept = tape.template gates_row<Cell>(s, b) + u + j;
+        Vector gate[Cell::preactivations], carried{}, dh = load(scratch + j / kPanel * block + r * kPanel + j % kPanel);
+        if (b >= with_next.end && d_last_hidden) dh += load(d_last_hidden + unit);
+        for (int q = 0; q < Cell::preactivations; q++) gate[q] = load(kept + q * width);
+        if constexpr (Cell::has_carry) carried = load(carry + unit);
+        const Vector h_prev = load(previous_hidden + unit);
+        prefetch(previous_hidden + unit + panels * kPanel);
+        Vector c_prev{}, c{};
+        if constexpr (Cell::has_cell) {
+          c_prev = load(previous_cells + unit);
+          prefetch(previous_cells + unit + panels * kPanel);
+          c = load(cells + unit);
+        }
+        Cell::backward(gate, h_prev, c_prev, c, dh, carried);
+        for (int q = 0; q < Cell::preactivations; q++) {
+          store(kept + q * width, gate[q]);
+          prefetch(kept + q * width + panels * kPanel);
+        }
+        if constexpr (Cell::has_carry) store(carry + unit, carried);
+      }
+    }
+  }
+}
+
+// Computes the gradients of the initial hidden states of rows whose first step is s, into d_first_hidden (batch,
+// width).
+template <class Cell, class Number>
+static void gradient_of_first_hidden(const Tape<Number> &tape, const PackedLayer<Number> &weights, long s, Range rows,
+                                     const float *carry, float *d_first_hidden, float *scratch) {
+  const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
+  const long at_once = panels_at_once<Number>(n);
+  for (long u = 0; n > 0 && u < width; u += at_once * kPanel) {
+    const long panels = min(at_once, (width - u) / kPanel);
+    memset(scratch, 0, panels * block * sizeof(float));
+    add_gradient_of_hidden<Cell>(tape, weights, rows, s, u, panels, {scratch, kPanel, block});
+    for (long r = 0; r < n; r++)
+      for (long j = 0; j < panels * kPanel; j += kLanes) {
+        const long unit = (rows.begin + r) * width + u + j;
+        Vector dh = load(scratch + j / kPanel * block + r * kPanel + j % kPanel);
+        // The carry of a GRU is a gradient of the hidden state; that of an LSTM is the gradient of the cell state.
+        if constexpr (Cell::has_carry && !Cell::has_cell) dh += load(carry + unit);
+        store(d_first_hidden + unit, dh);
+      }
+  }
 }
 
 // Backpropagates through all steps for a range of rows, and replaces the saved gates on the tape with the gradients of
@@ -202,60 +244,19 @@ template <class Cell, class Number, class Upstream>
 static void backward_over_time(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows,
                                Upstream upstream, const float *d_last_hidden, float *carry, float *d_first_hidden,
                                float *scratch) {
-  const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
-  const long gates_stride = tape.template gates_stride<Cell>(), at_once = panels_at_once<Number>(n);
-  auto add_from_step = [&](long s, long u, long panels) {
-    multiply(n, Cell::gates * width,
-             rows_of<Number>(tape.template gates_row<Cell>(s, rows.begin) + Cell::hidden_offset * width, gates_stride),
-             weights.hidden_back + u * Cell::gates * width, panels, {scratch, kPanel, block});
-  };
-  for (long s = tape.steps - 1; s >= 0; s--)
-    for (long u = 0; u < width; u += at_once * kPanel) {
-      const long panels = min(at_once, (width - u) / kPanel);
-      upstream(s, u, panels, scratch);
-      if (s < tape.steps - 1) add_from_step(s + 1, u, panels);
-      if (tape.hidden_size - u < panels * kPanel)
-        clear_padding(scratch, n, block, panels, kPanel, tape.hidden_size - u);
-      for (long r = 0; r < n; r++) {
-        const long b = rows.begin + r;
-        for (long j = 0; j < panels * kPanel; j += kLanes) {
-          const long unit = b * width + u + j;
-          Number *kept = tape.template gates_row<Cell>(s, b) + u + j;
-          Vector gate[Cell::preactivations], carried{},
-              dh = load(scratch + j / kPanel * block + r * kPanel + j % kPanel);
-          if (s == tape.steps - 1 && d_last_hidden) dh += load(d_last_hidden + unit);
-          for (int q = 0; q < Cell::preactivations; q++) gate[q] = load(kept + q * width);
-          if constexpr (Cell::has_carry) carried = load(carry + unit);
-          const Vector h_prev = load(tape.previous_hidden(s) + unit);
-          prefetch(tape.previous_hidden(s) + unit + panels * kPanel);
-          Vector c_prev{}, c{};
-          if constexpr (Cell::has_cell) {
-            c_prev = load(tape.previous_cells(s) + unit);
-            prefetch(tape.previous_cells(s) + unit + panels * kPanel);
-            c = load(tape.cells + tape.at(s) + unit);
-          }
-          Cell::backward(gate, h_prev, c_prev, c, dh, carried);
-          for (int q = 0; q < Cell::preactivations; q++) {
-            store(kept + q * width, gate[q]);
-            prefetch(kept + q * width + panels * kPanel);
-          }
-          if constexpr (Cell::has_carry) store(carry + unit, carried);
-        }
-      }
-    }
-  if (!d_first_hidden) return;
-  for (long u = 0; u < width; u += at_once * kPanel) {
-    const long panels = min(at_once, (width - u) / kPanel);
-    memset(scratch, 0, panels * block * sizeof(float));
-    add_from_step(0, u, panels);
-    for (long r = 0; r < n; r++)
-      for (long j = 0; j < panels * kPanel; j += kLanes) {
-        const long unit = (rows.begin + r) * width + u + j;
-        Vector dh = load(scratch + j / kPanel * block + r * kPanel + j % kPanel);
-        // The carry of a GRU is a gradient of the hidden state; that of an LSTM is the gradient of the cell state.
-        if constexpr (Cell::has_carry && !Cell::has_cell) dh += load(carry + unit);
-        store(d_first_hidden + unit, dh);
-      }
+  Range with_next{rows.begin, rows.begin};
+  for (long s = tape.steps - 1; s >= 0; s--) {
+    const Range with_step = tape.rows_of_step(s, rows);
+    with_next.end = min(with_next.end, with_step.end);
+    if (with_step.begin < with_step.end)
+      backward_step<Cell>(tape, weights, s, with_step, with_next, upstream, d_last_hidden, carry, scratch);
+    with_next = with_step;
+  }
+  long started = rows.begin;
+  for (long s = 0; d_first_hidden && s < tape.steps; s++) {
+    const long end = tape.rows_of_step(s, rows).end;
+    gradient_of_first_hidden<Cell>(tape, weights, s, {started, end}, carry, d_first_hidden, scratch);
+    started = max(started, end);
   }
 }
 

@@ -9,17 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
+from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
 from charloom.layers.deferred_restoration import DeferredRestoration
+from charloom.layers.memory_check import check_memory
+from charloom.layers.packed_sequences import take_packed
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import PRECISIONS, dense_address, weight_shapes
+from charloom.recurrence.kernel_arguments import PRECISIONS, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
+from charloom.recurrence.torch_internals import without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -115,41 +118,49 @@ class RecurrentLayer(nn.RNNBase):
         """Computes outputs and last state, as the ``torch.nn`` layer of the same name.
 
         Args:
-            input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or any other input of
-                PyTorch's layer.
+            input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or a ``PackedSequence``
+                or any other input of PyTorch's layer.
             hx: Initial state, as ``begin_state`` returns it; zeros if None.
 
         Returns:
-            Outputs (steps, batch, directions * hidden), or batch first, and the last state.
+            Outputs (steps, batch, directions * hidden), or batch first or packed, and the last state.
         """
         if can_infer():
             found = self._infer(input, hx)
             if found is not None:
                 return found
         weights = self.named_weights()
-        run_direction = None if weights is None else self._native_direction(input, hx, weights)
+        packed = take_packed(input)
+        inputs, batch_sizes = (input, None) if packed is None else (packed.data, packed.batch_sizes)
+        run_direction = None if weights is None else self._native_direction(inputs, batch_sizes, hx, weights)
         if run_direction is None or weights is None:
             for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
                 if isinstance(argument, Proxy):  # torch.fx does not trace into torch.nn's own layers
                     tracer: Any = argument.tracer
                     options = {} if hx is None else {"hx": hx}
                     return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
-            _check_memory(
-                input,
+            check_memory(
+                *(input if isinstance(input, PackedSequence) else (input,)),
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
             )
             with nullcontext() if self._suits_one_dnn(weights) else without_one_dnn():
                 return super().forward(input, hx)
-        inputs = input.transpose(0, 1) if self.batch_first else input
+        if packed is not None:
+            hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)
+        elif self.batch_first:
+            inputs = inputs.transpose(0, 1)
         outputs, last = scan_layers(
             run_direction,
             inputs,
-            self._first_state(inputs, hx),
+            self._first_state(inputs, batch_sizes, hx),
             weights,
             bidirectional=self.bidirectional,
             dropout=self.dropout if self.training else 0.0,
         )
+        if packed is not None:
+            state = self.permute_hidden(tuple_to_state(last), packed.unsorted_indices)
+            return PackedSequence(outputs, *input[1:]), state
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def __prepare_scriptable__(self) -> nn.Module:
@@ -169,20 +180,22 @@ class RecurrentLayer(nn.RNNBase):
         kinds = (4 if self.bias else 2) + (1 if self.proj_size else 0)
         return self.num_layers * (2 if self.bidirectional else 1) * kinds
 
-    def _native_direction(self, inputs: Any, hx: Any, weights: list[CellWeights]) -> RunDirection | None:
+    def _native_direction(
+        self, inputs: Any, batch_sizes: Tensor | None, hx: Any, weights: list[CellWeights]
+    ) -> RunDirection | None:
         """Returns the implementation of a direction for a call; None for PyTorch's own ``forward``."""
         path = backend().name
         if path == "pytorch" or not has_torch_forward(self.mode):
             return None
         # Before anything is computed: PyTorch's forward raises its own error for arguments that do not fit.
-        if not self._arguments_fit(inputs, hx) or not self._weights_fit(weights):
+        if not self._arguments_fit(inputs, batch_sizes, hx) or not self._weights_fit(weights):
             return None
         if path == "reference":
-            return partial(scan_direction, STEPS[self.mode])
+            return partial(scan_direction, STEPS[self.mode], batch_sizes=batch_sizes)
         parts = () if hx is None else state_to_tuple(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
-        return partial(native_direction, self.mode, self.precision, path)
+        return partial(native_direction, self.mode, self.precision, path, batch_sizes=batch_sizes)
 
     def _has_plain_weights(self) -> bool:
         """Returns True if ``_flat_weights`` are the registered parameters: what ``named_weights`` would return."""
@@ -240,11 +253,11 @@ class RecurrentLayer(nn.RNNBase):
             return False
         return weights is None or self._weights_fit(weights)
 
-    def _arguments_fit(self, inputs: object, hx: object) -> bool:
+    def _arguments_fit(self, inputs: object, batch_sizes: Tensor | None, hx: object) -> bool:
         """Returns True if input and state have the shapes that the layer's options require."""
         if not isinstance(inputs, Tensor) or inputs.is_nested:
             return False
-        if inputs.dim() != 3 or inputs.shape[2] != self.input_size:
+        if inputs.dim() != (3 if batch_sizes is None else 2) or inputs.shape[-1] != self.input_size:
             return False
         if hx is None:
             return True
@@ -253,7 +266,8 @@ class RecurrentLayer(nn.RNNBase):
         if type(parts) is not tuple or len(parts) != self._state_parts:
             return False
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        expected = (layers, inputs.shape[0 if self.batch_first else 1], self.hidden_size)
+        batch = inputs.shape[0 if self.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
+        expected = (layers, batch, self.hidden_size)
         return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
     def _weights_fit(self, weights: list[CellWeights]) -> bool:
@@ -267,11 +281,12 @@ class RecurrentLayer(nn.RNNBase):
                     return False
         return True
 
-    def _first_state(self, inputs: Tensor, hx: State | None) -> CellState:
+    def _first_state(self, inputs: Tensor, batch_sizes: Tensor | None, hx: State | None) -> CellState:
         if hx is not None:
             return state_to_tuple(hx)
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        zeros = inputs.new_zeros(layers, inputs.shape[1], self.hidden_size)
+        batch = inputs.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        zeros = inputs.new_zeros(layers, batch, self.hidden_size)
         return (zeros,) * self._state_parts
 
 
@@ -283,19 +298,3 @@ _TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLA
 def has_torch_forward(mode: str) -> bool:
     """Returns False if the ``forward`` of a class of ``torch.nn`` has been replaced: the new one must be called."""
     return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
-
-
-def _check_memory(*arguments: object) -> None:
-    """Raises RuntimeError for a tensor whose memory has been freed or shrunk."""
-    # PyTorch does not check this: it reads past the end of the memory, or crashes.
-    if torch.compiler.is_compiling() or is_observed():
-        return
-    for tensor in arguments:
-        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
-            continue
-        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
-            continue
-        if tensor.numel() and not dense_address(tensor, tensor.dtype):
-            raise RuntimeError(
-                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
-            )

@@ -34,6 +34,7 @@ class LayerShape(NamedTuple):
         batch: Number of sequences.
         inputs: Number of input features.
         hidden: Number of hidden units.
+        packed_rows: Number of rows of all steps of a packed batch; 0 for a padded batch.
     """
 
     cell: int
@@ -42,11 +43,22 @@ class LayerShape(NamedTuple):
     batch: int
     inputs: int
     hidden: int
+    packed_rows: int = 0
 
     @property
-    def input(self) -> tuple[int, int, int]:
+    def rows(self) -> tuple[int, ...]:
+        """Dimensions of the rows of all steps."""
+        return (self.packed_rows,) if self.packed_rows else (self.steps, self.batch)
+
+    @property
+    def input(self) -> tuple[int, ...]:
         """Shape of the input."""
-        return self.steps, self.batch, self.inputs
+        return *self.rows, self.inputs
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """Shape of the hidden states."""
+        return *self.rows, self.hidden
 
     @property
     def state(self) -> tuple[int, int]:
@@ -172,6 +184,11 @@ def parameter_addresses(parameters: OptionalTensors, shape: ModelShape) -> list[
 def cell_state_address(shape: LayerShape, c: Tensor | None) -> int:
     """Returns the address of an LSTM's cell state; 0 for other cells."""
     return address(c, shape.state) if CELLS[shape.cell].state_parts == 2 else 0
+
+
+def batch_sizes_address(shape: LayerShape, batch_sizes: Tensor | None) -> int:
+    """Returns the address of the batch sizes of a packed batch, whose values the bindings check; 0 for None."""
+    return 0 if batch_sizes is None else address(batch_sizes, (shape.steps,), torch.int64)
 
 
 def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from charloom.recurrence.kernel_arguments import (
     address,
     address_of_new,
     addresses,
+    batch_sizes_address,
     cell_state_address,
     parameter_addresses,
     state_addresses,
@@ -40,10 +41,11 @@ class LayerCall(NamedTuple):
         kernels: Kernels for one instruction set.
         shape: Sizes that the tensors are compared with.
         backward_in_time: Read the steps from the last to the first.
-        x: Input, (steps, batch, inputs).
+        x: Input, (steps, batch, inputs), or (rows, inputs) of a packed batch.
         h: Initial hidden state, (batch, hidden).
         c: Initial cell state of an LSTM, (batch, hidden); None for other cells.
         weights: Input weights, hidden weights and two biases, which may be None.
+        batch_sizes: Batch size of each step of a packed batch, int64; None for a padded batch.
     """
 
     kernels: Kernels
@@ -53,12 +55,14 @@ class LayerCall(NamedTuple):
     h: Tensor
     c: Tensor | None
     weights: OptionalTensors
+    batch_sizes: Tensor | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Returns the keyword arguments that the kernels' forward and backward functions share."""
         return {
             "sizes": self.shape,
             "backward_in_time": self.backward_in_time,
+            "batch_sizes": batch_sizes_address(self.shape, self.batch_sizes),
             "threads": thread_limit(),
             "weights": addresses(self.weights, self.shape.weights),
             "x": address(self.x, self.shape.input),
@@ -75,15 +79,16 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
         keep: Return the reserve for ``layer_backward``.
 
     Returns:
-        Hidden states (steps, batch, hidden), the last hidden state, the last cell state of an LSTM or None, and the
+        Hidden states in the rows of the input, the last hidden state, the last cell state of an LSTM or None, and the
         reserve, uint8, or None.
     """
     arguments, h, c = call.arguments(), call.h, call.c
     # new_empty, not empty: the default dtype and the default device of the process may be others than the kernels'.
-    y = h.new_empty(call.shape.steps, *call.shape.state)
+    y = h.new_empty(call.shape.output)
     # Contiguous like the states, which ``call.arguments`` has checked.
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
-    reserve = h.new_empty(call.kernels.reserve_bytes(call.shape), dtype=torch.uint8) if keep else None
+    size = call.kernels.reserve_bytes(call.shape, arguments["batch_sizes"]) if keep else 0
+    reserve = h.new_empty(size, dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(
         **arguments,
         y=address_of_new(y),
@@ -108,17 +113,16 @@ def layer_backward(
     Returns:
         The gradients; None for a tensor that is None, and for x if it is not needed.
     """
-    kernels, shape, _, x, h, c, weights = call
-    dy, dh, dc = upstream
-    arguments = call.arguments()
+    kernels, shape, _, x, h, c, weights, _ = call
+    arguments, (dy, dh, dc) = call.arguments(), upstream
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
     dx, d_first_hidden, d_first_cell, *d_weights = map(address_of_new, gradients)
     kernels.layer_backward(
         **arguments,
         gradients=d_weights,
         # Its layout is the instruction set's own; the size is all that can be checked.
-        reserve=address(reserve, (kernels.reserve_bytes(shape),), torch.uint8),
-        dy=address(dy, (shape.steps, *shape.state)),
+        reserve=address(reserve, (kernels.reserve_bytes(shape, arguments["batch_sizes"]),), torch.uint8),
+        dy=address(dy, shape.output),
         d_last_hidden=address(dh, shape.state),
         d_last_cell=cell_state_address(shape, dc),
         dx=dx,

@@ -5,6 +5,7 @@ The operator is ``charloom::recurrence``; ``scan.scan_direction`` is its referen
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -28,13 +29,14 @@ from charloom.settings.model import Precision
 
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
-    "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, int cell, "
-    "int precision, bool backward_in_time, str kernels, bool keep) -> (Tensor, Tensor, Tensor, Tensor)"
+    "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, "
+    "Tensor? batch_sizes, int cell, int precision, bool backward_in_time, str kernels, bool keep) "
+    "-> (Tensor, Tensor, Tensor, Tensor)"
 )
 _library.define(
     "recurrence_backward(Tensor dy, Tensor dh, Tensor dc, Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, "
-    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, int cell, int precision, bool backward_in_time, str kernels) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, Tensor? batch_sizes, int cell, int precision, bool backward_in_time, "
+    "str kernels) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -46,6 +48,8 @@ def native_direction(
     state: CellState,
     weights: CellWeights,
     backward_in_time: bool = False,
+    *,
+    batch_sizes: Tensor | None = None,
 ) -> tuple[Tensor, CellState]:
     """Runs one layer in one direction as ``scan.scan_direction`` does, forward and backward by native kernels.
 
@@ -53,13 +57,18 @@ def native_direction(
         mode: ``torch.nn.RNNBase.mode`` of the cell.
         precision: Precision of the matrix products.
         kernels: Instruction set of the kernels, as ``backend().name``; ``covers`` must be true for the tensors.
-        inputs: (steps, batch, features).
+        inputs: (steps, batch, features), or (rows, features) with ``batch_sizes``.
         state: Initial state, tensors (batch, hidden).
         weights: Weights of the layer in this direction.
         backward_in_time: Read the inputs from the last to the first.
+        batch_sizes: Batch size of each step of a packed batch, int64 (steps,): positive, descending from the batch size
+            of the state, with the number of rows as their sum; not changed afterwards. None for a padded batch.
 
     Returns:
-        The hidden states in the order of the inputs, (steps, batch, hidden), and the state after the step read last.
+        The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.
+
+    Raises:
+        ValueError: ``batch_sizes`` do not fit the inputs and the state.
     """
     h, c = state[0], state[1] if len(state) == 2 else None
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *state, *weights) if t is not None)
@@ -72,7 +81,7 @@ def native_direction(
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
     # Made contiguous here, so that autograd saves the copy: a later change of the original has no effect on it.
-    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, *options)
+    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, batch_sizes, *options)
     return y, (last_h,) if c is None else (last_h, last_c)
 
 
@@ -106,20 +115,26 @@ def _consuming_backward(
 
 
 def _call(
-    inputs: OptionalTensors, cell: int, precision: int, backward_in_time: bool, kernels: str
+    inputs: OptionalTensors,
+    batch_sizes: Tensor | None,
+    cell: int,
+    precision: int,
+    backward_in_time: bool,
+    kernels: str,
 ) -> kernel_calls.LayerCall:
     x, h, c, *weights = (None if t is None else t.contiguous() for t in inputs)
     assert x is not None
     assert h is not None
-    steps, batch, features = x.shape
-    shape = LayerShape(cell, precision, steps, batch, features, h.shape[1])
-    return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights)
+    steps, packed_rows = (len(x), 0) if batch_sizes is None else (len(batch_sizes), len(x))
+    batch = x.shape[1] if batch_sizes is None else len(h)
+    shape = LayerShape(cell, precision, steps, batch, x.shape[-1], h.shape[1], packed_rows)
+    return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights, batch_sizes)
 
 
 def _forward_shapes(
     x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any
 ) -> tuple[Tensor, ...]:
-    y = x.new_empty(x.shape[0], x.shape[1], w_hh.shape[1])
+    y = x.new_empty(*x.shape[:-1], w_hh.shape[1])
     size = library.get_ctx().new_dynamic_size() if options[-1] else 0
     reserve = x.new_empty(size, dtype=torch.uint8)
     return y, h.new_empty(h.shape), x.new_empty(0) if c is None else c.new_empty(c.shape), reserve
@@ -131,7 +146,7 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    (x, h, c, *weights), (cell, *options, _) = inputs[:7], inputs[7:]
+    (x, h, c, *weights), (batch_sizes, cell, *options, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # As in torch.nn, tensors that first derivatives do not read may change before the backward pass: they are not
     # saved, because autograd raises an error for a saved tensor that has changed.
@@ -142,7 +157,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(memory, needed, strict=True)))
     ctx.unsaved = [None if kept else _Unsaved.of(t, t) for t, kept in zip((x, h, c), needed, strict=False)]
     ctx.unsaved += map(_Unsaved.of, weights, memory[3:])
-    ctx.options = cell, *options
+    ctx.options = batch_sizes, cell, *options
     # None for an output without gradient: if no output has one, _differentiate has nothing to compute.
     ctx.set_materialize_grads(False)
 
@@ -189,7 +204,7 @@ class _Unsaved(NamedTuple):
 def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
     reserve, *saved = ctx.saved_tensors
     if all(gradient is None for gradient in given):
-        return (None,) * 12
+        return (None,) * 13
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
     upstream = _fill_missing_gradients(inputs[0], inputs[1], *given)
     # While torch.compile traces the backward pass, tensors are of a subclass; its graph must contain the operator.
@@ -204,14 +219,14 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
         except KernelArgumentError:  # an upstream gradient may be of a subclass of Tensor
             gradients = _differentiable_gradients(ctx, saved, upstream)
-    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 5)
+    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 6)
 
 
 def _fill_missing_gradients(
     x: Tensor, h: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the upstream gradients of y, h and c, zeros for those that are None."""
-    dy = x.new_zeros((*x.shape[:2], h.shape[1])) if dy is None else dy
+    dy = x.new_zeros((*x.shape[:-1], h.shape[1])) if dy is None else dy
     dh = torch.zeros_like(h) if dh is None else dh
     return dy, dh, torch.zeros_like(h) if dc is None else dc  # only an LSTM's is read
 
@@ -225,14 +240,15 @@ def _differentiable_gradients(
             "an input or a weight of a recurrent layer was changed in place after forward: no derivative of its "
             "gradient"
         )
-    cell, _, backward_in_time, _ = ctx.options
+    batch_sizes, cell, _, backward_in_time, _ = ctx.options
+    run = partial(scan_direction, STEPS[CELLS[cell].mode], batch_sizes=batch_sizes)
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
     upstream = upstream[: 1 + CELLS[cell].state_parts]
 
     def outputs_of(tensors: Sequence[Any]) -> tuple[Tensor, ...]:
         x, h, c, *weights = tensors
         state = (h,) if c is None else (h, c)
-        y, last = scan_direction(STEPS[CELLS[cell].mode], x, state, CellWeights._make(weights), backward_in_time)
+        y, last = run(x, state, CellWeights._make(weights), backward_in_time)
         return y, *last
 
     # A transform of the gradient whose forward ran outside it: torch.autograd.grad would not see the transform.

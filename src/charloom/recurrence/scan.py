@@ -14,20 +14,30 @@ from charloom.recurrence.equations import CellState, CellStep, CellWeights
 
 
 def scan_direction(
-    step: CellStep, inputs: Tensor, state: CellState, weights: CellWeights, backward_in_time: bool = False
+    step: CellStep,
+    inputs: Tensor,
+    state: CellState,
+    weights: CellWeights,
+    backward_in_time: bool = False,
+    *,
+    batch_sizes: Tensor | None = None,
 ) -> tuple[Tensor, CellState]:
     """Runs one layer in one direction.
 
     Args:
         step: Equations of one time step.
-        inputs: (steps, batch, features).
+        inputs: (steps, batch, features), or (rows, features) with ``batch_sizes``.
         state: Initial state, tensors (batch, hidden).
         weights: Weights of the layer in this direction.
         backward_in_time: Read the inputs from the last to the first.
+        batch_sizes: Batch size of each step of a packed batch, as in ``torch.nn.utils.rnn.PackedSequence``, int64
+            (steps,); None for a padded batch.
 
     Returns:
-        The hidden states in the order of the inputs, (steps, batch, hidden), and the state after the step read last.
+        The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.
     """
+    if batch_sizes is not None:
+        return _scan_packed(step, inputs.split(batch_sizes.tolist()), state, weights, backward_in_time)
     order = range(len(inputs) - 1, -1, -1) if backward_in_time else range(len(inputs))
     # Placeholders: assignment by index puts the states of a backward direction in the order of the inputs.
     hidden_states: list[Tensor] = [inputs] * len(inputs)
@@ -36,6 +46,19 @@ def scan_direction(
         hidden_states[t] = state[0]
     # A list and one stack, because writes into a tensor in place would complicate differentiation.
     return torch.stack(hidden_states), state
+
+
+def _scan_packed(
+    step: CellStep, inputs: Sequence[Tensor], state: CellState, weights: CellWeights, backward_in_time: bool
+) -> tuple[Tensor, CellState]:
+    """Implements ``scan_direction`` for inputs of each step whose numbers of rows descend."""
+    hidden_states: list[Tensor] = list(inputs)
+    for t in reversed(range(len(inputs))) if backward_in_time else range(len(inputs)):
+        rows = len(inputs[t])
+        hidden_states[t], *_ = changed = step(inputs[t], tuple(part[:rows] for part in state), weights)
+        # A row without this step keeps its state: it has ended, or backward in time it has not started.
+        state = tuple(torch.cat([new, old[rows:]]) for new, old in zip(changed, state, strict=True))
+    return torch.cat(hidden_states), state
 
 
 RunDirection: TypeAlias = Callable[[Tensor, CellState, CellWeights, bool], tuple[Tensor, CellState]]
@@ -55,14 +78,14 @@ def scan_layers(
 
     Args:
         run_direction: Implementation of one layer in one direction.
-        inputs: (steps, batch, features).
+        inputs: (steps, batch, features), or (rows, features) for a ``run_direction`` of packed batches.
         state: Initial state, tensors (layers * directions, batch, hidden), in the order of ``weights``.
         weights: Weights layer by layer, the forward direction before the backward one.
         bidirectional: Run every layer in both directions.
         dropout: Probability of dropout between layers, as in ``torch.nn``; 0 in evaluation.
 
     Returns:
-        Outputs (steps, batch, directions * hidden), and the last state in the shape of ``state``.
+        Outputs (..., directions * hidden), and the last state in the shape of ``state``.
     """
     num_directions = 2 if bidirectional else 1
     last_states: list[CellState] = []

@@ -1,0 +1,42 @@
+// The batch sizes of a packed batch, as Python passes them.
+#pragma once
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels.h"
+
+namespace charloom {
+
+// A checked copy. The copy is what is checked, because other threads may write to the caller's sizes meanwhile.
+class PackedBatch {
+ public:
+  // sizes: the address of `call.steps` batch sizes; null for a padded batch. Throws std::invalid_argument (ValueError
+  // in Python) for sizes that are not positive and descending from call.batch, or whose sum is not call.packed_rows.
+  PackedBatch(const int64_t *sizes, const LayerSizes &call) {
+    if ((sizes != nullptr) != (call.packed_rows != 0)) throw std::invalid_argument("batch sizes do not fit the sizes");
+    if (!sizes) return;
+    batch_sizes_.assign(sizes, sizes + call.steps);
+    int64_t previous = call.batch, rows = 0;
+    for (const int64_t size : batch_sizes_) {
+      if (size < 1 || size > previous) throw std::invalid_argument("batch sizes are not positive and descending");
+      previous = size;
+      offsets_.push_back(rows);
+      rows += size;
+      if (rows > call.packed_rows) break;
+    }
+    if (rows != call.packed_rows || batch_sizes_.front() != call.batch)
+      throw std::invalid_argument("batch sizes do not fit the rows");
+  }
+
+  // Adds the sizes to a call, which must not outlive them.
+  void add_to(LayerCall &call) const {
+    call.batch_sizes = batch_sizes_.empty() ? nullptr : batch_sizes_.data();
+    call.offsets = offsets_.empty() ? nullptr : offsets_.data();
+  }
+
+ private:
+  std::vector<int64_t> batch_sizes_, offsets_;
+};
+
+}  // namespace charloom
