@@ -58,7 +58,7 @@ struct LayerCall : LayerSizes {
   // A packed batch, as in torch.nn.utils.rnn.PackedSequence: step t has the rows b < batch_sizes[t], which are at
   // offsets[t] + b of arrays (rows, ...). Batch sizes are positive and descend from `batch`. Null if padded.
   const int64_t *batch_sizes, *offsets;  // (steps)
-  const float *x;                        // (rows, inputs), where rows = steps * batch if padded
+  const float *x;                        // (rows, inputs); rows = steps * batch if padded
   const float *first_hidden;             // (batch, hidden)
   const float *first_cell;               // (batch, hidden); LSTM only
   float *y;                              // (rows, hidden); not read by the backward pass

@@ -19,7 +19,10 @@ def take_packed(value: object) -> PackedSequence | None:
     if type(value) is not PackedSequence or torch.compiler.is_compiling() or is_observed():
         return None
     data, batch_sizes, *permutations = value
-    if not isinstance(data, Tensor) or data.is_nested or data.dim() != 2 or not _is_index(batch_sizes):
+    if not isinstance(data, Tensor) or data.is_nested or data.dim() != 2:
+        return None
+    # PyTorch ignores the strides of batch sizes: what it then computes or raises is its own.
+    if not _is_index(batch_sizes) or not batch_sizes.is_contiguous():
         return None
     copied = batch_sizes.clone()
     sizes: list[int] = copied.tolist()
