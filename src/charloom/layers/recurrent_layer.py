@@ -159,8 +159,8 @@ class RecurrentLayer(nn.RNNBase):
             dropout=self.dropout if self.training else 0.0,
         )
         if packed is not None:
-            state = self.permute_hidden(tuple_to_state(last), packed.unsorted_indices)
-            return PackedSequence(outputs, *input[1:]), state
+            last_state: Any = tuple_to_state(last)  # torch's annotation is that of a GRU
+            return PackedSequence(outputs, *input[1:]), self.permute_hidden(last_state, packed.unsorted_indices)
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def __prepare_scriptable__(self) -> nn.Module:

@@ -37,7 +37,8 @@ def scan_direction(
         The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.
     """
     if batch_sizes is not None:
-        return _scan_packed(step, inputs.split(batch_sizes.tolist()), state, weights, backward_in_time)
+        rows_of_steps = torch.functional.split(inputs, batch_sizes.tolist())
+        return _scan_packed(step, rows_of_steps, state, weights, backward_in_time)
     order = range(len(inputs) - 1, -1, -1) if backward_in_time else range(len(inputs))
     # Placeholders: assignment by index puts the states of a backward direction in the order of the inputs.
     hidden_states: list[Tensor] = [inputs] * len(inputs)
