@@ -17,8 +17,6 @@ from torch_use_table import USES
 
 _USES = {
     "introspection",
-    "packed",
-    "packed unsorted",
     "unbatched",
     *(name for name in USES if name.startswith("saved tensors")),
     "vmap of gradients",
@@ -34,6 +32,7 @@ _WITHOUT_BACKWARD = {
     "no grad",
     "inference mode",
     "numpy",
+    "packed unsorted",
     "view of outputs",
     "jacobian vectorized",  # by the equations
     "no gradient given",
