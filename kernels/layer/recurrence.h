@@ -115,9 +115,10 @@ static long scratch_size(long rows) {
 
 // Computes some steps for a range of rows.
 //
-// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (steps, batch, x_stride), or null if initial_row
-// contains the share of the input. last_hidden, last_cell: (batch, width), in: the initial state; out: the final state.
-// y: (steps, batch, hidden_size) with y_stride between rows, a copy of the hidden states in float32, or null.
+// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (steps, batch,
+// x_stride), or null if initial_row contains the share of the input. last_hidden, last_cell: (batch, width), in: the
+// initial state; out: the final state. y: (steps, batch, hidden_size) with y_stride between rows, a copy of the hidden
+// states in float32, or null.
 template <class Cell, class Number, class Weights, class InitialRow>
 static void forward_over_time(const Tape<Number> &tape, const Weights &weights, Range rows, Range steps,
                               InitialRow initial_row, const Number *x, long x_stride, float *last_hidden,

@@ -15,11 +15,11 @@ from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import PRECISIONS, dense_address, weight_shapes
+from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
+from charloom.recurrence.torch_internals import without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -134,7 +134,7 @@ class RecurrentLayer(nn.RNNBase):
                     tracer: Any = argument.tracer
                     options = {} if hx is None else {"hx": hx}
                     return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
-            _check_memory(
+            check_memory(
                 input,
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
@@ -204,7 +204,7 @@ class RecurrentLayer(nn.RNNBase):
         cell = CELL_OF_MODE[self.mode]
         state = hx if hx is None or cell.state_parts > 1 else (hx,)
         # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if not (state is None or (type(state) is tuple and len(state) == cell.state_parts)):
+        if state is not None and (type(state) is not tuple or len(state) != cell.state_parts):
             return None
         if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
             return None
@@ -283,19 +283,3 @@ _TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLA
 def has_torch_forward(mode: str) -> bool:
     """Returns False if the ``forward`` of a class of ``torch.nn`` has been replaced: the new one must be called."""
     return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
-
-
-def _check_memory(*arguments: object) -> None:
-    """Raises RuntimeError for a tensor whose memory has been freed or shrunk."""
-    # PyTorch does not check this: it reads past the end of the memory, or crashes.
-    if torch.compiler.is_compiling() or is_observed():
-        return
-    for tensor in arguments:
-        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
-            continue
-        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
-            continue
-        if tensor.numel() and not dense_address(tensor, tensor.dtype):
-            raise RuntimeError(
-                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
-            )
