@@ -1,4 +1,4 @@
-"""Calls without a backward pass: PyTorch's results, and the same bits for every batch, chunking and number of threads."""
+"""Calls without a backward pass: PyTorch's results, and the same bits for every batch, chunking and thread count."""
 
 import io
 from collections.abc import Callable
