@@ -17,6 +17,7 @@ from peers.workers import Worker
 _CONTESTANTS = {
     "pytorch": "inference_torch",
     "charloom": "inference_torch",
+    "charloom frozen": "inference_torch",
     "onnxruntime": "onnxruntime",
 }
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -113,10 +114,13 @@ def measure_row(row: InferenceRow, contestants: dict[str, str], rounds: int) -> 
         "floor_seconds": statistics.median(floors),
         "median_seconds": medians,
         "p99_seconds": {name: [answer["p99"] for answer in answers] for name, answers in latencies.items()},
-        "ratio_of_charloom": {
-            name: statistics.median(a / b for a, b in zip(medians["charloom"], times, strict=True))
-            for name, times in medians.items()
-            if name != "charloom"
+        "ratio": {
+            contestant: {
+                peer: statistics.median(a / b for a, b in zip(medians[contestant], medians[peer], strict=True))
+                for peer in ("pytorch", "onnxruntime")
+                if peer in medians
+            }
+            for contestant in medians
         },
         "absent": absent,
     }
@@ -127,11 +131,10 @@ def print_row(title: str, result: dict[str, Any]) -> None:
     print(f"{title}: floor {result['floor_seconds'] * 1e6:.1f} us")
     for name, times in result["median_seconds"].items():
         median, p99 = statistics.median(times), statistics.median(result["p99_seconds"][name])
-        ratio = result["ratio_of_charloom"].get(name)
-        comparison = "" if ratio is None else f"   charloom takes {ratio:.2f} of it"
-        print(f"  {name:12s} {median * 1e6:10.1f} us   p99 {p99 * 1e6:10.1f} us{comparison}")
+        ratios = "   ".join(f"{ratio:5.2f} of {peer}" for peer, ratio in result["ratio"][name].items())
+        print(f"  {name:16s} {median * 1e6:10.1f} us   p99 {p99 * 1e6:10.1f} us   {ratios}")
     for name, reason in result["absent"].items():
-        print(f"  {name:12s} absent: {reason}")
+        print(f"  {name:16s} absent: {reason}")
 
 
 def main() -> None:

@@ -37,8 +37,10 @@ def make(row: dict[str, Any]) -> Step:
     state: Any = torch.zeros(row["layers"], row["batch"], row["hidden"])
     if row["cell"] == "lstm":
         state = state, state.clone()
-    if row["contestant"] == "charloom":
+    if row["contestant"].startswith("charloom"):
         charloom.accelerate(layer)
+    if row["contestant"] == "charloom frozen":
+        charloom.freeze(layer)
     return lambda: layer(inputs, state)
 
 

@@ -78,11 +78,36 @@ struct Inference {
 };
 
 template <class Cell, class Number>
+static PackedLayer<Number> allocate_for_inference(Arena &arena, const LayerCall &call) {
+  return allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+}
+
+// Packs the weights of a call for any number of later calls.
+template <class Cell, class Number>
+static size_t run_pack_layer(Cell, Number, const LayerCall &call, void *packed) {
+  Arena arena(packed);
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
+  if (!packed) return arena.used();
+  initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
+  pack_layer<Cell>(weights, call.weights, call.hidden, 0, 1);
+  return arena.used();
+}
+
+template <class Cell, class Number>
 static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *workspace) {
   Arena arena(workspace);
   Inference<Cell, Number> inference{call};
   inference.allocate(arena);
   const long rows_each = (call.batch + call.threads - 1) / call.threads;
+  if (call.packed) {
+    if (!workspace) return arena.used();
+    Arena packed(const_cast<void *>(call.packed));
+    const auto weights = allocate_for_inference<Cell, Number>(packed, call);
+    run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
+      inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
+    });
+    return arena.used();
+  }
   if constexpr (std::is_same_v<Number, float>)
     if (call.steps <= kUnpackedSteps && rows_each <= kUnpackedRows) {
       UnpackedLayer weights{call.weights, nullptr, call.inputs, call.hidden};
@@ -94,7 +119,7 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
                    [&](int id, int threads) { inference.run(weights, partition(call.batch, 1, id, threads), id); });
       return arena.used();
     }
-  const auto weights = allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
   if (!workspace) return arena.used();
   initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
   run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {

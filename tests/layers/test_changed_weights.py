@@ -5,12 +5,14 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+import charloom
 from charloom import layers
 from torch_equivalent import torch_equivalent
 
@@ -37,7 +39,7 @@ def _train(layer: Any) -> None:
     optimizer.step()
 
 
-def _register_anew(layer: Any) -> None:
+def _register_again(layer: Any) -> None:
     del layer.weight_ih_l0
     layer.register_parameter(
         "weight_ih_l0", nn.Parameter(0.2 * torch.randn(layer.bias_ih_l0.shape[0], layer.input_size))
@@ -51,7 +53,7 @@ _CHANGES: dict[str, _Change] = {
     "through numpy": lambda layer: layer.bias_ih_l0.detach().numpy().__iadd__(0.5),
     "data replaced": lambda layer: setattr(layer.weight_hh_l0, "data", _small_like(layer.weight_hh_l0)),
     "parameter replaced": lambda layer: setattr(layer, "bias_hh_l0", nn.Parameter(_small_like(layer.bias_hh_l0))),
-    "registered anew": _register_anew,
+    "registered again": _register_again,
     "state dict": lambda layer: layer.load_state_dict({k: _small_like(v) for k, v in layer.state_dict().items()}),
     "state dict assigned": lambda layer: layer.load_state_dict(
         {k: _small_like(v) for k, v in layer.state_dict().items()}, assign=True
@@ -63,17 +65,24 @@ _CHANGES: dict[str, _Change] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_every_change_of_a_weight_is_seen_by_the_next_call(data: st.DataObject) -> None:
+_UNRECORDED = {"through data", "through numpy"}  # PyTorch counts no version
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), frozen=st.booleans())
+def test_every_change_of_a_weight_is_seen_by_the_next_call(data: st.DataObject, frozen: bool) -> None:
+    """Of a frozen layer, every change that PyTorch records."""
     layer_class, options = data.draw(st.sampled_from(_CELLS))
     torch.manual_seed(data.draw(st.integers(0, 1000)))
     layer: nn.RNNBase = layer_class(5, data.draw(st.sampled_from([4, 32])), **options)
     inputs = torch.randn(data.draw(st.sampled_from([1, 6])), 2, 5)
-    for change in data.draw(st.lists(st.sampled_from([*_CHANGES]), min_size=1, max_size=5)):
+    changes = st.sampled_from([name for name in _CHANGES if not (frozen and name in _UNRECORDED)])
+    for change in data.draw(st.lists(changes, min_size=1, max_size=5)):
         with torch.no_grad():
+            if frozen:
+                charloom.freeze(layer)
             layer(inputs)
-            if change == "registered anew" and "weight_ih_l0" not in layer._parameters:
+            if change == "registered again" and "weight_ih_l0" not in layer._parameters:
                 continue
             if change == "pruned" and "weight_hh_l0" not in layer._parameters:
                 continue
@@ -88,9 +97,12 @@ def test_every_change_of_a_weight_is_seen_by_the_next_call(data: st.DataObject) 
                 torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5, msg=change)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
 @torch.no_grad()
-def test_functional_call_and_parametrizations_are_seen() -> None:
+def test_functional_call_and_parametrizations_are_seen(frozen: bool) -> None:
     layer = layers.GRU(3, 8)
+    if frozen:
+        charloom.freeze(layer)
     inputs = torch.randn(1, 1, 3)
     before, _ = layer(inputs)
     weights = {name: _small_like(weight) for name, weight in layer.named_parameters()}

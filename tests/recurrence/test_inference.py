@@ -96,13 +96,13 @@ def test_equal_to_pytorch_and_to_the_last_bit_for_every_batch_and_chunking(data:
         # In several calls.
         if not layer.bidirectional:
             cut = data.draw(st.integers(0, steps))
-            pieces, running = [], state
+            chunks, running = [], state
             for chunk in (inputs[:cut], inputs[cut:]):
                 if len(chunk):
                     outputs, parts = call(chunk, running)
-                    pieces.append(outputs)
+                    chunks.append(outputs)
                     running = parts if len(parts) == 2 else parts[0]
-            assert torch.equal(torch.cat(pieces), found)
+            assert torch.equal(torch.cat(chunks), found)
             assert all(torch.equal(a, b) for a, b in zip(_parts(running), last, strict=True))
 
 

@@ -14,6 +14,7 @@ from charloom.errors import InputError
 from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
+from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.inference import can_infer, infer
 from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory, weight_shapes
 from charloom.recurrence.native import native_direction
@@ -35,10 +36,13 @@ class RecurrentLayer(nn.RNNBase):
     Attributes:
         precision: Precision of the native kernels' products: float32, or bfloat16 with float32 sums and weights (fast
             on processors with AMX or AVX512_BF16).
+        frozen_weights: Packed weights that are kept between calls, set by ``freeze``; None for a layer that is not
+            frozen.
     """
 
     # On the class, not set in __init__: ``accelerate`` changes the class of a layer that has been created already.
     _precision: Precision = "float32"
+    frozen_weights: FrozenWeights | None = None
 
     @property
     def precision(self) -> Precision:
@@ -152,6 +156,12 @@ class RecurrentLayer(nn.RNNBase):
         )
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
+    def train(self, mode: bool = True) -> Any:
+        """Sets training or evaluation mode as ``torch.nn``; training mode unfreezes the layer."""
+        if mode:
+            self.frozen_weights = None
+        return super().train(mode)
+
     def __prepare_scriptable__(self) -> nn.Module:
         """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
         # TorchScript looks the overloads of forward up by the class itself: a subclass has none.
@@ -225,7 +235,7 @@ class RecurrentLayer(nn.RNNBase):
             self.bidirectional,
             self.bias,
         )
-        found = infer(options, time_first, state, weights)
+        found = infer(options, time_first, state, weights, self.frozen_weights)
         if found is None:
             return None
         outputs, last = found
