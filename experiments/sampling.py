@@ -207,7 +207,7 @@ def make_tables(results: Results) -> dict[str, str]:
         "training": format_table(
             ["model", "perplexity", "evaluated on"],
             [
-                ["LSTM 256", mean_and_spread(results["training"]["lstm"], 2), "the last 5 %, held out"],
+                ["LSTM 256", mean_and_spread(results["training"]["lstm"], 2), "the last 5%, held out"],
                 ["RNN 256", mean_and_spread(results["training"]["rnn"], 2), "its own training text"],
             ],
         ),
