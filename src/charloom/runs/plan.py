@@ -171,5 +171,5 @@ def check_corpus_settings(corpus: Corpus, settings: CorpusSettings) -> None:
 
 def corpus_settings_of(corpus: Corpus) -> CorpusSettings:
     """Returns the settings that a corpus was read with, except ``max_chars``."""
-    clean_up = corpus.vocabulary.clean_up
-    return CorpusSettings(corpus.vocabulary.unit, None, clean_up.lowercase, clean_up.collapse_whitespace)
+    normalization = corpus.vocabulary.clean_up
+    return CorpusSettings(corpus.vocabulary.unit, None, normalization.lowercase, normalization.collapse_whitespace)

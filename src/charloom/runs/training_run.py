@@ -250,8 +250,9 @@ class TrainingRun:
         if trained and processes.is_rank_zero and plan.save_model:
             self._save(listeners, priming=priming)
             if failure is not None:
-                epoch = start.model.provenance["results"]["epoch"]
-                saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
+                results = start.model.provenance["results"]
+                later = " and later minibatches" if "minibatches_after_epoch" in results else ""
+                saved = (f"; the model of epoch {results['epoch']}{later} is saved in {self.folder.path}",)
         last = checkpoints.last_description if checkpoints is not None and checkpoints.is_behind else ""
         if isinstance(failure, TrainingDivergedError):
             return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
