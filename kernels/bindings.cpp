@@ -256,7 +256,8 @@ NB_MODULE(_kernels, m) {
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "threads"_a,
            "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
       .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a, "state"_a.none(),
-           "weights"_a)
+           "weights"_a, "frozen"_a.none())
+      .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
       .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a,
            "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a,
            "d_last_hidden"_a, "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
@@ -271,6 +272,7 @@ NB_MODULE(_kernels, m) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
+  nb::class_<FrozenWeights>(m, "FrozenWeights", "Packed weights of a recurrent layer that are kept from call to call.");
   nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);

@@ -1,5 +1,7 @@
 // Inference of a whole recurrent layer of torch.nn in one call from Python: all its layers and directions.
 #pragma once
+#include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "runtime/run_call.h"
@@ -24,39 +26,129 @@ inline nb::object new_tensor(nb::handle like, long a, long b, long c) {
   return nb::steal(tensor);
 }
 
+// Returns the addresses of the weights of every layer and direction; none if a tensor is not dense float32 in the CPU's
+// memory or does not have the shape that the options require.
+//
+// tensors: in torch.nn's order: input weights, hidden weights and, with bias, two biases.
+inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, const nb::tuple &tensors) {
+  const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+  const TensorReader &reader = TensorReader::instance();
+  const long directions = bidirectional ? 2 : 1, count = num_layers * directions, each = bias ? 4 : 2;
+  const long rows = kCells[cell].gates * hidden;
+  std::vector<LayerWeights> layers;
+  if ((long)tensors.size() != each * count) return layers;
+  for (long i = 0; i < count; i++) {
+    const long inputs = i < directions ? input_size : directions * hidden;
+    LayerWeights weights{};
+    weights.input = reader.address<2>(tensors[each * i], {rows, inputs});
+    weights.hidden = reader.address<2>(tensors[each * i + 1], {rows, hidden});
+    if (bias) {
+      weights.input_bias = reader.address<1>(tensors[each * i + 2], {rows});
+      weights.hidden_bias = reader.address<1>(tensors[each * i + 3], {rows});
+    }
+    if (!weights.input || !weights.hidden || (bias && (!weights.input_bias || !weights.hidden_bias))) return {};
+    layers.push_back(weights);
+  }
+  return layers;
+}
+
+// The packed weights of all layers and directions, and what they were packed from. Immutable: a call in another thread
+// may be reading them.
+struct PackedWeights {
+  const Kernels *kernels;
+  LayerOptions options;
+  nb::tuple tensors;  // references, so that no other tensor gets the address of a deleted one
+  std::vector<long> versions;
+  std::vector<LayerWeights> layers;
+  std::vector<std::unique_ptr<Workspace>> blocks;
+};
+
+// Packed weights that are kept from call to call, and packed again after every change that PyTorch records: another
+// tensor or memory, or a higher version counter.
+class FrozenWeights {
+ public:
+  // Returns packed weights; null if PyTorch counts no versions (of tensors created in inference mode).
+  std::shared_ptr<const PackedWeights> pack(const Kernels &kernels, const LayerOptions &options,
+                                            const nb::tuple &tensors, const std::vector<LayerWeights> &layers) {
+    // Before packing: a change in another thread meanwhile leaves the kept versions behind.
+    std::vector<long> versions = versions_of(tensors);
+    if (versions.empty()) return nullptr;
+    if (packed_ && packed_->kernels == &kernels && packed_->options == options && packed_->versions == versions &&
+        same_tensors(packed_->tensors, tensors) && same_memory(packed_->layers, layers))
+      return packed_;
+    packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(versions), layers,
+                                    pack_layers(kernels, options, layers)});
+    return packed_;
+  }
+
+ private:
+  static std::vector<long> versions_of(const nb::tuple &tensors) {
+    static PyObject *name = PyUnicode_InternFromString("_version");
+    std::vector<long> versions;
+    for (nb::handle tensor : tensors) {
+      PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
+      if (!version) {
+        PyErr_Clear();
+        return {};
+      }
+      versions.push_back(nb::cast<long>(nb::steal(version)));
+    }
+    return versions;
+  }
+  static bool same_tensors(const nb::tuple &a, const nb::tuple &b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); i++)
+      if (!a[i].is(b[i])) return false;
+    return true;
+  }
+  static bool same_memory(const std::vector<LayerWeights> &a, const std::vector<LayerWeights> &b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LayerWeights &x, const LayerWeights &y) {
+      return x.input == y.input && x.hidden == y.hidden && x.input_bias == y.input_bias &&
+             x.hidden_bias == y.hidden_bias;
+    });
+  }
+  static std::vector<std::unique_ptr<Workspace>> pack_layers(const Kernels &kernels, const LayerOptions &options,
+                                                             const std::vector<LayerWeights> &layers) {
+    const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+    const size_t directions = bidirectional ? 2 : 1;
+    std::vector<std::unique_ptr<Workspace>> blocks;
+    for (size_t i = 0; i < layers.size(); i++) {
+      LayerCall call{};
+      const long inputs = i < directions ? input_size : (long)directions * hidden;
+      (LayerSizes &)call = {(CellKind)cell, (Precision)precision, 1, 1, inputs, hidden};
+      call.weights = layers[i];
+      blocks.push_back(std::make_unique<Workspace>(kernels.pack_layer(call, nullptr)));
+      kernels.pack_layer(call, blocks.back()->data());
+    }
+    return blocks;
+  }
+
+  std::shared_ptr<const PackedWeights> packed_;
+};
+
 // Runs the layer on an input (steps, batch, features) without a backward pass.
 //
-// weights: the tensors of every layer and direction, in torch.nn's order: input weights, hidden weights and, with bias,
-// two biases. state: None, or a tuple of the state's parts. threads: the limit of run_call.
+// state: None, or a tuple of the state's parts. weights: as layer_weights takes them. frozen: None, or what keeps their
+// packed copy. threads: the limit of run_call.
 //
 // Returns outputs (steps, batch, directions * hidden) and a tuple of the last state's parts; None if a tensor is not
 // dense float32 in the CPU's memory or does not have the shape that the options require.
 inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
-                               nb::handle state, const nb::list &list) {
-  const nb::tuple weights(list);  // keeps the tensors alive, even if another thread replaces one in the list
+                               nb::handle state, const nb::list &weights, FrozenWeights *frozen) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
   const TensorReader &reader = TensorReader::instance();
   int64_t sizes[3];
   if (!reader.shape_of(input, sizes)) return nb::none();
   const long steps = sizes[0], batch = sizes[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
   const float *x = reader.address<3>(input, {steps, batch, input_size});
-  const long each = bias ? 4 : 2;
-  if (!x || (long)weights.size() != each * count) return nb::none();
+  if (!x) return nb::none();
   const bool has_cell = (CellKind)cell == CellKind::lstm;
-  const long rows = kCells[cell].gates * hidden, output = directions * hidden;
+  const long output = directions * hidden;
 
-  std::vector<LayerWeights> layers(count);
-  for (long i = 0; i < count; i++) {
-    const long inputs = i < directions ? input_size : output;
-    auto &[w_ih, w_hh, b_ih, b_hh] = layers[i];
-    w_ih = reader.address<2>(weights[each * i], {rows, inputs});
-    w_hh = reader.address<2>(weights[each * i + 1], {rows, hidden});
-    if (bias) {
-      b_ih = reader.address<1>(weights[each * i + 2], {rows});
-      b_hh = reader.address<1>(weights[each * i + 3], {rows});
-    }
-    if (!w_ih || !w_hh || (bias && (!b_ih || !b_hh))) return nb::none();
-  }
+  const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
+  const std::vector<LayerWeights> layers = layer_weights(options, tensors);
+  if (layers.empty()) return nb::none();
+  const auto packed = frozen ? frozen->pack(kernels, options, tensors, layers) : nullptr;
   const float *first[2] = {};
   for (long part = 0; part < 1 + has_cell && !state.is_none(); part++) {
     first[part] = reader.address<3>(nb::handle(PyTuple_GET_ITEM(state.ptr(), part)), {count, batch, hidden});
@@ -80,6 +172,7 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
       (LayerSizes &)call = {(CellKind)cell, (Precision)precision, steps, batch, layer ? output : input_size, hidden};
       call.backward_in_time = direction == 1;
       call.weights = layers[i];
+      call.packed = packed ? packed->blocks[i]->data() : nullptr;
       call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;
       call.y = (layer == num_layers - 1 ? y_at : zeros + state_size + layer % 2 * outputs_size) + direction * hidden;
       call.y_stride = output;

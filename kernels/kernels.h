@@ -55,6 +55,7 @@ struct LayerCall : LayerSizes {
   int threads;
   double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
   LayerWeights weights;
+  const void *packed;  // the weights packed by pack_layer, or null; inference only
   // A packed batch, as in torch.nn.utils.rnn.PackedSequence: step t has the rows b < batch_sizes[t], which are at
   // offsets[t] + b of arrays (rows, ...). Batch sizes are positive and descend from `batch`. Null if padded.
   const int64_t *batch_sizes, *offsets;  // (steps)
@@ -131,6 +132,7 @@ struct Kernels {
   const char *name;
   size_t (*layer_forward)(const LayerCall &, void *workspace);
   size_t (*layer_backward)(const LayerCall &, void *workspace);
+  size_t (*pack_layer)(const LayerCall &, void *packed);  // reads sizes and weights
   size_t (*language_model_step)(const LanguageModelCall &, void *workspace);
   size_t (*pack_for_generation)(const GenerationModel &, void *packed);
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);

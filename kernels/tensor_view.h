@@ -79,7 +79,9 @@ class TensorReader {
     auto *interface =
         static_cast<const dlpack::ExchangeInterface *>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
     if (interface->major == 1) read_ = interface->tensor_from_object;
-    for (auto [name, text] : {std::pair{&is_neg_, "is_neg"}, {&storage_, "untyped_storage"}, {&nbytes_, "nbytes"},
+    for (auto [name, text] : {std::pair{&is_neg_, "is_neg"},
+                              {&storage_, "untyped_storage"},
+                              {&nbytes_, "nbytes"},
                               {&storage_offset_, "storage_offset"}})
       *name = PyUnicode_InternFromString(text);
   }

@@ -28,6 +28,10 @@ size_t layer_backward(const LayerCall &call, void *workspace) {
   return for_call(call, [&](auto... types) { return run_layer_backward(types..., call, workspace); });
 }
 
+size_t pack_layer(const LayerCall &call, void *packed) {
+  return for_call(call, [&](auto... types) { return run_pack_layer(types..., call, packed); });
+}
+
 size_t reserve_bytes(const LayerCall &call) {
   return for_call(call, [&](auto... types) { return reserve_size(types..., call); });
 }
@@ -56,6 +60,7 @@ extern const Kernels CHARLOOM_VARIANT;
 const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT),
                                   layer_forward,
                                   layer_backward,
+                                  pack_layer,
                                   language_model_step,
                                   pack_for_generation,
                                   generate,

@@ -10,7 +10,8 @@ namespace {
 // Rows whose products with the input weights are computed together, so that these weights are read once for all of
 // them. Rows of several steps, if the batch has fewer.
 constexpr long kInputRows = 2 * kMicroRows;
-// Calls of at most so many steps read the weights as PyTorch lays them out: packing takes as long as about five reads.
+// Calls of at most this number of steps read the weights as PyTorch lays them out: packing takes as long as about five
+// reads.
 constexpr long kUnpackedSteps = 3;
 
 // The arrays of a call. Without a backward pass the tape needs no gates, and its hidden states are y if these have no
@@ -27,7 +28,7 @@ struct Inference {
 
   void allocate(Arena &arena) {
     if constexpr (std::is_same_v<Number, float>)
-      if (tape.width == call.y_stride) tape.hidden = call.y;
+      if (tape.width == call.hidden && call.y_stride == call.hidden) tape.hidden = call.y;
     allocate_tape<Cell>(arena, tape, false);
     x = allocate_input<Number>(arena, call);
     last_hidden = arena.allocate<float>(call.batch * tape.width);
@@ -69,8 +70,7 @@ struct Inference {
   // Computes biases and the share of the input in the pre-activations of n rows.
   template <class Weights>
   void multiply_inputs(const Weights &weights, const Number *from, long n) const {
-    for (long r = 0; r < n; r++)
-      memcpy(inputs_share + r * row_size(), weights.initial, row_size() * sizeof(float));
+    for (long r = 0; r < n; r++) memcpy(inputs_share + r * row_size(), weights.initial, row_size() * sizeof(float));
     for (long u = 0; u < tape.width; u += kPanel)
       weights.template multiply_input<Cell>(n, rows_of<Number>(from, input_stride<Number>(call)), u, 1,
                                             {inputs_share + u, row_size(), tape.width});
@@ -78,11 +78,36 @@ struct Inference {
 };
 
 template <class Cell, class Number>
+static PackedLayer<Number> allocate_for_inference(Arena &arena, const LayerCall &call) {
+  return allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+}
+
+// Packs the weights of a call for any number of later calls.
+template <class Cell, class Number>
+static size_t run_pack_layer(Cell, Number, const LayerCall &call, void *packed) {
+  Arena arena(packed);
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
+  if (!packed) return arena.used();
+  initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
+  pack_layer<Cell>(weights, call.weights, call.hidden, 0, 1);
+  return arena.used();
+}
+
+template <class Cell, class Number>
 static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *workspace) {
   Arena arena(workspace);
   Inference<Cell, Number> inference{call};
   inference.allocate(arena);
   const long rows_each = (call.batch + call.threads - 1) / call.threads;
+  if (call.packed) {
+    if (!workspace) return arena.used();
+    Arena packed(const_cast<void *>(call.packed));
+    const auto weights = allocate_for_inference<Cell, Number>(packed, call);
+    run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
+      inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
+    });
+    return arena.used();
+  }
   if constexpr (std::is_same_v<Number, float>)
     if (call.steps <= kUnpackedSteps && rows_each <= kUnpackedRows) {
       UnpackedLayer weights{call.weights, nullptr, call.inputs, call.hidden};
@@ -90,12 +115,11 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
       if (!workspace) return arena.used();
       initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
       inference.steps_at_once = 1;
-      run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
-        inference.run(weights, partition(call.batch, 1, id, threads), id);
-      });
+      run_parallel(call.threads, call.off_cpu_seconds,
+                   [&](int id, int threads) { inference.run(weights, partition(call.batch, 1, id, threads), id); });
       return arena.used();
     }
-  const auto weights = allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
   if (!workspace) return arena.used();
   initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
   run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {

@@ -19,7 +19,7 @@ constexpr bool kTrains = sizeof(Number) > 1;
 template <class Number>
 struct PackedLayer {
   Number *input = nullptr, *hidden = nullptr, *input_back = nullptr, *hidden_back = nullptr;
-  float *initial = nullptr;  // initial pre-activations, (rows, pre-activations, width): biases; or one row a token
+  float *initial = nullptr;   // initial pre-activations, (rows, pre-activations, width): biases; or one row a token
   long inputs, depth, width;  // depth: inputs rounded up to kDepthBlock; width: padded hidden size
 
   // Adds to `panels` panels of pre-activations, from unit u on, the products of n rows with the input weights (with the

@@ -52,11 +52,11 @@ CHARLOOM_INLINE void pack_rows(Number *panel, Row row, long k_count, long k_size
 // Stores rows of a panel from registers, kLanes columns each: `count` rows in float32, as many pairs as cover them in
 // bfloat16.
 CHARLOOM_INLINE void store_columns(float *panel, const Vector (&row)[kLanes], long count) {
-  #pragma GCC unroll 16
+#pragma GCC unroll 16
   for (long k = 0; k < count; k++) store(panel + k * kPanel, row[k]);
 }
 CHARLOOM_INLINE void store_columns(bfloat16 *panel, const Vector (&row)[kLanes], long count) {
-  #pragma GCC unroll 8
+#pragma GCC unroll 8
   for (long k = 0; k < count; k += 2) {
     const Words pairs = __builtin_convertvector(round_to_bfloat16(row[k]), Words) |
                         __builtin_convertvector(round_to_bfloat16(row[k + 1]), Words) << 16;
@@ -86,7 +86,7 @@ CHARLOOM_INLINE void load_transposed(const ColumnAddresses &columns, Vector (&ro
 #pragma GCC unroll 16
   for (long i = 0; i < kLanes; i++) {
     row[i] = load(columns.at(i));
-    prefetch(columns.at(i) + lines_ahead);  // the hardware prefetcher does not follow so many streams
+    prefetch(columns.at(i) + lines_ahead);  // the hardware prefetcher does not follow 16 streams
   }
   transpose(row);
 }

@@ -1,7 +1,7 @@
 """The native kernels (``kernels/bindings.cpp``); ``recurrence`` is their only caller."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -26,12 +26,16 @@ class Kernels:
         threads: int,
         input: Tensor,  # noqa: A002 - torch.nn's name
         state: tuple[Tensor, ...] | None,
-        weights: Sequence[object],
+        weights: list[Any],
+        frozen: FrozenWeights | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]] | None: ...
+    def frozen_weights(self) -> FrozenWeights: ...
     def layer_backward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
     def language_model_step(self, sizes: ModelShape, **arguments: _Argument) -> None: ...
     def descend(self, **arguments: _Argument) -> None: ...
     def generator(self, sizes: ModelShape, *, int8: bool, parameters: Sequence[int]) -> Generator: ...
+
+class FrozenWeights: ...
 
 class Generator:
     def run(self, **arguments: _Argument) -> None: ...

@@ -115,7 +115,8 @@ def restore(module: _Module) -> _Module:
         if isinstance(layer._compiled_call_impl, DeferredRestoration):
             layer._compiled_call_impl.restore()
         if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
-            vars(layer).pop("_precision", None)  # torch.nn's layers have no such attribute
+            for name in ("_precision", "frozen_weights"):  # torch.nn's layers have no such attributes
+                vars(layer).pop(name, None)
     return module
 
 

@@ -13,17 +13,18 @@ from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
 from charloom.layers.deferred_restoration import DeferredRestoration
-from charloom.layers.memory_check import check_memory
 from charloom.layers.packed_sequences import take_packed
+from charloom.layers.torch_classes import TORCH_CLASSES, has_torch_forward
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
+from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import PRECISIONS, weight_shapes
+from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import without_one_dnn
-from charloom.settings.cells import CELL_OF_MODE, CELLS
+from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
 from charloom.shapes import State
@@ -38,10 +39,13 @@ class RecurrentLayer(nn.RNNBase):
     Attributes:
         precision: Precision of the native kernels' products: float32, or bfloat16 with float32 sums and weights (fast
             on processors with AMX or AVX512_BF16).
+        frozen_weights: Packed weights that are kept between calls, set by ``freeze``; None for a layer that is not
+            frozen.
     """
 
     # On the class, not set in __init__: ``accelerate`` changes the class of a layer that has been created already.
     _precision: Precision = "float32"
+    frozen_weights: FrozenWeights | None = None
 
     @property
     def precision(self) -> Precision:
@@ -163,11 +167,17 @@ class RecurrentLayer(nn.RNNBase):
             return PackedSequence(outputs, *input[1:]), self.permute_hidden(last_state, packed.unsorted_indices)
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
+    def train(self, mode: bool = True) -> Any:
+        """Sets training or evaluation mode as ``torch.nn``; training mode unfreezes the layer."""
+        if mode:
+            self.frozen_weights = None
+        return super().train(mode)
+
     def __prepare_scriptable__(self) -> nn.Module:
         """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
         # TorchScript looks the overloads of forward up by the class itself: a subclass has none.
         DeferredRestoration(self, type(self))
-        torch_class: Any = _TORCH_CLASSES[self.mode]
+        torch_class: Any = TORCH_CLASSES[self.mode]
         self.__class__ = torch_class
         return self
 
@@ -217,7 +227,7 @@ class RecurrentLayer(nn.RNNBase):
         cell = CELL_OF_MODE[self.mode]
         state = hx if hx is None or cell.state_parts > 1 else (hx,)
         # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if not (state is None or (type(state) is tuple and len(state) == cell.state_parts)):
+        if state is not None and (type(state) is not tuple or len(state) != cell.state_parts):
             return None
         if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
             return None
@@ -238,7 +248,7 @@ class RecurrentLayer(nn.RNNBase):
             self.bidirectional,
             self.bias,
         )
-        found = infer(options, time_first, state, weights)
+        found = infer(options, time_first, state, weights, self.frozen_weights)
         if found is None:
             return None
         outputs, last = found
@@ -288,13 +298,3 @@ class RecurrentLayer(nn.RNNBase):
         batch = inputs.shape[1] if batch_sizes is None else int(batch_sizes[0])
         zeros = inputs.new_zeros(layers, batch, self.hidden_size)
         return (zeros,) * self._state_parts
-
-
-# Read at import, to detect that a method of torch.nn's classes has been replaced since.
-_TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer) for cell in CELLS}
-_TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLASSES.items()}
-
-
-def has_torch_forward(mode: str) -> bool:
-    """Returns False if the ``forward`` of a class of ``torch.nn`` has been replaced: the new one must be called."""
-    return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]

@@ -2,16 +2,17 @@
 
 ``native`` computes the same with one operator for each layer and direction, which autograd and ``torch.compile`` can
 use. For one time step of a small layer the calls of Python around these operators take most of the time; here there is
-one. The weights are read at each call, as PyTorch lays them out, so that there is no copy that could be outdated.
+one. The weights are read at each call, as PyTorch lays them out, so that there is no copy that could be outdated;
+``frozen_weights`` keeps one for layers that the user has frozen.
 """
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from charloom.recurrence.backend import backend
+from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.threads import thread_limit
 from charloom.recurrence.torch_internals import is_recorded
 
@@ -29,7 +30,8 @@ def infer(
     options: LayerOptions,
     inputs: Tensor,
     state: tuple[Tensor, ...] | None,
-    weights: Sequence[object],
+    weights: list[Any],
+    frozen: FrozenWeights | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Runs all layers and directions; ``can_infer`` must be true.
 
@@ -38,6 +40,7 @@ def infer(
         inputs: (steps, batch, features).
         state: Initial state, tensors (layers * directions, batch, hidden); zeros if None.
         weights: Weights in the order of ``torch.nn.RNNBase._flat_weights``.
+        frozen: Kept packed weights of a frozen layer; None to read ``weights``.
 
     Returns:
         Outputs (steps, batch, directions * hidden) and the last state in the shape of ``state``. None if the kernels do
@@ -46,4 +49,7 @@ def infer(
     kernels = backend().kernels
     if kernels is None:
         return None
-    return kernels.infer_layers(options, threads=thread_limit(), input=inputs, state=state, weights=weights)
+    native = None if frozen is None else frozen.native
+    return kernels.infer_layers(
+        options, threads=thread_limit(), input=inputs, state=state, weights=weights, frozen=native
+    )

@@ -5,7 +5,7 @@ import torch
 from torch.nn.utils.rnn import pack_sequence
 
 from charloom import layers
-from charloom.layers.memory_check import check_memory
+from charloom.recurrence.kernel_arguments import check_memory
 from native import Switch
 from torch_wrong_weights import with_memory
 
