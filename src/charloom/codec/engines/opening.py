@@ -121,7 +121,7 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
         problem = f"it does not belong to {INTEGER_MODEL_FILE}" if priming.text else "it is missing"
         raise ModelFolderError(
             f"{folder / PRIMING_FILE}: {problem}; restore it from a copy of this model (data compressed with ",
-            *(Argument("fast", True), " do not need it)"),
+            *(Argument("fast", True), " does not need it)"),
         )
     return integers, priming
 

@@ -157,15 +157,16 @@ class Header:
             DamagedFileError: The kind of the file does not exist.
         """
         if source.is_at_end():
-            raise NotCompressedError("empty: charloom's compressed files are never empty")
+            raise NotCompressedError("not a file compressed by charloom (it is empty)")
         if not source.starts_with(MAGIC):
-            raise NotCompressedError("not a file compressed by charloom (its first bytes differ)")
+            raise NotCompressedError("not a file compressed by charloom (wrong magic number)")
         byte = source.read_exactly(len(MAGIC) + 1)[-1]
         version, kind = byte >> 4, byte & 15
         # The version comes first, because later versions may define other kinds.
         if version > VERSION:
             raise LaterVersionError(
-                f"the format has version {version}, but this charloom reads version {VERSION}: install a later charloom"
+                f"the file has format version {version}, but this version of charloom reads format version {VERSION}: "
+                "install a later version of charloom"
             )
         for mode, number in _MODES.items():
             # All other bits must be 0, so that later versions can use them.

@@ -140,7 +140,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
             data = session.decode(payload, length) if session is not None else payload
             running = crc32(data, running)
             if encode_checksum(running) != expected:
-                raise ValueError("the checksum differs")
+                raise ValueError("the checksum does not match")
         except ValueError:
             # The end of every lane is lost, so with several lanes the damage starts at the start of the segment.
             start = segment.position + (done if lanes == 1 else 0)

@@ -84,7 +84,10 @@ class Priming:
             version, bytes_without_network = header.tolist()
             # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
-                raise ValueError(f"it has version {version}, but this charloom reads version {_FORMAT_VERSION}")
+                raise ValueError(
+                    f"it has format version {version}, but this version of charloom reads format version "
+                    f"{_FORMAT_VERSION}"
+                )
             # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)
@@ -108,4 +111,6 @@ class Priming:
         except OSError as error:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:
-            raise ModelFolderError(f"{file}: not a priming that this charloom can use ({error!s:.200})") from None
+            raise ModelFolderError(
+                f"{file}: not a priming that this version of charloom can use ({error!s:.200})"
+            ) from None

@@ -141,7 +141,7 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
         raise DamagedFileError("damaged: the index does not match the records")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            f"data follows the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
             "split them"
         )
     if stored == closed_end:
@@ -217,5 +217,5 @@ def make_damage_error(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
     plural, verb = ("s", "are") if len(records) > 1 else ("", "is")
     return DamagedRecordError(
-        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records=records
+        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; the others can be read", records=records
     )

@@ -99,7 +99,7 @@ class MixingLanes:
         lane, network = self._lanes[number], self._networks[number]
         # The buffer is allocated once; the next lane's bytes follow.
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
-            raise ValueError("more than a lane has room for")
+            raise ValueError("the data is longer than the capacity of a lane")
         self._mixture.start_byte(lane, network)
         for i in range(7, -1, -1):
             p = self._mixture.predict(lane, network)
@@ -187,7 +187,7 @@ class ReferenceRecordSession:
         # The limit bounds the memory: a damaged payload may code far more bytes than it has.
         while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _P_END):
             if len(record) >= limit:
-                raise ValueError("longer than records may be")
+                raise ValueError("the record is longer than the limit")
             record.append(byte)
         decoder.finish()
         return bytes(record)
