@@ -29,7 +29,7 @@ def test_forecast(home: Path) -> None:
         home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv", "--save", "model"
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
-    assert "fitted to 77 points, a season of 12; the last 19 are held out" in out
+    assert "fitted to 77 points with a season of 12; the last 19 points are held out" in out
     for name in (
         "network",
         "naive",
@@ -96,7 +96,7 @@ def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
-    assert "fitted to 4 points; the last 6 are held out" in out
+    assert "fitted to 4 points; the last 6 points are held out" in out
     assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
     assert "No backtest: the series is too short to hold out a part." in out
@@ -192,7 +192,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
     (
         ["sales.csv", "--column", "units", "--missing", "drop"],
-        'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
+        'invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "95"],

@@ -26,9 +26,11 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     result = call(home, *common, "--check-novelty", "fox.txt")
     assert result.out == plain
     copied, ordinary, _, row = _lines(result)
-    assert copied.startswith("Copied: 100.0 % of the 60 generated characters")
-    assert "passages of at least 32 that also occur in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("For comparison: 100.0 % of 2 equally long chunks of that text also occur elsewhere")
+    assert copied.startswith("Copied: 100.0% of the 60 generated characters")
+    assert "passages of at least 32 characters that also occur in fox.txt; the longest has 60 characters." in copied
+    assert ordinary.startswith(
+        "For comparison: 100.0% of 2 chunks of the same length from that text also occur elsewhere"
+    )
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 
@@ -42,7 +44,7 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     result = call(home, "generate", char_model, "--num-chars", "40", *options, *checks)
     copied, ordinary, heading, row, note = _lines(result)
     assert result.out.startswith("--- sample 1 of 2 ---\nthe quick")
-    assert copied.startswith("Copied: 52.5 % of the 80 generated characters")
+    assert copied.startswith("Copied: 52.5% of the 80 generated characters")
     assert "too short" in ordinary
     assert heading.split() == ["sample", "start", "length", "found", "in", "passage"]
     assert row.split()[:3] == ["1", "0", "21"]

@@ -199,7 +199,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
-        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not an integer"),
+        (["--num-seeds", "1.5"], 2, "--num-seeds is 1.5: it must be an integer"),
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),

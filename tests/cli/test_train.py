@@ -202,7 +202,7 @@ def test_invalid_texts(home: Path) -> None:
     [
         (["--hidden-size", "0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--hidden-size", "ten"], 2, "--hidden-size"),
-        (["--hiden-size", "10"], 2, "Did you mean --hidden-size?"),
+        (["--hiden-size", "10"], 2, "unknown option --hiden-size: did you mean --hidden-size?"),
         (["--cell", "transformer"], 2, "rnn"),
         (["--recipe", "nonsense"], 2, "choose one of own-text, section"),
         (["--device", "abacus"], 2, "--device is 'abacus': it cannot be used"),

@@ -38,7 +38,7 @@ def compress(
 
     FILE is compressed to FILE.loom, with the same modification time and permissions; FILE is kept. Any file can be
     compressed; text that resembles the training text compresses best. Decompression needs the same model, on any
-    machine. If a file fails, the others are still compressed, and the exit status is 1.
+    machine. If a file fails, the others are still compressed, and the exit status is not 0.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class FileOptions:
             raise SettingsError("no input file: pass one or more, or - for standard input")
         if self.output is not None and len(files) > 1:
             raise SettingsError(
-                f"--output is one file, but there are {len(files)} input files: pass a single input file, or "
+                f"--output names a single file, but there are {len(files)} input files: pass a single input file, or "
                 "omit --output"
             )
         if self.output == "":

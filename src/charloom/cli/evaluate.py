@@ -189,9 +189,9 @@ def _show_summary(
     noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
-            f"gzip and xz are not shown: their output for less than {_MIN_COMPRESSED} bytes is mostly headers."
+            f"gzip and xz are not shown: their output for fewer than {_MIN_COMPRESSED} bytes is mostly headers."
         )
-    console.print(f"{result.num_chars:,} {noun}s scored in one pass. {_PROTOCOL.format(unit=noun)}")
+    console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {_PROTOCOL.format(unit=noun)}")
     if result.num_unknown:
         console.print(
             f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "

@@ -49,13 +49,14 @@ def forecast(
     file
         CSV file with a header; - for standard input. The default formats are plain numbers (-1234.5, 1e6) and ISO 8601
         dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30); the options under Table change them.
-        Formats are not inferred, and no row is skipped.
+        Formats are not inferred from the contents; rows that cannot be parsed are errors.
     held_out
         Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
     level
         Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
     no_backtest
-        Skip the backtest, which takes half of the time. The method is then chosen by its errors on held-out blocks.
+        Skip the backtest, which takes half of the time. With --method auto, the method with the smallest errors on
+        held-out blocks is then chosen.
     output
         CSV file for the forecast; - for standard output, with all other output on standard error.
     plot

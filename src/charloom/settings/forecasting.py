@@ -35,11 +35,12 @@ class TableSettings:
     Attributes:
         column: Column to forecast: its header, or its number from 1. Default: the only column besides the dates.
         time: Column of dates: its header, or its number from 1. Dates must be evenly spaced and ascending. Default: the
-            first other column. none: rows are evenly spaced, in the order of the file.
-        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single point) between others: refuse
+            first column that is not forecast. Pass none if the table has no dates: its rows are then taken as evenly
+            spaced, in file order.
+        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between others: refuse
             them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
         delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
-        decimal: Decimal separator, . or ,. Default: a point.
+        decimal: Decimal separator, . or ,. Default: a period.
         thousands: Thousands separator: , or . or ' or a space. Default: none.
         date_format: Format of the dates for strptime, for example %d.%m.%Y. Default: ISO 8601. Forecast dates are
             formatted by strftime: 09/02/2023 after 9/1/2023.
@@ -113,9 +114,10 @@ class ForecastSettings:
     Attributes:
         horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this horizon.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
-            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three), drift
-            (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
-            method with the smallest errors.
+            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three
+            seasons), drift (the last value and the mean change), naive (the last value), mean (the mean of all values),
+            or auto (the method with the smallest errors in the backtest, or the one that fitting selects if the
+            difference is below 2%).
         season: Points per season (12 for monthly data with a yearly season, 1 for none). Default: detected by a test.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
             whose amplitude grows with their level.
@@ -126,7 +128,8 @@ class ForecastSettings:
         cell: Recurrent cell of the networks.
         hidden_size: Hidden units of each network.
         context: Context length: points that a network reads before its first forecast, at most a quarter of the series.
-        members: Ensemble members: networks, each fitted without one block of the series that measures its errors.
+        members: Number of networks in the ensemble. Each is fitted without one block of the series, on which its errors
+            are measured.
         epochs: Maximum number of epochs of each network; early stopping ends training before it overfits.
         batch_size: Windows in a minibatch.
         learning_rate: Learning rate of AdamW.

@@ -20,10 +20,10 @@ class SamplingSettings:
 
     Attributes:
         temperature: Divisor of the logits: less than 1 for safer, more than 1 for more varied text; 0 is greedy.
-        power: Exponent alpha of the textbook's p^alpha, renormalized: equal to a temperature of 1 / power.
+        power: Sample from p^alpha, renormalized, where alpha is this value; the same as a temperature of 1 / alpha.
         top_k: Number of most likely characters to sample from.
         top_p: Sample from the most likely characters whose probabilities add up to this value (nucleus sampling).
-        seed: Seed of the random-number generator; the same seed gives the same text. Default: a new one for each call.
+        seed: Seed of the random number generator; the same seed gives the same text. Default: a new one for each call.
     """
 
     temperature: float | None = None

@@ -26,7 +26,7 @@ class TrainingSettings:
         batch_size: Number of sequences in a minibatch.
         gradient_accumulation_steps: Number of minibatches whose gradients are accumulated for one optimizer step: the
             effect of a larger batch in the memory of a smaller one.
-        num_steps: Sequence length, in characters or bytes; also the truncation length of back-propagation through time.
+        num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
         partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
             detached; random: sequences in random order, each from a zero state.
@@ -48,7 +48,7 @@ class TrainingSettings:
         seed: Seed of initial weights, offsets, order and dropout.
         device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if available.
         threads: Threads of the kernels and of PyTorch. Default: for the kernels, as many as PyTorch is set to; for
-            PyTorch's own operations, one.
+            PyTorch's own operations, one (if the native kernels are installed).
         precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on CPUs with
             AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
         report_every: Report results every N epochs.
