@@ -74,7 +74,7 @@ def test_only_what_is_in_memory_can_be_copied(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(ids)).tolist() == copy.deepcopy(ids).tolist() == ids.tolist()
     in_file = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     for copied in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="load the corpus there"):
+        with pytest.raises(TypeError, match="load the corpus again, in that process"):
             copied(in_file)
 
 

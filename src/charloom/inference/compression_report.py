@@ -132,7 +132,7 @@ def size_of_model(model: Path) -> int:
 
 
 def _entropy_row(data: bytes, model: Path) -> Row:
-    """Measures the entropy under the float model, unknown characters as <unk>; no size if it cannot read the text."""
+    """Measures the entropy under the float model, with <unk> for unknown characters; no size for unreadable text."""
     name = "entropy under the model"
     # Imported here, since PyTorch takes seconds to import, and may be missing.
     try:

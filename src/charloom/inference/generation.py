@@ -137,8 +137,8 @@ def generate_ids(
     # An error, not a fallback: int8 changes the text, so that the same command must not depend on the machine.
     if generator is None and precision != "float32":
         raise SettingsError(
-            "it requires a model whose hidden states lie between -1 and 1 (not the relu cell), without hooks or "
-            "replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
+            "it requires a model whose hidden states lie between -1 and 1 (not the rnn cell with relu), without hooks "
+            "or replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
             setting="precision",
             value=precision,
         )

@@ -124,7 +124,7 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     # Before the tensors are created: a folder copied while a run saves can have files of two models.
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
-            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
+            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 does not match)"
         )
     try:
         return config, safetensors.torch.load(data)
@@ -175,8 +175,8 @@ def _read_config(folder: Path) -> Config:
         raise ModelFolderError(f"{file}: not the configuration of a charloom model")
     if config["format_version"] != FORMAT_VERSION:
         raise ModelFolderError(
-            f"{file}: format version {config['format_version']!r:.40}; this charloom reads version {FORMAT_VERSION}: "
-            "install the charloom version that wrote it"
+            f"{file}: format version {config['format_version']!r:.40}; this version of charloom reads version "
+            f"{FORMAT_VERSION}: install the version that wrote it"
         )
     return config
 

@@ -155,7 +155,9 @@ class RunFolder:
             prepare_codec(self.path, model, seen=seen, held_out=held_out)
         # The model is saved, so a model or text that the codec does not support is no reason to fail.
         except InputError as error:
-            warnings.warn(CharloomWarning("the model is saved, but cannot compress: ", *error.parts), stacklevel=2)
+            warnings.warn(
+                CharloomWarning("the model is saved, but cannot be used for compression: ", *error.parts), stacklevel=2
+            )
         if self.history:
             self._write_history()
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")

@@ -203,7 +203,7 @@ def _find(
         except CorpusUnavailableError as error:
             # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
-                CharloomWarning(*error.parts, "; training continues with the reference text that is part of Python"),
+                CharloomWarning(*error.parts, "; using the reference text that is part of Python instead"),
                 stacklevel=3,
             )
             name, text, _ = _find(PYTHON_REFERENCE, unit)

@@ -160,7 +160,9 @@ class FileNumbers:
 
     def __reduce__(self) -> NoReturn:
         """Raises TypeError: the descriptor of a copy, or of another process, could belong to another file."""
-        raise TypeError("ids in a file cannot be copied or sent to another process: load the corpus there")
+        raise TypeError(
+            "ids in a file cannot be copied or sent to another process: load the corpus again, in that process"
+        )
 
     def __getitem__(self, part: slice) -> Integers:
         """Returns the numbers of a slice as an array."""

@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
+"""Truncated backpropagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
