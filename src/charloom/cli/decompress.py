@@ -37,8 +37,8 @@ def decompress(
     force
         Overwrite existing output files.
     record
-        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. Default output:
-        standard output.
+        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. They are written
+        to standard output by default.
     """
     options.check(files)
     # Checked here because the codec reads the model only when a file needs it.

@@ -37,8 +37,8 @@ def forecast(
     """Forecast a column of a CSV file, with prediction intervals.
 
     A backtest holds out the end of the series, forecasts it from each of its points with a network and with baselines,
-    and prints a table of the errors and the coverage of the intervals. Then the best method, or that of --method, is
-    fitted to all points, and its forecast is printed and plotted.
+    and prints a table of the errors and the coverage of the intervals. Then the best method, or the one passed with
+    --method, is fitted to all points, and its forecast is printed and plotted.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 

@@ -45,7 +45,7 @@ def sweep(
     train'. Ctrl-C stops the sweep; repeat the command to resume it. If you add values or seeds, only the new runs are
     trained. The output folder contains the history of each run, results.csv (one row per combination), results.jsonl
     (one line per run) and sweep.png. If no text is held out (validation fraction 0, as in the recipe 'section'), only
-    training perplexities can be compared. The options for display and checkpoints are ignored: --report-every,
+    training perplexities can be compared. The options for reports, samples and checkpoints are ignored: --report-every,
     --sample-every, --prefix, --sample-chars, --checkpoint-minutes, --checkpoint-steps and --keep-checkpoints.
 
     The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.

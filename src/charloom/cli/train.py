@@ -53,10 +53,10 @@ def train(
         Do not store the end of the text (at most 1 MiB) in the model folder. 'charloom compress' reads it first;
         without it, compressed files are a few percent larger.
     resume
-        Folder of a run, or one of its checkpoint files. The run continues exactly, with its text, recipe and options.
-        These options can be changed: --learning-rate and --clip-norm, for example after the run diverged; --epochs
-        (not with --schedule cosine), --patience, --keep-best, --device and --threads; and those for display and
-        checkpoints. With --output, the run continues in another folder.
+        Folder of a run, or one of its checkpoint files. The run continues with its text, recipe and options, as if it
+        had not been interrupted. These options can be changed: --learning-rate and --clip-norm, for example after the
+        run diverged; --epochs (not with --schedule cosine), --patience, --keep-best, --device and --threads; and those
+        for reports, samples and checkpoints. With --output, the run continues in another folder.
     init_from
         Folder of a model whose weights the run starts from, to train it on the same or another text.
     extend_vocabulary

@@ -40,11 +40,12 @@ class TableSettings:
         missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between others: refuse
             them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
         delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
-        decimal: Decimal separator, . or ,. Default: a period.
-        thousands: Thousands separator: , or . or ' or a space. Default: none.
+        decimal: Decimal separator: a period or a comma. Default: a period.
+        thousands: Thousands separator: a comma (,), period (.), apostrophe (') or space. Default: none.
         date_format: Format of the dates for strptime, for example %d.%m.%Y. Default: ISO 8601. Forecast dates are
             formatted by strftime: 09/02/2023 after 9/1/2023.
-        header: Whether the first row contains column names. Default: yes, but a header that may be values is refused.
+        header: Whether the first row contains column names. Default: yes, but a first row that may contain values is
+            refused.
         skip_rows: Lines to skip before the header.
     """
 
@@ -121,8 +122,8 @@ class ForecastSettings:
         season: Points per season (12 for monthly data with a yearly season, 1 for none). Default: detected by a test.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
             whose amplitude grows with their level.
-        domain: Domain of the forecast: integers if all values are integers, not negative if no value is negative, not
-            positive if no value is positive (auto); or all real numbers (real).
+        domain: Domain of the forecast: auto (integers if all values are integers, not negative if no value is negative,
+            not positive if no value is positive), or real (all real numbers).
         num_lags: Order of the plain autoregression (ar). Default: the season plus one, or 4.
         max_lags: Maximum order of the linear part. Default: a fifth of the series, at most 256.
         cell: Recurrent cell of the networks.

@@ -41,7 +41,7 @@ class TrainingSettings:
         decay_factor: Factor of each decrease of the step schedule.
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text, at its end, that is held out for validation.
-        patience: Number of epochs without an improvement of validation perplexity after which training stops early.
+        patience: Number of epochs without an improvement in validation perplexity after which training stops early.
             Default: no early stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
             Default: on if patience is set.
