@@ -26,4 +26,4 @@ def test_a_cached_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.endswith("fox.txt")
     assert total.startswith("1 cached text, ")
     assert "Removed" in call(tmp_path, "cache", "--clear").done()
-    assert call(tmp_path, "cache").done().startswith("0 texts")
+    assert call(tmp_path, "cache").done().startswith("0 cached texts")

@@ -122,7 +122,7 @@ def test_a_price_that_changes_once(home: Path) -> None:
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
-    assert "The errors of naive are 100 % smaller than those of mean; --method auto uses naive." in out
+    assert "The errors of naive are 100% smaller than those of mean; --method auto uses naive." in out
     assert "Forecast by mean, fitted to 60 points:" in out
 
 

@@ -148,7 +148,8 @@ def _describe_wrong_call(error: cyclopts.CycloptsError) -> str:
         unused = error.unused_tokens or []
         return f"unexpected argument{'' if len(unused) == 1 else 's'}: {' '.join(unused)}"
     text = str(error).removesuffix(".")
-    return text[:1].lower() + text[1:]
+    # Only a capitalized word: check_tokens names arguments such as MODEL.
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _mark_positional(arguments: list[str]) -> list[str]:
