@@ -130,9 +130,7 @@ def _print_result(text: Text, result: dict[str, Any]) -> None:
             print(f"  {name:28s} {size:8,d} bytes   {unit[0]:7.3f} {unit[1]}")
     for row in result["fewer_percent"]:
         verdict = "met" if row["fewer"] >= row["bar"] else "MISSED"
-        print(
-            f"  {row['fewer']:.1f} % fewer than {row['peer']} ({row['kind']}): required {row['bar']:.0f} %, {verdict}"
-        )
+        print(f"  {row['fewer']:.1f}% fewer than {row['peer']} ({row['kind']}): required {row['bar']:.0f}%, {verdict}")
     for method, reason in result["refused"].items():
         print(f"  {method}: {reason}")
     model = result["model"]

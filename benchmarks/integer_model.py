@@ -1,7 +1,7 @@
 """What does quantization to integers cost in bits per character, and how fast is the integer network?
 
-Trains an RNN of 256 and an LSTM of 512 units on the first 90 % of a text (or loads trained models), and evaluates the
-last 10 % in 64 lanes with the float model and with the quantized one. Then measures characters per second of the fast
+Trains an RNN of 256 and an LSTM of 512 units on the first 90% of a text (or loads trained models), and evaluates the
+last 10% in 64 lanes with the float model and with the quantized one. Then measures characters per second of the fast
 engine on each instruction set, including coding, in CPU time of one thread; the instruction sets take turns.
 """
 

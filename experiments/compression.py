@@ -1,7 +1,7 @@
 """Exercise: how well does a language model compress text, compared with gzip and others, and at what cost?
 
-Networks of three sizes are trained on the first 90 % of The Time Machine and compress the last 10 %. The other
-compressors are measured on the last 10 % alone, and after the first 90 %.
+Networks of three sizes are trained on the first 90% of The Time Machine and compress the last 10%. The other
+compressors are measured on the last 10% alone, and after the first 90%.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from charloom import Codec, LanguageModel, build_model, evaluate, load_corpus, l
 from charloom.errors import SettingsError
 from charloom.inference.compression_report import break_even, size_of_model
 from charloom.recurrence.backend import backend, use_backend
-from charloom.training.trainer import training_length
+from charloom.training.run_checks import compute_training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
 from experiments.other_compressors import compressors, cpu_seconds, primed_size
 from experiments.page import Experiment, Results, format_table, load_text
@@ -76,7 +76,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
     model = build_model(text.vocabulary, replace(recipe.model, hidden_size=size, dropout=dropout), seed=seed)
     train(model, text, training)
     model.save(folder)
-    split, known = training_length(len(text.ids), training), str(text.text)
+    split, known = compute_training_length(len(text.ids), training), str(text.text)
     prepare_codec(folder, model, seen=known[:split].encode(), held_out=known[split:].encode())
 
 
@@ -180,11 +180,11 @@ def _sizes_table(results: Results) -> str:
     ]
     peers = sorted(results["peers"].items(), key=lambda item: float(item[1]["after"]))
     rows = [[name, _bits(found["alone"], results), _bits(found["after"], results)] for name, found in peers]
-    return format_table(["bits per byte", "alone", "after the first 90 %"], [*ours, *rows])
+    return format_table(["bits per byte", "alone", "after the first 90%"], [*ours, *rows])
 
 
 def break_evens(results: Results, units: str) -> dict[str, float]:
-    """Returns the break-even in bytes of text by compressor, from the compressed sizes after the first 90 %."""
+    """Returns the break-even in bytes of text by compressor, from the compressed sizes after the first 90%."""
     network = results["networks"][units]
     ours, model = (sum(network[key]) / len(network[key]) for key in ("charloom", "model"))
     return {name: break_even(results["rest"], ours, found["after"], model) for name, found in results["peers"].items()}

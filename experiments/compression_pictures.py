@@ -14,7 +14,7 @@ def _mean(values: list[float]) -> float:
 
 
 def draw_sizes(results: Results) -> Figure:
-    """Draws bits per byte by compressor: after the first part of the book, and alone."""
+    """Draws bits per byte by compressor: after the first part of the novel, and alone."""
     drawing = make_figure(height=4.4)
     axes = drawing.subplots()
     network = results["networks"][max(results["networks"], key=int)]
@@ -26,9 +26,9 @@ def draw_sizes(results: Results) -> Figure:
     colors = [COLORS[0] if name.startswith("charloom") else COLORS[5] for name in names]
     axes.barh(names, [alone for *_, alone in rows], color=COLORS[5], alpha=0.25, label="alone")
     bars = axes.barh(names, [after for _, after, _ in rows], color=colors, height=0.55)
-    bars.set_label("after the first 90 % of the book")
+    bars.set_label("after the first 90% of the novel")
     axes.bar_label(bars, [f"{after:.3f}" for _, after, _ in rows], padding=-42, fontsize=10, color="white")
-    axes.set_xlabel("bits per byte of the last 10 %")
+    axes.set_xlabel("bits per byte of the last 10%")
     axes.grid(visible=False, axis="y")
     axes.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, frameon=False)
     return drawing

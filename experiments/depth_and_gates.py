@@ -1,4 +1,4 @@
-"""Exercise 5: more layers, GRU and LSTM, and the settings that deep networks need to train."""
+"""Exercise: more layers, GRU and LSTM, and the settings that deep networks need to train."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -176,7 +176,7 @@ def _spread(values: Sequence[float], digits: int = 3) -> str:
 
 
 def _percent(shares: Sequence[float]) -> str:
-    return f"{100 * np.mean(shares):.1f} % ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
+    return f"{100 * np.mean(shares):.1f}% ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
 
 
 def make_tables(results: Results) -> dict[str, str]:
@@ -193,7 +193,7 @@ def make_tables(results: Results) -> dict[str, str]:
     coverage = [
         [
             step,
-            f"{100 * level:.0f} %",
+            f"{100 * level:.0f}%",
             *(_percent([run[key][str(level)][str(step)] for run in chapter]) for key in ("coverage", "perfect")),
         ]
         for step in SHOWN
@@ -206,10 +206,7 @@ def make_tables(results: Results) -> dict[str, str]:
                 f"{np.mean(rmse(wave['runs'], OURS, step)):.3f} / {np.mean(rmse(wave['runs'], 'AR(4)', step)):.3f}"
                 for step in (1, 64)
             ),
-            *(
-                f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in wave['runs']]):.0f} %"
-                for step in (4, 64)
-            ),
+            *(f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in wave['runs']]):.0f}%" for step in (4, 64)),
         ]
         for wave in results["waves"]
     ]
@@ -217,7 +214,7 @@ def make_tables(results: Results) -> dict[str, str]:
         [
             f"{name}, {step} ahead",
             *(_spread(rmse(runs, method, step)) for method in (OURS, "AR(4)")),
-            f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in runs]):.0f} %",
+            f"{100 * np.mean([run['coverage']['0.8'][str(step)] for run in runs]):.0f}%",
         ]
         for name, runs in results["nonlinear"].items()
         for step in _NONLINEAR_STEPS
@@ -231,20 +228,20 @@ def make_tables(results: Results) -> dict[str, str]:
             [["error relative to AR(4)", *(f"{pick:.3f}" for pick in (np.mean(ratios), min(ratios), max(ratios)))]],
         ),
         "coverage": format_table(["steps ahead", "nominal", "coverage", "perfect intervals"], coverage),
-        "waves": format_table(["series", "1 ahead, charloom / AR(4)", "64 ahead", "80 % at 4", "80 % at 64"], waves),
-        "nonlinear": format_table(["series", OURS, "AR(4)", "80 % interval"], nonlinear),
+        "waves": format_table(["series", "1 ahead, charloom / AR(4)", "64 ahead", "80% at 4", "80% at 64"], waves),
+        "nonlinear": format_table(["series", OURS, "AR(4)", "80% interval"], nonlinear),
         "real": format_table(
             ["months ahead", *names], [[step, *(_spread(rmse(real, n, step), 2) for n in names)] for step in _STEPS]
         ),
         "real-cuts": format_table(
-            ["fitted up to", "1 ahead", "24 ahead", "AR(13), 24", "80 % at 24"],
+            ["fitted up to", "1 ahead", "24 ahead", "AR(13), 24", "80% at 24"],
             [
                 [
                     run["label"],
                     f"{run['rmse'][OURS]['1']:.2f}",
                     f"{run['rmse'][OURS]['24']:.2f}",
                     f"{run['rmse']['AR(13)']['24']:.2f}",
-                    f"{100 * run['coverage']['0.8']['24']:.0f} %",
+                    f"{100 * run['coverage']['0.8']['24']:.0f}%",
                 ]
                 for run in real
             ],

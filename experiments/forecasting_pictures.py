@@ -54,7 +54,7 @@ def _draw_fan(example: dict[str, Any]) -> Figure:
     for axes, step in zip(drawing.subplots(3, 1, sharex=True, sharey=True), SHOWN[1:], strict=True):
         found = example["steps"][str(step)]
         times = np.arange(FITTED + step, LENGTH + 1)
-        for level, name in (("0.95", "95 %"), ("0.8", "80 %")):
+        for level, name in (("0.95", "95%"), ("0.8", "80%")):
             axes.fill_between(
                 times, *map(_unpacked, found[level]), color=COLORS[0], alpha=0.22, lw=0, label=f"{name} interval"
             )
@@ -93,7 +93,7 @@ def _draw_real(run: dict[str, Any]) -> Figure:
     axes = drawing.subplots()
     past, future = np.arange(-59, 1), np.arange(1, 25)
     axes.plot(past, _unpacked(run["past"]), color="black", lw=1)
-    for level, name in (("0.95", "95 %"), ("0.8", "80 %")):
+    for level, name in (("0.95", "95%"), ("0.8", "80%")):
         low, high = map(_unpacked, run["bounds"][level])
         axes.fill_between(future, low, high, color=COLORS[0], alpha=0.22, lw=0, label=f"{name} interval")
     axes.plot(future, _unpacked(run["future"]), color="black", lw=1, label="observed")

@@ -1,4 +1,4 @@
-"""Exercise 1: the section's model by hand, with PyTorch's layer and with charloom: equality, speed, profile."""
+"""Exercise: the section's model by hand, with PyTorch's layer and with charloom: equality, speed, profile."""
 
 import inspect
 import statistics

@@ -1,4 +1,4 @@
-"""Exercise 2: units, epochs and clipping: training and held-out perplexity, and remedies for overfitting."""
+"""Exercise: units, epochs and clipping: training and held-out perplexity, and remedies for overfitting."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

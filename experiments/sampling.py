@@ -26,7 +26,7 @@ from charloom import (
 from charloom.inference.evaluation import perplexity_of
 from charloom.recurrence.backend import backend
 from charloom.settings.model import Precision
-from charloom.training.trainer import training_length
+from charloom.training.run_checks import compute_training_length
 from experiments.page import Experiment, Results, format_table, load_text
 from experiments.sampling_pictures import ALPHA, draw_alpha, draw_copied, draw_families
 from experiments.text_measures import (
@@ -79,7 +79,7 @@ def measure(quick: bool) -> Results:
     book = load_text("time-machine", quick, max_chars=100_000 if quick else None)
     part = load_text("time-machine", quick, max_chars=10_000)
     lstm_settings, lstm_training = _lstm(quick)
-    at = training_length(len(book.text), lstm_training)
+    at = compute_training_length(len(book.text), lstm_training)
     lstms = [_trained(book, lstm_settings, lstm_training, seed) for seed in seeds]
     section = load_recipe("section")
     rnn_training = replace(section.training, epochs=8 if quick else 500, sample_every=0, precision=precision())
@@ -207,7 +207,7 @@ def make_tables(results: Results) -> dict[str, str]:
         "training": format_table(
             ["model", "perplexity", "evaluated on"],
             [
-                ["LSTM 256", mean_and_spread(results["training"]["lstm"], 2), "the last 5 %, held out"],
+                ["LSTM 256", mean_and_spread(results["training"]["lstm"], 2), "the last 5%, held out"],
                 ["RNN 256", mean_and_spread(results["training"]["rnn"], 2), "its own training text"],
             ],
         ),

@@ -105,7 +105,7 @@ def draw_copied(results: Results) -> Figure:
     axes = drawing.subplots()
     for kind, color, label in (
         ("rnn", COLORS[1], "section's RNN, memorizes 10,000 characters"),
-        ("lstm", COLORS[0], "LSTM, the whole book"),
+        ("lstm", COLORS[0], "LSTM, the whole novel"),
     ):
         alphas, rows = _family(results, kind, "alpha")
         _lines(axes, alphas, rows, "copied", 100, color=color, label=label)

@@ -18,8 +18,8 @@ from charloom.errors import (
     Part,
     SettingsError,
     as_keyword,
-    comma_separated,
     format_parts,
+    join_with_commas,
     pluralize,
 )
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
@@ -89,7 +89,7 @@ def test_commas_separate_the_parts() -> None:
     parts: list[Part] = ["a", Argument("unit"), "b"]
     for number in range(4):
         expected = ", ".join(part if isinstance(part, str) else part.name for part in parts[:number])
-        assert format_parts(comma_separated(parts[:number]), as_keyword) == expected
+        assert format_parts(join_with_commas(parts[:number]), as_keyword) == expected
 
 
 def test_a_value_is_cut_at_two_hundred_characters() -> None:

@@ -113,7 +113,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Checkpoint": (charloom.Checkpoint.read, {"path": "nowhere"}),
     "prepare_codec": (charloom.prepare_codec, {"model": _MODEL, "seen": b"a", "held_out": b"b"}),
     "part": (_CORPUS.ids.part, {"start": 0, "stop": 3}),
-    "renumbered": (_CORPUS.ids.renumbered, {"numbers": list(range(len(_VOCABULARY)))}),
+    "with_new_ids": (_CORPUS.ids.with_new_ids, {"new_ids": list(range(len(_VOCABULARY)))}),
     "sequences": (_CORPUS.ids.sequences, {"starts": np.zeros(1, np.int64), "length": 3}),
     "StoredIds": (charloom.StoredIds, {"stored": np.zeros(3, np.int64)}),
     "CleanUp": (charloom.CleanUp, {"lowercase": True, "collapse_whitespace": False}),

@@ -19,7 +19,7 @@ from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.engines.opening import open_engine
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
-from charloom.training.trainer import training_length
+from charloom.training.run_checks import compute_training_length
 from compressors.texts import Recipe
 
 MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --fast"
@@ -44,7 +44,7 @@ def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) 
         model = charloom.build_model(corpus.vocabulary, recipe.model(), seed=0)
         charloom.train(model, corpus, training)
         model.save(folder)
-    at = len(first_part.decode()[: training_length(len(corpus.ids), training)].encode())
+    at = len(first_part.decode()[: compute_training_length(len(corpus.ids), training)].encode())
     charloom.prepare_codec(folder, seen=first_part[:at], held_out=first_part[at:])
     return {
         "trained": not reused,

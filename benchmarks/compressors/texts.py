@@ -65,7 +65,7 @@ class Text:
     record_bars: dict[str, float]
 
     def parts(self) -> tuple[bytes, bytes]:
-        """Returns the first part, and the rest to compress: 90 and 10 % of a text, half of a log's lines each."""
+        """Returns the first part, and the rest to compress: 90% and 10% of a text, half of a log's lines each."""
         data = (data_folder() / self.file).read_bytes()
         at = len(data) * 9 // 10
         if self.is_log:

@@ -21,7 +21,7 @@ TEXT = (str, bytes)
 def check_type(kinds: Any, **arguments: object) -> None:
     """Raises InputError for an argument that is not an instance of one of the types.
 
-    A str is not accepted as a list of strings, and a path must be a str, not bytes.
+    A ``PathLike`` must represent a str, not bytes. A str or bytes is not accepted as a Sequence or an Iterable.
 
     Args:
         kinds: A type or a tuple of types, as for ``isinstance``.
@@ -47,7 +47,7 @@ def check_listeners(listeners: Sequence[object]) -> None:
 
 
 def check_bytes(**arguments: object) -> None:
-    """Raises InputError for an argument that is not a bytes-like object."""
+    """Raises InputError for an argument that is not bytes, a bytearray or a memoryview."""
     check_type((bytes, bytearray, memoryview), **arguments)
 
 

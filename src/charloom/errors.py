@@ -30,13 +30,13 @@ class Argument:
 
 
 Part: TypeAlias = str | Argument
-Wording: TypeAlias = Callable[[Argument], str]
+ArgumentFormatter: TypeAlias = Callable[[Argument], str]
 """Formatter of arguments for one front end."""
 
 
 def as_keyword(argument: Argument) -> str:
     """Formats an argument as Python does: ``num_steps``, ``unit='byte'``."""
-    return argument.name if argument.value is ... else f"{argument.name}={_shown(argument.value)}"
+    return argument.name if argument.value is ... else f"{argument.name}={_format_value(argument.value)}"
 
 
 class Message:
@@ -46,7 +46,7 @@ class Message:
         message: Parts that state what is wrong.
         setting: Python name of the wrong argument; None unless exactly one argument is wrong.
         value: Its value; ``...`` if the message does not show it.
-        hint: Parts that state what to do; empty if the message does.
+        hint: Parts that state what to do; empty if ``message`` already states it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Message:
             if isinstance(self.value, bool):
                 start = (Argument(self.setting, self.value), ": ")
             else:
-                start = (Argument(self.setting), " " if self.value is ... else f" is {_shown(self.value)}: ")
+                start = (Argument(self.setting), " " if self.value is ... else f" is {_format_value(self.value)}: ")
         return (*start, *self.message, *(("; ", *self.hint) if self.hint else ()))
 
     def __str__(self) -> str:
@@ -85,16 +85,16 @@ class Message:
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Returns a number with a noun in singular or plural: ``1 point``, ``2,000 points``."""
+    """Returns a number with a regular noun in singular or plural: ``1 point``, ``2,000 points``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def format_parts(parts: Iterable[Part], wording: Wording) -> str:
+def format_parts(parts: Iterable[Part], format_argument: ArgumentFormatter) -> str:
     """Returns the text of a message, with arguments formatted by a front end."""
-    return "".join(part if isinstance(part, str) else wording(part) for part in parts)
+    return "".join(part if isinstance(part, str) else format_argument(part) for part in parts)
 
 
-def comma_separated(parts: Iterable[Part]) -> tuple[Part, ...]:
+def join_with_commas(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Returns the parts separated by commas."""
     # The slice drops the comma before the first part.
     return tuple(itertools.chain.from_iterable((", ", part) for part in parts))[1:]
@@ -179,7 +179,7 @@ class DamagedFileError(CompressedFileError):
 
 
 class DamagedRecordError(DamagedFileError):
-    """Some records are damaged; the others can be read.
+    """Some records are damaged; the others can be read. ``start`` and ``end`` are always None.
 
     Attributes:
         records: Numbers of the damaged records, from 0.
@@ -202,8 +202,11 @@ class CharloomWarning(Message, UserWarning):
     """A warning: the operation continues, but its result may not be what the user expects."""
 
 
-def _shown(value: object) -> str:
-    """Returns the repr of a value of any type in one line."""
+def _format_value(value: object) -> str:
+    """Returns the repr of a value of any type in one line, cut to 200 characters.
+
+    A repr that raises an exception is replaced by the name of the type.
+    """
     try:
         # A repr may contain line breaks, and a message is one line.
         text = " ".join(repr(value).split())

@@ -110,7 +110,7 @@ def test_a_language_model_is_not_scripted() -> None:
     vocabulary = charloom.Vocabulary.of_text("abc")
     model = charloom.LanguageModel(charloom.layers.GRU(len(vocabulary), 4), vocabulary)
     for module in (model, nn.Sequential(model)):
-        with pytest.raises(charloom.InputError, match=r"jit\.script does not take a LanguageModel"):
+        with pytest.raises(charloom.InputError, match=r"jit\.script does not support LanguageModel"):
             torch.jit.script(module)
         assert copy.deepcopy(model).begin_state(2).shape == (1, 2, 4)  # type: ignore[union-attr] # a GRU's
 

@@ -165,7 +165,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
             model.backpropagate(ids, torch.full_like(ids, wrong))
     with pytest.raises(InputError, match=r"the state is .*4, 20.* it must be .*3, 20"):
         model.loss(ids, targets, model.begin_state(4))
-    with pytest.raises(InputError, match="give equal shapes"):
+    with pytest.raises(InputError, match="different shapes"):
         model.loss(ids, targets[:, :-1])
 
 

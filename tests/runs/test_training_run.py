@@ -99,6 +99,16 @@ def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path
     assert TrainingRun(RunPlan(output=tmp_path / "model", recipe=lower, resume=True)).run().status == "finished"
 
 
+def test_a_run_that_fails_within_an_epoch_saves_its_present_weights(tmp_path: Path, text: Path) -> None:
+    def fail(event: Event) -> None:
+        if isinstance(event, StepEnded) and event.epoch == 2:
+            raise OSError("gone")
+
+    with pytest.raises(CharloomError, match="gone; the model of epoch 1 and later minibatches is saved in"):
+        TrainingRun(RunPlan(text, tmp_path / "model", _RECIPE)).run([fail])
+    assert LanguageModel.load(tmp_path / "model").provenance["results"]["minibatches_after_epoch"] == 1
+
+
 def test_a_folder_in_use_is_refused_and_left_unchanged(tmp_path: Path, text: Path) -> None:
     plan = RunPlan(text, tmp_path / "model", _RECIPE)
     with TrainingRun(plan), pytest.raises(CharloomError, match="another run is using this folder"):

@@ -138,15 +138,15 @@ class PlainEngine(Engine):
     """Order 1, adaptive, bit by bit, in Python; primed with ``start``."""
 
     def __init__(self, name: Mode = "mixing", start: bytes = b"") -> None:
-        self.name = name
+        self.mode = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"plain" + name.encode() + start).digest()
 
     def choose_num_lanes(self, length: int) -> int:
         return _choose_num_lanes(length)
 
-    def start_session(self, lanes: int) -> PlainSession:
-        return PlainSession(lanes, self.start)
+    def start_session(self, num_lanes: int) -> PlainSession:
+        return PlainSession(num_lanes, self.start)
 
     def start_record_session(self) -> PlainRecords:
         return PlainRecords(self.start)
@@ -197,15 +197,15 @@ class ZlibEngine(Engine):
     """A fast engine in C without the GIL, as the real ones."""
 
     def __init__(self, name: Mode = "fast", start: bytes = b" the and of to in") -> None:
-        self.name = name
+        self.mode = name
         self.start = start
         self.fingerprint = hashlib.sha256(b"zlib" + name.encode() + start).digest()
 
     def choose_num_lanes(self, length: int) -> int:
         return _choose_num_lanes(length)
 
-    def start_session(self, lanes: int) -> ZlibSession:
-        assert lanes
+    def start_session(self, num_lanes: int) -> ZlibSession:
+        assert num_lanes
         return ZlibSession(self.start)
 
     def start_record_session(self) -> ZlibRecords:

@@ -20,9 +20,10 @@ import charloom
 from charloom import CheckpointFolder, ModelSettings, TrainingSettings
 from charloom.errors import CharloomError, CorpusError
 from charloom.training import truncated_bptt
-from charloom.training.checkpoints.folder import newest_checkpoint_of
+from charloom.training.checkpoints.folder import broadcast_newest_checkpoint
 from charloom.training.events import Event, StepEnded, StopTraining
-from charloom.training.processes import Processes, SharedGradients, init_processes
+from charloom.training.processes import Processes, init_processes
+from charloom.training.shared_gradients import SharedGradients
 
 CELLS = ("rnn", "gru", "lstm")
 PARTITIONINGS = ("sequential", "random")
@@ -55,7 +56,7 @@ def trained(
     as many steps.
     """
     corpus = charloom.corpus_from(text_of(steps), name="made")
-    resume = newest_checkpoint_of(processes, folder) if folder is not None else None
+    resume = broadcast_newest_checkpoint(processes, folder) if folder is not None else None
     sizes = ModelSettings(cell=cell, hidden_size=16, num_layers=2, embedding_size=6, dropout=dropout, init_sigma=0)
     model = resume.make_model() if resume else charloom.build_model(corpus.vocabulary, sizes, seed=3)
     settings = TrainingSettings(

@@ -12,7 +12,7 @@ import torch
 
 from charloom import CharloomError, Recipe, corpus_from, load_corpus
 from charloom.sweeps import worker
-from charloom.sweeps.worker import Task, read_corpus, write_corpus
+from charloom.sweeps.worker import Task, read_raw_texts, write_corpus
 from process import PATIENCE
 
 _TEXT = "A fox, a dog and a crow. " * 20
@@ -29,7 +29,7 @@ def test_a_corpus_is_sent_complete(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(bytes(range(256)))
     for corpus in (load_corpus(tmp_path / "a.txt", unit="byte"), corpus_from("naïve 漢\n", name="made")):
         write_corpus(tmp_path / "c", corpus)
-        again = read_corpus(tmp_path / "c")
+        again = read_raw_texts(tmp_path / "c")
         assert (again.name, again.text, again.vocabulary) == (corpus.name, corpus.text, corpus.vocabulary)
         assert torch.equal(again.ids[:], corpus.ids[:])
 

@@ -81,8 +81,20 @@ def test_only_what_is_in_memory_can_be_copied(tmp_path: Path) -> None:
 @given(numbers=st.lists(st.integers(0, 9), min_size=1), data=st.data())
 def test_numbers_may_be_remapped(numbers: list[int], data: st.DataObject) -> None:
     first, second = (data.draw(st.permutations(range(10))) for _ in range(2))
-    ids = StoredIds(np.array(numbers, np.uint8)).renumbered(first).renumbered(second)
+    ids = StoredIds(np.array(numbers, np.uint8)).with_new_ids(first).with_new_ids(second)
     assert ids.tolist() == [second[first[number]] for number in numbers]
+
+
+def test_an_id_without_a_new_one_is_an_error(tmp_path: Path) -> None:
+    """Also a negative one, which NumPy would take from the end of the table."""
+    for numbers, wrong in ((np.array([0, 2, 1], np.uint8), 2), (np.array([1, -1], np.int8), -1)):
+        for view in (StoredIds(numbers), StoredIds(_in_file(tmp_path, numbers))):
+            few = view.with_new_ids([5, 6])
+            with pytest.raises(InputError, match=f"the ids contain {wrong}: .* entries for 0 to 1"):
+                few[:]
+        with pytest.raises(InputError, match=f"the ids contain {wrong}: "):
+            StoredIds(np.zeros(1, np.uint8), numbers.astype(np.int64)).with_new_ids([5, 6])
+    assert StoredIds(np.array([0, 2], np.uint8)).with_new_ids([5, 6])[:1].tolist() == [5]
 
 
 def test_a_tensor_is_shared() -> None:
@@ -113,4 +125,4 @@ def test_only_integers_are_ids() -> None:
     ids = StoredIds(np.array([0, 1], np.uint8))
     for numbers in ([0, 1.7], [0, True], [0, -1], [0, 2**63], [0, "1"]):
         with pytest.raises(SettingsError, match="integer"):
-            ids.renumbered(numbers)  # type: ignore[arg-type]
+            ids.with_new_ids(numbers)  # type: ignore[arg-type]

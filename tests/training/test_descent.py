@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom.recurrence.threads import use_threads
-from charloom.training.truncated_bptt import clip_gradients, descend
+from charloom.training.truncated_bptt import clip_and_step_sgd, clip_gradients
 from native import INSTRUCTION_SETS, Switch, switching
 
 
@@ -57,7 +57,7 @@ def test_descends_as_pytorch(sizes: list[int], scale: float, max_norm: float, pa
     ours, theirs = _parameters(sizes, scale, 1), _parameters(sizes, scale, 1)
     with switching() as compute_by:
         compute_by(path)
-        assert descend(ours, max_norm or math.inf, 0.3)
+        assert clip_and_step_sgd(ours, max_norm or math.inf, 0.3)
     if max_norm:
         torch.nn.utils.clip_grad_norm_(theirs, max_norm)
     torch.optim.SGD(theirs, lr=0.3).step()
@@ -73,7 +73,7 @@ def test_threads_change_no_bit() -> None:
     for number in (1, 2, 3):
         parameters = _parameters([70_000, 5, 5000], 1.0, 1)
         with use_threads(number):
-            assert descend(parameters, 0.5, 0.3)
+            assert clip_and_step_sgd(parameters, 0.5, 0.3)
         results.append(torch.cat(parameters))
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
@@ -83,7 +83,7 @@ def test_threads_change_no_bit() -> None:
 def test_a_graph_made_before_a_step_is_stale() -> None:
     (parameter,) = _parameters([5], 1.0, 1)[:1]
     squares = (parameter * parameter).sum()
-    assert descend([parameter], math.inf, 0.3)
+    assert clip_and_step_sgd([parameter], math.inf, 0.3)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         squares.backward()  # type: ignore[no-untyped-call] # torch's
 
@@ -99,7 +99,7 @@ def test_tensors_that_share_memory_are_left_to_pytorch(start: int) -> None:
             parameter.grad = parameter.detach().sin()
         gradients = [p.grad for p in parameters]
         if ours:
-            assert not descend(parameters, 1.0, 0.3)
+            assert not clip_and_step_sgd(parameters, 1.0, 0.3)
             clip_gradients([*parameters, parameters[0]], 1.0)
         else:
             torch.nn.utils.clip_grad_norm_([*parameters, parameters[0]], 1.0)

@@ -3,8 +3,18 @@
 import math
 
 import pytest
+import torch
 
-from charloom import Corpus, LanguageModel, ModelSettings, TrainingSettings, build_model, corpus_from, train
+from charloom import (
+    Corpus,
+    LanguageModel,
+    ModelSettings,
+    TrainingDivergedError,
+    TrainingSettings,
+    build_model,
+    corpus_from,
+    train,
+)
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded, StopTraining
 
 _QUICK = TrainingSettings(
@@ -53,6 +63,30 @@ def test_a_listener_may_stop_it(corpus: Corpus) -> None:
     assert len(history) == 1
     assert not model.training
     assert model.provenance["results"]["epoch"] == 1
+
+
+def test_weights_later_than_the_record_are_recorded(corpus: Corpus) -> None:
+    """A run that is stopped within an epoch, or diverges there; the latter has the weights of the epoch before."""
+    model = _model(corpus)
+
+    def stop(event: Event) -> None:
+        steps.append(isinstance(event, StepEnded) and event.epoch == 2)
+        if sum(steps) == 3:
+            raise StopTraining
+
+    def diverge(event: Event) -> None:
+        if isinstance(event, StepEnded) and event.epoch == 2:
+            torch.nn.init.constant_(model.output.weight, math.nan)
+
+    steps: list[bool] = []
+    train(model, corpus, _QUICK, listeners=[stop])
+    assert model.provenance["results"]["epoch"] == 1
+    assert model.provenance["results"]["minibatches_after_epoch"] == 3
+    with pytest.raises(TrainingDivergedError):
+        train(model, corpus, _QUICK, listeners=[diverge])
+    assert "minibatches_after_epoch" not in model.provenance["results"]
+    train(model, corpus, _QUICK)
+    assert "minibatches_after_epoch" not in model.provenance["results"]
 
 
 def test_other_exceptions_of_a_listener_pass(corpus: Corpus) -> None:

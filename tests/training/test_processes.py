@@ -8,17 +8,17 @@ from charloom.training.processes import Processes, init_processes
 
 @pytest.mark.parametrize(("rows", "size"), [(32, 2), (33, 4), (3, 4)])
 def test_shares_are_all_lanes_once(rows: int, size: int) -> None:
-    shares = [range(rows)[Processes(rank, size).rows_of_rank(rows)] for rank in range(size)]
+    shares = [range(rows)[Processes(rank, size).get_rows_of_rank(rows)] for rank in range(size)]
     assert [row for share in shares for row in share] == list(range(rows))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_lanes_that_cannot_be_divided_evenly_are_refused() -> None:
-    Processes(0, 4).check(TrainingSettings(batch_size=32))
+    Processes(0, 4).check_settings(TrainingSettings(batch_size=32))
     with pytest.raises(SettingsError, match=r"multiple of the number of processes \(4\), such as 28"):
-        Processes(0, 4).check(TrainingSettings(batch_size=31))
+        Processes(0, 4).check_settings(TrainingSettings(batch_size=31))
     with pytest.raises(SettingsError, match=r"such as 4$"):
-        Processes(0, 4).check(TrainingSettings(batch_size=3))
+        Processes(0, 4).check_settings(TrainingSettings(batch_size=3))
 
 
 def test_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def generate(
     from charloom.inference.generation import check_samples, generate_samples, stream
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
-    from charloom.text.corpora import read_corpus
+    from charloom.text.corpora import read_raw_texts
     from charloom.text.decoding import hint_at_byte_models
 
     check_samples(num_samples, num_chars)
@@ -96,7 +96,7 @@ def generate(
     texts = (start, stop) if unit == "char" else (os.fsencode(start), None if stop is None else os.fsencode(stop))
     # Read before generation, so that a wrong name is reported first.
     with hint_at_byte_models():
-        corpus = read_corpus(check_novelty, unit) if check_novelty else []
+        corpus = read_raw_texts(check_novelty, unit) if check_novelty else []
     options: dict[str, Any] = {"stop": texts[1], "unknown": unknown, "precision": precision}
     if num_samples == 1:
         samples = [_print_chunks(stream(loaded, texts[0], num_chars, sampling, **options), keep=bool(corpus))]

@@ -55,13 +55,13 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
     """Returns names and values of a language model's properties, and of its training as far as it is known."""
     layer, vocabulary = model.layer, model.vocabulary
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    clean_up = [name.replace("_", " ") for name, on in vars(vocabulary.clean_up).items() if on]
+    normalization = [name.replace("_", " ") for name, on in vars(vocabulary.clean_up).items() if on]
     rows = [
         ("cell", layer.mode.lower().replace("_", " ")),
         ("layers", f"{layer.num_layers} x {layer.hidden_size} units"),
         ("input", f"embedding of {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
         ("vocabulary", f"{len(vocabulary)} tokens, unit {vocabulary.unit}"),
-        ("normalization", ", ".join(clean_up) or "none"),
+        ("normalization", ", ".join(normalization) or "none"),
         ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
     ]
     # The folder may come from another program or a later version: only what is present and a table is shown.

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from charloom.errors import InputError
 from charloom.layers import LAYERS, RNN
-from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights
+from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights, describe_misfit
 from charloom.models.predictor import predicting
 from charloom.recurrence.torch_internals import are_hooked
 from charloom.settings.cells import CELL_OF_MODE
+from charloom.settings.model import ModelSettings
 from charloom.shapes import State
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
 
 _Model = TypeVar("_Model", bound="LanguageModel")
+
+
+def make_settings(model: "LanguageModel") -> ModelSettings:
+    """Returns settings that build a model like this; ``init_sigma``, which a model does not store, is the default."""
+    layer, cell = model.layer, CELL_OF_MODE[model.layer.mode]
+    return ModelSettings(
+        cell=cell.setting,
+        nonlinearity=cell.nonlinearity,
+        hidden_size=layer.hidden_size,
+        num_layers=layer.num_layers,
+        dropout=max(model.dropout.p, layer.dropout),
+        embedding_size=None if model.embedding is None else model.embedding.embedding_dim,
+        tied_output=model.tied_output,
+    )
 
 
 def config_of(model: "LanguageModel") -> Config:
@@ -102,6 +117,32 @@ def model_from_config(
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"{CONFIG_FILE} does not describe a model ({error!r:.200})") from None
     return model
+
+
+def make_config(model: "LanguageModel", model_class: type["LanguageModel"], tensors: dict[str, Tensor]) -> Config:
+    """Returns the configuration of a model, from which ``model_class.from_config`` restores it.
+
+    Args:
+        model: The model.
+        model_class: The class ``LanguageModel``, as this module cannot import it.
+        tensors: Tensors of the model, ``own_tensors``.
+
+    Raises:
+        InputError: The model would not be restored as it is.
+    """
+    problem = model.describe_unsupported_part()
+    if problem is None:
+        config = config_of(model)
+        empty = model_without_weights(model_class, config, len(tensors))
+        wrong = describe_misfit(empty.own_tensors(), tensors)
+        if wrong is None and not has_effective_hooks(model, model_class, config, tensors):
+            return config
+        problem = wrong or "hooks change its results"
+    raise InputError(
+        f"this model cannot be saved as a folder: it would load as a different model ({problem}); remove "
+        "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
+        "state_dict with torch.save"
+    )
 
 
 def model_without_weights(model_class: type[_Model], config: Config, num_tensors: int) -> _Model:

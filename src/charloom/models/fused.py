@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
 
 
-def unknown_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
+def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, object]) -> str | None:
     """Describes the first part of a model that its configuration does not describe.
 
     Args:
@@ -104,7 +104,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
     """Returns kernels, sizes and parameters of a model; None unless the kernels compute the same as ``forward``."""
     # Shapes and dtypes of the parameters are checked later, by kernel_calls. ``covers()`` here is for the modes alone.
     kernels = backend().kernels
-    if kernels is None or not covers() or model.unknown_part() or are_hooked([model, *model.children()]):
+    if kernels is None or not covers() or model.describe_unsupported_part() or are_hooked([model, *model.children()]):
         return None
     layer, output = model.layer, model.output
     embedding = None if model.embedding is None else model.embedding.weight

@@ -14,7 +14,7 @@ from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models import checks
-from charloom.models.configuration import config_of, has_effective_hooks, model_without_weights
+from charloom.models.configuration import make_config, make_settings, model_without_weights
 from charloom.models.folder import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -23,12 +23,11 @@ from charloom.models.folder import (
     read_model_folder,
     write_model_folder,
 )
-from charloom.models.fused import native_generator, run_native, unknown_part
+from charloom.models.fused import describe_unsupported_part, native_generator, run_native
 from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.kernel_calls import NativeGenerator
 from charloom.recurrence.state import map_state, state_to_tuple
-from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
@@ -93,16 +92,7 @@ class LanguageModel(nn.Module):
     @property
     def settings(self) -> ModelSettings:
         """Settings that build a model like this; ``init_sigma``, which a model does not store, is the default."""
-        layer, cell = self.layer, CELL_OF_MODE[self.layer.mode]
-        return ModelSettings(
-            cell=cell.setting,
-            nonlinearity=cell.nonlinearity,
-            hidden_size=layer.hidden_size,
-            num_layers=layer.num_layers,
-            dropout=max(self.dropout.p, layer.dropout),
-            embedding_size=None if self.embedding is None else self.embedding.embedding_dim,
-            tied_output=self.tied_output,
-        )
+        return make_settings(self)
 
     @property
     def device(self) -> torch.device:
@@ -111,7 +101,10 @@ class LanguageModel(nn.Module):
 
     @property
     def precision(self) -> Precision:
-        """Precision of the products in training: float32, or bfloat16 with float32 weights, by kernels or PyTorch."""
+        """Precision of matrix products in training: float32, or bfloat16 with float32 weights.
+
+        bfloat16 products are computed by the native kernels or under ``torch.autocast``.
+        """
         return getattr(self.layer, "precision", "float32")  # torch.nn's layers have none
 
     @precision.setter
@@ -135,7 +128,7 @@ class LanguageModel(nn.Module):
             The logits of each next token, (steps, batch, vocabulary), and the state after the last step.
 
         Raises:
-            InputError: The ids are not int64 (batch, steps), or one is not in the vocabulary.
+            InputError: The ids are not int64 (batch, steps), one is not in the vocabulary, or the state does not fit.
         """
         checks.check_ids(2, ids=ids)
         if state is not None and isinstance(self.layer, RecurrentLayer):
@@ -202,12 +195,15 @@ class LanguageModel(nn.Module):
         return loss.detach(), last
 
     def make_generator(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
-        """Packs the present weights for fast generation; returns None if the kernels do not cover the model."""
+        """Copies the weights into a generator for fast text generation, which later changes of the model do not affect.
+
+        Returns None if the kernels do not cover the model, or the precision for its cell.
+        """
         return native_generator(self, precision)
 
-    def unknown_part(self) -> str | None:
-        """Describes the first part that a configuration cannot describe; returns None if there is none."""
-        return unknown_part(self, _METHODS)
+    def describe_unsupported_part(self) -> str | None:
+        """Describes the first part or method that a configuration cannot describe; returns None if there is none."""
+        return describe_unsupported_part(self, _METHODS)
 
     @property
     def _example(self) -> Tensor:
@@ -231,7 +227,10 @@ class LanguageModel(nn.Module):
         return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
 
     def save(self, path: str | Path) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically."""
+        """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically.
+
+        Raises InputError as ``to_config`` does, and ModelFolderError if the folder cannot be written.
+        """
         write_model_folder(path, *self.to_config())
 
     def own_tensors(self) -> dict[str, Tensor]:
@@ -243,21 +242,12 @@ class LanguageModel(nn.Module):
         """Returns the arguments of ``from_config``: the configuration, as JSON values, and the tensors.
 
         Raises:
-            InputError: A part of the model was replaced by one that a configuration cannot describe.
+            InputError: The model would not be restored as it is: a part or method was replaced, hooks change its
+                results, a tensor has another shape or dtype, the vocabulary is of a subclass, or the provenance is not
+                JSON.
         """
-        problem, tensors = self.unknown_part(), self.own_tensors()
-        if problem is None:
-            config = config_of(self)
-            empty = model_without_weights(LanguageModel, config, len(tensors))
-            wrong = describe_misfit(empty.own_tensors(), tensors)
-            if wrong is None and not has_effective_hooks(self, LanguageModel, config, tensors):
-                return config, tensors
-            problem = wrong or "hooks change its results"
-        raise InputError(
-            f"this model cannot be saved as a folder: it would load as a different model ({problem}); remove "
-            "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
-            "state_dict with torch.save"
-        )
+        tensors = self.own_tensors()
+        return make_config(self, LanguageModel, tensors), tensors
 
     @classmethod
     @torch.inference_mode(mode=False)  # a model that is loaded in the caller's inference mode could not be trained
@@ -275,7 +265,11 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def from_config(cls, config: Config, tensors: dict[str, Tensor]) -> "LanguageModel":
-        """Creates a model from an untrusted configuration and tensors; raises InputError if they fit no model."""
+        """Creates a model, in ``eval`` mode, from an untrusted configuration and tensors.
+
+        The tensors become its parameters and share their memory. Raises InputError if they do not fit the
+        configuration, if it describes no model, or if a tensor has a value that is not finite.
+        """
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))
         if wrong := describe_misfit(model.own_tensors(), tensors):
@@ -295,4 +289,5 @@ _METHODS = {
     if name == "__call__"
     or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
 }
-"""The methods and properties that determine a model's results and what is saved of it."""
+"""The methods and properties that determine a model's results and what is saved of it. ``describe_unsupported_part``
+compares a model's with these to detect overridden ones."""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from charloom.text.stored_ids import Integers
-from charloom.text.vocabulary import code_points
+from charloom.text.vocabulary import get_code_points
 
 Text: TypeAlias = str | bytes
 
@@ -69,7 +69,7 @@ def _blocks(corpus: Text, excluded: Sequence[tuple[int, int]], longest: int) -> 
 
 
 def _codes(text: Text) -> Integers:
-    return np.frombuffer(text, np.uint8) if isinstance(text, bytes) else code_points(text)
+    return np.frombuffer(text, np.uint8) if isinstance(text, bytes) else get_code_points(text)
 
 
 def _hashes(text: Text, length: int) -> Integers:

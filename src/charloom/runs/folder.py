@@ -19,10 +19,10 @@ from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHT
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
-from charloom.training.checkpoints.folder import checkpoint_files
+from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
-from charloom.training.trainer import training_length
+from charloom.training.run_checks import compute_training_length
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"
@@ -74,7 +74,7 @@ class RunFolder:
         if (self.path / CONFIG_FILE).exists():
             found, hint = "already contains a model", (*_CHOOSE_ANOTHER, ", or use ", _FORCE)
         # A checkpoint of step 0 holds no training, so it may be replaced.
-        elif checkpoint_files(self.path / CHECKPOINTS, after=0):
+        elif list_checkpoint_files(self.path / CHECKPOINTS, after=0):
             found = "contains an interrupted run"
             hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
         if hint and not force:
@@ -174,7 +174,7 @@ def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, 
         text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.MAX_PRIMING) : stop])
         return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
-    at = training_length(len(corpus.ids), settings)
+    at = compute_training_length(len(corpus.ids), settings)
     return end(0, at), end(at, len(corpus.ids))
 
 

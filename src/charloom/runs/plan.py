@@ -21,7 +21,7 @@ from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
 from charloom.text.sources import STANDARD_INPUT
-from charloom.training.checkpoints.folder import checkpoint_files, find_run_folder, step_number
+from charloom.training.checkpoints.folder import find_run_folder, list_checkpoint_files, parse_step_number
 
 _FLAGS = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 
@@ -112,7 +112,7 @@ class RunPlan:
         """Run or checkpoint to resume; None to start from scratch or to fine-tune."""
         # Any checkpoint counts, even the one before the first step.
         if self.resume is True:
-            return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
+            return self.folder if list_checkpoint_files(self.folder / CHECKPOINTS) else None
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
@@ -126,7 +126,7 @@ class RunPlan:
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
         # Resuming a single file deletes the later checkpoints in its folder, which may be days of training.
-        newer = checkpoint_files(resume.parent, after=step_number(resume)) if resume.is_file() else []
+        newer = list_checkpoint_files(resume.parent, after=parse_step_number(resume)) if resume.is_file() else []
         if newer and not self.force:
             raise SettingsError(
                 *(
@@ -171,5 +171,5 @@ def check_corpus_settings(corpus: Corpus, settings: CorpusSettings) -> None:
 
 def corpus_settings_of(corpus: Corpus) -> CorpusSettings:
     """Returns the settings that a corpus was read with, except ``max_chars``."""
-    clean_up = corpus.vocabulary.clean_up
-    return CorpusSettings(corpus.vocabulary.unit, None, clean_up.lowercase, clean_up.collapse_whitespace)
+    normalization = corpus.vocabulary.clean_up
+    return CorpusSettings(corpus.vocabulary.unit, None, normalization.lowercase, normalization.collapse_whitespace)

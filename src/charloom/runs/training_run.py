@@ -30,12 +30,13 @@ from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_n
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT, Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
-from charloom.training.checkpoints.folder import CheckpointFolder, newest_checkpoint, newest_checkpoint_of
+from charloom.training.checkpoints.folder import CheckpointFolder, broadcast_newest_checkpoint, newest_checkpoint
 from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes, init_processes
-from charloom.training.trainer import check_run, train
+from charloom.training.run_checks import check_run
+from charloom.training.trainer import train
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Outcome:
             ``nothing to do``: the run to be resumed had finished already.
         model: The model, with the weights that were saved.
         history: Records of the epochs that ended.
-        kept: Record of the epoch whose weights the model has; None if no epoch ended.
+        kept: Record of the epoch whose weights the model has or, if the run was stopped within an epoch and does not
+            keep the best weights, of the last epoch that ended; None if none did.
         last_checkpoint: Path and position of the last checkpoint if later ones could not be written; else empty.
         error: The error, if the run diverged; else None.
     """
@@ -133,7 +135,7 @@ class TrainingRun:
                 warnings.simplefilter("ignore", CharloomWarning)
             # In a barrier, an error of one process is raised on all, so that none waits for it forever.
             with processes.barrier():
-                processes.check(recipe.training)
+                processes.check_settings(recipe.training)
                 if STANDARD_INPUT in plan.texts and processes.size > 1:
                     raise SettingsError("standard input cannot be shared between processes: pass a file")
                 if processes.is_rank_zero:
@@ -158,7 +160,7 @@ class TrainingRun:
                 check_run(recipe.training, len(corpus.ids), processes.device)
                 if processes.is_rank_zero:
                     self.folder.prepare(checkpoint.history if checkpoint else None)
-            processes.start_training()
+            processes.mark_training_started()
             # Until here, an error unlocks the folder; from here on, __exit__ does.
             self._stack = stack.pop_all()
         self._stage = "entered"
@@ -172,12 +174,12 @@ class TrainingRun:
         """Returns the checkpoint to resume: after a restart by torchrun, the run's own last one; else the plan's."""
         processes, path = self.processes, self.plan.resumes
         if processes.restarts:
-            found = newest_checkpoint_of(processes, self.folder.path, of_this_run=True)
+            found = broadcast_newest_checkpoint(processes, self.folder.path, of_this_run=True)
             if found is not None:
                 return found
         if path is None:
             return None
-        found = newest_checkpoint_of(processes, path)
+        found = broadcast_newest_checkpoint(processes, path)
         return found if found is not None else newest_checkpoint(path)  # raises the error that states the reason
 
     @property
@@ -248,9 +250,10 @@ class TrainingRun:
         if trained and processes.is_rank_zero and plan.save_model:
             self._save(listeners, priming=priming)
             if failure is not None:
-                epoch = start.model.provenance["results"]["epoch"]
-                saved = (f"; the model of epoch {epoch} is saved in {self.folder.path}",)
-        last = checkpoints.last_description if checkpoints is not None and checkpoints.behind else ""
+                results = start.model.provenance["results"]
+                later = " and later minibatches" if "minibatches_after_epoch" in results else ""
+                saved = (f"; the model of epoch {results['epoch']}{later} is saved in {self.folder.path}",)
+        last = checkpoints.last_description if checkpoints is not None and checkpoints.is_behind else ""
         if isinstance(failure, TrainingDivergedError):
             return self._outcome(start.model, last, TrainingDivergedError(*failure.parts, *saved))
         if saved and isinstance(failure, (CharloomError, OSError)):

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Literal, TypeAlias, get_args, get_origin
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, SettingsError, comma_separated
+from charloom.errors import Argument, SettingsError, join_with_commas
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.training import TrainingSettings
@@ -37,7 +37,7 @@ def find_setting(name: str) -> str:
     hint = (
         ("did you mean ", Argument(near[0]), "?")
         if near
-        else ("the settings are ", *comma_separated(map(Argument, _TYPES)))
+        else ("the settings are ", *join_with_commas(map(Argument, _TYPES)))
     )
     raise SettingsError(f"no setting {name!r}", hint=hint)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from charloom.arguments import TEXT, check_type
-from charloom.errors import Argument, SettingsError, comma_separated, format_parts
+from charloom.errors import Argument, SettingsError, format_parts, join_with_commas
 from charloom.settings.names import Value, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
@@ -139,7 +139,7 @@ def add_combination_to_errors(combination: Combination) -> Iterator[None]:
         if not combination or [*combination] == [error.setting]:
             raise
         values = (Argument(name, value) for name, value in combination.items())
-        raise SettingsError(*error.parts, " (in the combination ", *comma_separated(values), ")") from None
+        raise SettingsError(*error.parts, " (in the combination ", *join_with_commas(values), ")") from None
 
 
 def without_display(recipe: Recipe) -> Recipe:

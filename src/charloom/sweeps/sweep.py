@@ -15,6 +15,7 @@ import torch
 from charloom.arguments import PATH, check_listeners, check_type
 from charloom.errors import CharloomError, SettingsError
 from charloom.io.atomic import write_atomically
+from charloom.models.device import find_device
 from charloom.runs.folder import report_write_errors
 from charloom.runs.plan import check_corpus_settings
 from charloom.settings.corpus import CorpusSettings
@@ -38,7 +39,7 @@ from charloom.sweeps.worker import Task, write_corpus
 from charloom.text.corpora import Corpus, load_corpus
 from charloom.text.sources import STANDARD_INPUT
 from charloom.training.events import StopTraining
-from charloom.training.trainer import check_run
+from charloom.training.run_checks import check_run
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | Corpus | None
 _SECONDS_BETWEEN_EVENTS = 0.25
@@ -217,7 +218,8 @@ def _load_corpora(source: Source, planned: Sequence[PlannedRun]) -> dict[CorpusS
 def _device(run: PlannedRun, corpus: Corpus, varied: Sequence[str]) -> torch.device:
     """Returns the device of a run. Raises SettingsError if the run is not possible with the text."""
     with add_combination_to_errors({name: run.recipe.values[name] for name in varied}):
-        return check_run(run.recipe.training, len(corpus.ids))
+        check_run(run.recipe.training, len(corpus.ids))
+        return find_device(run.recipe.training.device)
 
 
 def _count_cores() -> int:

@@ -47,18 +47,18 @@ class Task(TypedDict):
 
 
 def write_corpus(path: Path, corpus: Corpus) -> None:
-    """Writes a text to two files, which ``read_corpus`` reads. Raises OSError if the disk is full."""
+    """Writes a text to two files, which ``read_raw_texts`` reads. Raises OSError if the disk is full."""
     # JSON and plain ids instead of pickle, which could execute code from a file in the folder.
     data = {"name": corpus.name, "vocabulary": corpus.vocabulary.to_json(), "fingerprint": corpus.fingerprint}
     path.with_suffix(".json").write_text(json.dumps(data), encoding="utf-8")
-    # The smallest integer type that holds every id; ``read_corpus`` derives the same type from the vocabulary.
+    # The smallest integer type that holds every id; ``read_raw_texts`` derives the same type from the vocabulary.
     narrow = np.min_scalar_type(len(corpus.vocabulary))
     with path.with_suffix(".ids").open("wb") as file:
         for start in range(0, len(corpus.ids), _IDS_AT_ONCE):
             file.write(corpus.ids[start : start + _IDS_AT_ONCE].numpy().astype(narrow).tobytes())
 
 
-def read_corpus(path: Path) -> Corpus:
+def read_raw_texts(path: Path) -> Corpus:
     """Reads a text that ``write_corpus`` wrote. The ids are mapped, not read into memory."""
     data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary.from_json(data["vocabulary"])
@@ -77,7 +77,7 @@ def main() -> None:
     for line in sys.stdin:
         task: Task = json.loads(line)
         if task["corpus"] not in corpora:
-            corpora = {task["corpus"]: read_corpus(Path(task["corpus"]))}  # only one is kept: texts may be large
+            corpora = {task["corpus"]: read_raw_texts(Path(task["corpus"]))}  # only one is kept: texts may be large
         try:
             _train(task, corpora[task["corpus"]], replies)
             _reply(replies, ended=True)

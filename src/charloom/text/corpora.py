@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType
 
 from charloom.arguments import PATH, check_type
-from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, comma_separated
+from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, join_with_commas
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
 from charloom.text.chunks import join_chunks, resize_chunks, take_first
@@ -55,7 +55,7 @@ class Corpus:
 
     @property
     def identity(self) -> dict[str, str | int]:
-        """Name, fingerprint and length, as JSON values."""
+        """Identity of the text, as JSON values: ``name``, ``sha256`` (the fingerprint), ``num_chars`` (the length)."""
         return {"name": self.name, "sha256": self.fingerprint, "num_chars": len(self.ids)}
 
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
@@ -70,7 +70,7 @@ class Corpus:
         if vocabulary.clean_up != self.vocabulary.clean_up or vocabulary.unit != self.vocabulary.unit:
             raise InputError(
                 "the corpus differs from the vocabulary in unit or normalization: load it with ",
-                *comma_separated(
+                *join_with_commas(
                     Argument(name, value)
                     for name, value in {"unit": vocabulary.unit, **vars(vocabulary.clean_up)}.items()
                 ),
@@ -80,7 +80,7 @@ class Corpus:
             return self
         # Only the table from stored numbers to ids changes: the text may be gigabytes in a file.
         new = vocabulary.encode("".join(map(str, self.vocabulary.tokens[1:])))
-        return replace(self, ids=self.ids.renumbered([0, *new.tolist()]), vocabulary=vocabulary)
+        return replace(self, ids=self.ids.with_new_ids([0, *new.tolist()]), vocabulary=vocabulary)
 
     @cached_property
     def text(self) -> str | bytes:
@@ -119,8 +119,8 @@ def load_corpus(
         progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
             a named corpus or a dataset it receives the number of tokens so far, and None.
 
-    Raises CorpusError for a text that is missing, empty or not valid in its unit, and if the disk has no room for the
-    ids.
+    Warns if a file changes while it is read. Raises CorpusError for a text that is missing, empty or not valid in its
+    unit, and if the disk has no room for the ids.
     """
     settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type((Callable, NoneType), progress=progress)
@@ -128,7 +128,7 @@ def load_corpus(
         check_type((*PATH, Sequence), source=source)
         for one in () if isinstance(source, PATH) else source:
             check_type(PATH, source=one)
-    name, text, default = _find(source, unit)
+    name, text, default = _open_source(source, unit)
     settings = replace(
         settings,
         lowercase=default.lowercase if lowercase is None else lowercase,
@@ -141,10 +141,10 @@ def load_corpus(
     # Locked before the search: a process that waited for another one then finds the text already encoded.
     with encoded_texts.lock_encoding(path, text.num_bytes):
         if path is not None and (found := encoded_texts.find(path, progress)):
-            return _corpus(name, *found, settings)
+            return _make_corpus(name, *found, settings)
         corpus = _encode(name, (chunk for _, chunk in text.chunks(progress)), settings, files=text)
     # The corpus is usable, though it may mix two versions of the file. It was not cached.
-    if text.changed:
+    if text.has_changed:
         warnings.warn(f"{text.name}: changed while it was being read", CharloomWarning, stacklevel=2)
     return corpus
 
@@ -163,6 +163,8 @@ def corpus_from(
 ) -> Corpus:
     """Creates a corpus from a text in memory, or from an iterable of texts that is read once.
 
+    Ids that take more than 32 MiB are stored in a temporary file in the cache folder (set by CHARLOOM_CACHE).
+
     Args:
         documents: A text, or an iterable of texts: a list, a generator, or a dataset of Hugging Face's ``datasets``,
             streamed or not. Rows of a dataset are dictionaries.
@@ -176,7 +178,7 @@ def corpus_from(
             chunks of one text.
         progress: Callback that receives the number of tokens so far, and None.
 
-    Raises CorpusError if the documents are empty or not text.
+    Raises CorpusError if the documents are empty or not text, and if the disk has no room for the ids.
     """
     settings = CorpusSettings(unit, max_chars, lowercase, collapse_whitespace)
     check_type(str, name=name, separator=separator)
@@ -185,28 +187,34 @@ def corpus_from(
     return _encode(name, join_documents(documents, name, unit, column, separator), settings, progress)
 
 
-def read_corpus(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
-    """Returns (name, text) of each file, or of a named corpus, before the normalization of ``load_corpus``."""
-    name, text, _ = _find(source, unit)
+def read_raw_texts(source: str | Path | Sequence[str | Path], unit: Unit) -> list[tuple[str, str | bytes]]:
+    """Returns (name, text) of each file, or of a named corpus or dataset, before any normalization.
+
+    Empty files are omitted. Raises CorpusError for a text that is missing, damaged or not valid in its unit.
+    """
+    name, text, _ = _open_source(source, unit)
     if isinstance(text, TextFiles):
         return text.parts()
     return [(name, join_chunks([*text], unit))]
 
 
-def _find(
+def _open_source(
     source: str | Path | Sequence[str | Path] | None, unit: Unit
 ) -> tuple[str, TextFiles | Iterable[str | bytes], CleanUp]:
-    """Returns the name of a source, its text before any normalization, and its default normalization."""
+    """Returns the name of a source, its text before any normalization, and its default normalization.
+
+    The text of files is not read yet; that of a named corpus is, and is downloaded if necessary.
+    """
     if source is None:
         try:
-            return _find(TIME_MACHINE, unit)
+            return _open_source(TIME_MACHINE, unit)
         except CorpusUnavailableError as error:
             # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
                 CharloomWarning(*error.parts, "; using the reference text that is part of Python instead"),
                 stacklevel=3,
             )
-            name, text, _ = _find(PYTHON_REFERENCE, unit)
+            name, text, _ = _open_source(PYTHON_REFERENCE, unit)
             # The normalization of the text that it replaces, so that the model has the same kind of vocabulary.
             return name, text, NAMED_CORPORA[TIME_MACHINE].clean_up
     sources = [source] if isinstance(source, PATH) else source
@@ -236,7 +244,7 @@ def _encode(
     progress: Progress | None = None,
     files: TextFiles | None = None,
 ) -> Corpus:
-    """Normalizes and encodes a text in one pass.
+    """Normalizes and encodes a text in one pass, and caches that of files.
 
     Args:
         name: Name of the corpus.
@@ -247,7 +255,7 @@ def _encode(
     """
     encoder = Encoder(settings.unit, encoded_texts.new_file)
     try:
-        normalized = _clean_up(settings).each(resize_chunks(chunks, settings.unit))
+        normalized = _make_normalization(settings).each(resize_chunks(chunks, settings.unit))
         for chunk in take_first(normalized, settings.max_chars):
             # Around the encoder only: an OSError from reading the source does not concern the cache.
             with _explain_cache_errors(name):
@@ -257,23 +265,23 @@ def _encode(
         with _explain_cache_errors(name):
             encoded = encoder.finish()
         if encoder.file is None:
-            return _corpus(name, encoded, encoder.array(), settings)
+            return _make_corpus(name, encoded, encoder.array(), settings)
         # A file that changed during the pass has the old version's key and, possibly, the new one's text.
-        if files is not None and not files.changed and (path := encoded_texts.cache_path(files, settings)):
+        if files is not None and not files.has_changed and (path := encoded_texts.cache_path(files, settings)):
             encoded_texts.store(encoder.file, encoded, files.name, path)
-        return _corpus(name, encoded, encoded.in_file(encoder.file), settings)
+        return _make_corpus(name, encoded, encoded.in_file(encoder.file), settings)
     finally:
         # The corpus holds its own file descriptor, so the file may be closed here.
         if encoder.file is not None:
             encoded_texts.discard(encoder.file)
 
 
-def _corpus(name: str, encoded: EncodedText, stored: Integers | FileNumbers, settings: CorpusSettings) -> Corpus:
-    vocabulary = encoded.vocabulary(_clean_up(settings))
+def _make_corpus(name: str, encoded: EncodedText, stored: Integers | FileNumbers, settings: CorpusSettings) -> Corpus:
+    vocabulary = encoded.vocabulary(_make_normalization(settings))
     return Corpus(name, encoded.ids(stored, vocabulary), vocabulary, encoded.fingerprint)
 
 
-def _clean_up(settings: CorpusSettings) -> CleanUp:
+def _make_normalization(settings: CorpusSettings) -> CleanUp:
     return CleanUp(bool(settings.lowercase), bool(settings.collapse_whitespace))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from charloom.settings.corpus import Unit
 from charloom.text.clean_up import CleanUp
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
-from charloom.text.vocabulary import Vocabulary, code_points
+from charloom.text.vocabulary import Vocabulary, get_code_points
 
 MAX_IN_MEMORY = 32 << 20
 """Maximum size of ids in memory, in bytes; longer texts are written to a file."""
@@ -95,7 +95,7 @@ class Encoder:
         else:
             # First, because it raises UnicodeEncodeError: nothing of such a chunk is counted.
             self._hash.update(chunk.encode("utf-8"))
-            codes = code_points(chunk)
+            codes = get_code_points(chunk)
             numbers = self._number_of.take(codes)
             # 0 is the number of characters that are new. After the first chunks there are hardly any.
             if not numbers.all():

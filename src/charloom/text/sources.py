@@ -20,11 +20,13 @@ from charloom.text.compressed_inputs import decompress
 from charloom.text.decoding import HEAD_BYTES, decode_utf8, is_binary
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Callback that receives the number of bytes read and the total, or None if the total is not known."""
+"""Callback that receives the number of bytes read and the total, or None if the total is not known.
+
+For named corpora, datasets and ``corpus_from`` it receives the number of tokens so far, and None."""
 
 STANDARD_INPUT = "-"
-_MAX_NAME = 200
-_MAX_NAMES = 5
+_MAX_PATH_CHARS = 200
+_MAX_LISTED_FILES = 5
 _SETTLED_NANOSECONDS = 2_000_000_000
 """Coarsest resolution of a file system's times, 2 s (FAT)."""
 _CHUNK = 1 << 20
@@ -40,12 +42,12 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
 
 
 class TextFiles:
-    """A text read once from files, folders (all files below, sorted by name) and standard input (``-``).
+    """A text in files, folders (all files below except hidden ones, sorted by name) and standard input (``-``).
 
-    If the unit is the character, a line feed is inserted after a file that does not end with one, so that two files
-    never share a line. ``.gz``, ``.xz`` and ``.zst`` files are decompressed. A file that is found a second time in a
-    folder is read once, with a warning. In folders, models and runs of charloom are skipped, as are files that are not
-    text if the unit is the character; a warning counts and names them.
+    If the unit is the character, a line feed is inserted after a file that does not end with one and is followed by
+    another file, so that two files never share a line. ``.gz``, ``.xz`` and ``.zst`` files are decompressed. A file
+    that is found a second time in a folder is read once, with a warning. In folders, models and runs of charloom are
+    skipped, as are files that are not text if the unit is the character; a warning counts them and names the first few.
 
     Attributes:
         name: Names of the sources, comma-separated.
@@ -56,7 +58,7 @@ class TextFiles:
     """
 
     def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
-        """Finds the files. Raises CorpusError if one is missing."""
+        """Finds the files. Raises CorpusError if one is missing or a device, or if a folder contains none."""
         self.name = _join_names(sources)
         self._unit = unit
         self._files = _find_all_files(sources, unit)
@@ -71,7 +73,7 @@ class TextFiles:
             self.version = hashlib.sha256(repr((names, found)).encode()).hexdigest()
 
     @property
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """True if a file has changed since it was found; False if this cannot be determined, as for a pipe."""
         try:
             return self._found is not None and _read_file_stats(self._files) != self._found
@@ -79,7 +81,10 @@ class TextFiles:
             return True
 
     def parts(self) -> list[tuple[str, str | bytes]]:
-        """Returns (name, text) of each file that is not empty; the texts joined are the whole text."""
+        """Returns (name, text) of each file that is not empty; the texts joined are the whole text.
+
+        A line feed that was inserted after a file is part of its text.
+        """
         by_file = itertools.groupby(self.chunks(), operator.itemgetter(0))
         return [
             (_join_names([self._files[n]]), join_chunks([text for _, text in chunks], self._unit))
@@ -87,7 +92,13 @@ class TextFiles:
         ]
 
     def chunks(self, progress: Progress | None = None) -> Iterator[tuple[int, str | bytes]]:
-        """Yields (file number, chunk) pairs, no chunk empty. Raises CorpusError if the whole text is empty."""
+        """Reads the text in one pass: yields the index of a file, from 0, and a chunk of it, never empty.
+
+        Can be called again for files, but not for standard input, which is then empty. An inserted line feed has the
+        index of the file before it.
+
+        Raises CorpusError if a file cannot be read, is damaged or not valid in the unit, or if the whole text is empty.
+        """
         bytes_read = 0
 
         def count(data: bytes) -> bytes:
@@ -118,7 +129,7 @@ def _read_file_stats(files: Sequence[str | Path]) -> list[tuple[int, int, int, i
         try:
             status = None if file == STANDARD_INPUT else Path(file).stat()
         except OSError as error:
-            raise CorpusError(f"{file}: {_reason(error)}") from None
+            raise CorpusError(f"{file}: {_describe_error(error)}") from None
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
         # The inode detects a file that was replaced by one with the same size and time of modification.
@@ -127,12 +138,13 @@ def _read_file_stats(files: Sequence[str | Path]) -> list[tuple[int, int, int, i
 
 
 def _read_in_chunks(file: str | Path) -> Iterator[bytes]:
+    """Yields the bytes of a file, not decompressed. Raises CorpusError if it cannot be read."""
     try:
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             while data := stream.read(_CHUNK):
                 yield data
     except OSError as error:
-        raise CorpusError(f"{file}: {_reason(error)}") from None
+        raise CorpusError(f"{file}: {_describe_error(error)}") from None
 
 
 def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
@@ -150,7 +162,7 @@ def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
     except (OSError, ValueError) as error:
         # ValueError: a NUL character in the name.
         name = " ".join(str(getattr(error, "filename", None) or path).split())
-        raise CorpusError(f"{name[:_MAX_NAME]}: {_reason(error)}") from None
+        raise CorpusError(f"{name[:_MAX_PATH_CHARS]}: {_describe_error(error)}") from None
     # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise CorpusError(f"{path}: this is a device, not a file; pass - for standard input")
@@ -158,14 +170,14 @@ def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
         return [path]
     # Output of charloom in a folder of texts (such as the current one) must not become training text.
     folders = {folder for file in found for folder in file.relative_to(path).parents}
-    models = {folder for folder in folders if _is_model(path / folder)}
+    models = {folder for folder in folders if _is_model_or_run(path / folder)}
     if models:
         _warn_skipped(
             path, [str(path / folder) for folder in models], "a charloom model or run", "charloom models or runs"
         )
     found = [file for file in found if not models.intersection(file.relative_to(path).parents)]
     if unit == "char":
-        binary = [file for file in found if is_binary(_head(file))]
+        binary = [file for file in found if is_binary(_read_head(file))]
         if binary:
             _warn_skipped(path, [str(file) for file in binary], "a file that is not text", "files that are not text")
         found = [file for file in found if file not in set(binary)]
@@ -174,12 +186,13 @@ def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
     return list(found)
 
 
-def _is_model(folder: Path) -> bool:
+def _is_model_or_run(folder: Path) -> bool:
+    """Returns whether a folder contains a model's weights or a run's checkpoints."""
     # A run that has not saved a model yet has checkpoints only.
     return (folder / "model.safetensors").exists() or any(folder.glob("checkpoints/step-*.checkpoint"))
 
 
-def _head(file: Path) -> bytes:
+def _read_head(file: Path) -> bytes:
     """Returns the first bytes of a file, decompressed; none if it cannot be read."""
     try:
         return next(decompress(_read_in_chunks(file), str(file)), b"")[:HEAD_BYTES]
@@ -212,16 +225,18 @@ def _find_all_files(sources: Sequence[str | Path], unit: Unit) -> list[str | Pat
 
 
 def _warn_skipped(folder: Path, skipped: list[str], one: str, several: str) -> None:
-    names = ", ".join(sorted(skipped)[:_MAX_NAMES]) + (" ..." if len(skipped) > _MAX_NAMES else "")
+    names = ", ".join(sorted(skipped)[:_MAX_LISTED_FILES]) + (" ..." if len(skipped) > _MAX_LISTED_FILES else "")
     what = one if len(skipped) == 1 else f"{len(skipped)} {several}"
     warnings.warn(f"{folder}: skipped {what}: {names}", CharloomWarning, stacklevel=2)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
+    """Returns the system's text for an OSError's number, in lowercase; else the error's message."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower()
     return str(error)
 
 
 def _join_names(sources: Sequence[str | Path]) -> str:
+    """Returns all names, separated by commas, with "standard input" for ``-``."""
     return ", ".join("standard input" if source == STANDARD_INPUT else str(source) for source in sources)

@@ -69,7 +69,10 @@ class StoredIds:
         return size
 
     def __getitem__(self, place: int | slice) -> Tensor:
-        """Returns the id at an index, or the ids of a slice, as an int64 tensor."""
+        """Returns the id at an index, or the ids of a slice with any step, as a new int64 tensor on the CPU.
+
+        Raises IndexError for an index out of range, and CorpusError if the file of the ids was truncated.
+        """
         if not isinstance(place, slice):
             at = self._places[place]
             return self._to_int64(self._stored[at : at + 1][0])
@@ -92,7 +95,7 @@ class StoredIds:
         return list(self)
 
     def part(self, start: int, stop: int | None = None) -> "StoredIds":
-        """Returns the ids from ``start`` up to, not including, ``stop``, both 0 or more."""
+        """Returns a view of the ids from ``start`` up to, not including, ``stop``, both 0 or more."""
         check_count("start", start)
         if stop is not None:
             check_count("stop", stop)
@@ -100,7 +103,10 @@ class StoredIds:
         return StoredIds(self._stored, self._id_of, part=slice(places.start, places.stop))
 
     def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
-        """Returns the sequences at ``starts``, a 1-D int64 array, as int64 ids of shape (len(starts), length)."""
+        """Returns the sequences at ``starts``, a 1-D int64 array, as int64 ids of shape (len(starts), length).
+
+        Raises InputError if a sequence is not within the text, and CorpusError if the file of the ids was truncated.
+        """
         check_count("length", length)
         listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
         if not listed or (len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length):
@@ -110,26 +116,44 @@ class StoredIds:
             return self._to_int64(self._stored.sequences(places, length))
         return self._to_int64(self._stored[places[:, None] + np.arange(length)])
 
-    def renumbered(self, numbers: Sequence[int]) -> "StoredIds":
-        """Returns a view in which each id ``i`` reads as ``numbers[i]``.
+    def with_new_ids(self, new_ids: Sequence[int]) -> "StoredIds":
+        """Returns a view in which each id ``i`` reads as ``new_ids[i]``.
 
-        Raises InputError if the view already maps its numbers to ids and one of these is not an index of ``numbers``.
+        Raises InputError if an id has no entry in ``new_ids``: here if the view has a table of ids, else when the id is
+        read.
         """
-        check_type(Sequence, numbers=numbers)
-        for number in numbers:
-            check_count("numbers", number)
-        new = np.array(numbers, np.int64)
-        # Both tables are composed into one, so that reading takes a single look-up.
-        try:
-            id_of = new if self._id_of is None else new.take(self._id_of)
-        except IndexError:
-            raise InputError("must contain a number for each id", setting="numbers") from None
+        check_type(Sequence, new_ids=new_ids)
+        for number in new_ids:
+            check_count("new_ids", number)
+        new = np.array(new_ids, np.int64)
+        # Both tables are composed into one, so that reading takes a single look-up. Without a table, a check here would
+        # read the whole text, which may be gigabytes in a file.
+        id_of = new if self._id_of is None else _look_up(new, self._id_of)
         return StoredIds(self._stored, id_of, part=slice(self._places.start, self._places.stop))
 
     def _to_int64(self, stored: Integers) -> Tensor:
-        ids = stored.astype(np.int64, copy=False) if self._id_of is None else self._id_of.take(stored)
+        ids = stored.astype(np.int64, copy=False) if self._id_of is None else _look_up(self._id_of, stored)
         # The device is explicit because torch.set_default_device would otherwise apply.
         return torch.as_tensor(ids, device="cpu")
+
+
+def _look_up(id_of: NDArray[np.int64], numbers: Integers) -> NDArray[np.int64]:
+    """Returns the id of each number. Raises InputError if one has none."""
+    try:
+        # NumPy would take a negative number from the end of the table. Unsigned ones need no pass over them.
+        if numbers.dtype.kind == "i" and (numbers < 0).any():
+            raise IndexError
+        ids: NDArray[np.int64] = id_of.take(numbers)
+    except IndexError:
+        raise InputError(
+            f"the ids contain {_find_outside(numbers, len(id_of))}: their table has entries for 0 to {len(id_of) - 1}"
+        ) from None
+    return ids
+
+
+def _find_outside(numbers: Integers, length: int) -> int:
+    """Returns the first number that is not an index of a table."""
+    return int(numbers[(numbers < 0) | (numbers >= length)][0])
 
 
 AnyIds: TypeAlias = TextIds | StoredIds
@@ -137,7 +161,7 @@ AnyIds: TypeAlias = TextIds | StoredIds
 
 
 def as_stored(ids: AnyIds) -> StoredIds:
-    """Returns the ids as StoredIds, which share a tensor's memory."""
+    """Returns the ids as StoredIds, which share the memory of a tensor on the CPU; one on a GPU is copied."""
     return ids if isinstance(ids, StoredIds) else StoredIds(ids.numpy(force=True))
 
 
@@ -149,7 +173,10 @@ class FileNumbers:
     """
 
     def __init__(self, file: BinaryIO, dtype: str | np.dtype[np.integer], length: int) -> None:
-        """Opens the first ``length`` numbers of the file, which the caller may then close or remove."""
+        """Opens the first ``length`` numbers of the file, which the caller may then close or remove.
+
+        The numbers have the given dtype and follow each other from the start of the file.
+        """
         self.dtype, self._length = np.dtype(dtype), length
         # The duplicate stays valid after the file is closed or removed.
         self._descriptor = os.dup(file.fileno())
@@ -165,12 +192,19 @@ class FileNumbers:
         )
 
     def __getitem__(self, part: slice) -> Integers:
-        """Returns the numbers of a slice as an array."""
+        """Returns the numbers of a slice as a read-only array.
+
+        Unlike a list's, the slice must have a start and a stop, both from 0 to the length; a step is ignored. Raises
+        CorpusError if the file was truncated.
+        """
         numbers: Integers = self.sequences(np.array([part.start]), part.stop - part.start)[0]
         return numbers
 
     def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
-        """Returns the sequences at ``starts``, a 1-D int64 array, as an array of shape (len(starts), length)."""
+        """Returns the sequences at ``starts``, a 1-D int64 array, as a read-only array of shape (len(starts), length).
+
+        Raises CorpusError if the file was truncated.
+        """
         size = length * self.dtype.itemsize
         chunks = [(at, min(_MAX_READ_BYTES, size - at)) for at in range(0, size, _MAX_READ_BYTES)]
         starts = (starts * self.dtype.itemsize).tolist()

@@ -57,7 +57,7 @@ class Vocabulary:
             raise InputError("a vocabulary consists of distinct single characters: one appears twice")
         self.tokens = (UNKNOWN, *characters)
         # Codes by id; -1 for <unk> is no character's code. Sorted for the binary search in encode.
-        self._codes = np.append(-1, code_points("".join(characters)))
+        self._codes = np.append(-1, get_code_points("".join(characters)))
         self._sorted_ids = np.argsort(self._codes)
         self._sorted_codes = self._codes[self._sorted_ids]
 
@@ -86,7 +86,8 @@ class Vocabulary:
     def extended(self, characters: Iterable[str]) -> "Vocabulary":
         """Returns a vocabulary with additional characters, whose ids follow the existing ones.
 
-        A vocabulary of bytes, which has all bytes, is returned unchanged.
+        Characters that the vocabulary already has are ignored; one that is repeated among the new ones raises
+        InputError. A vocabulary of bytes, which has all bytes, is returned unchanged.
         """
         if self.unit == "byte":
             return self
@@ -131,7 +132,7 @@ class Vocabulary:
         if isinstance(units, bytes):
             return torch.from_numpy(np.frombuffer(self.clean_up(units), np.uint8).astype(np.int64))
         normalized = self.clean_up(units)
-        codes = code_points(normalized)
+        codes = get_code_points(normalized)
         # A binary search takes memory for the vocabulary only, not for a table of all code points.
         places = np.searchsorted(self._sorted_codes, codes).clip(max=len(self._sorted_codes) - 1)
         # The search also returns a place for a code that is not there, hence the comparison.
@@ -178,7 +179,7 @@ class Vocabulary:
         return ids[ids != 0] if unknown == "skip" else ids
 
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
-        """Returns the text of token ids: str for characters, bytes for bytes.
+        """Returns the text of token ids: str for characters, with ``<unk>`` for id 0; bytes for bytes.
 
         Raises InputError if the ids are not a 1-D sequence of ints below the size of the vocabulary.
         """
@@ -213,7 +214,7 @@ class Vocabulary:
         return cls(characters, clean_up=CleanUp(**data["clean_up"]))
 
 
-def code_points(text: str) -> NDArray[np.int64]:
+def get_code_points(text: str) -> NDArray[np.int64]:
     """Returns the code point of each character, int64."""
     # surrogatepass: bytes of a command line that are not UTF-8 are lone surrogates in a str, out of vocabulary.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)

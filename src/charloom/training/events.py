@@ -1,7 +1,7 @@
 """The events that a training run emits to its listeners: progress bars, files, tests.
 
 A listener is called with each event as it happens, between two steps, when weights and history agree. It may raise
-``StopTraining`` to end the run there.
+``StopTraining`` to end the run there; with several processes, all of them end it after their next step.
 """
 
 from collections.abc import Callable

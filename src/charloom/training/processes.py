@@ -2,7 +2,7 @@
 
 The processes, on one or more machines, are started by torchrun or another launcher that sets RANK, WORLD_SIZE,
 MASTER_ADDR and MASTER_PORT, as Slurm scripts and Kubeflow do. Each process has a replica of the model and a part of the
-sequences of each minibatch: of B sequences, rank r of W reads the rows r B/W to (r + 1) B/W. ``SharedGradients``
+sequences of each minibatch: of B sequences, rank r of W reads the rows r B/W to (r + 1) B/W. ``shared_gradients``
 averages their gradients.
 """
 
@@ -11,21 +11,19 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import Argument, InputError, OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
-from charloom.shapes import Scalar
 
 _TIMEOUT = timedelta(minutes=30)
 """Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. The
@@ -61,14 +59,21 @@ class Processes:
         """True for rank 0, which writes files and displays progress."""
         return self.rank == 0
 
-    def start_training(self) -> None:
-        """Marks the start of training: a restart after this call resumes the run, an earlier one repeats the start."""
+    def mark_training_started(self) -> None:
+        """Marks the start of training in the store of torchrun, if there is one; starts nothing.
+
+        A restart after this call resumes the run, an earlier one repeats the start.
+        """
         if self.store is not None and self.is_rank_zero:
             self.store.set(_RUN, self.run)
             self.store.add(_STARTED, 1)
 
-    def check(self, settings: TrainingSettings) -> None:
-        """Raises SettingsError if the batch is not a multiple of the world size, or gradients are to be accumulated."""
+    def check_settings(self, settings: TrainingSettings) -> None:
+        """Checks the settings against the world size.
+
+        Raises SettingsError if the batch size is not a multiple of the world size, or if gradient accumulation is used
+        with more than one process.
+        """
         batch_size = settings.batch_size
         if self.size > 1 and settings.gradient_accumulation_steps > 1:
             raise SettingsError(
@@ -86,7 +91,10 @@ class Processes:
             )
 
     def check_equal(self, **given: object) -> None:
-        """Raises InputError, in all processes, for an argument that is not equal in all of them."""
+        """Raises InputError, in all processes, for an argument whose repr is not equal in all of them.
+
+        This is a collective: all processes must call it, with the same names, which become words of the message.
+        """
         # Hashes have one length, and all_gather requires tensors of equal shapes.
         hashes = [list(sha256(repr(thing).encode()).digest()) for thing in given.values()]
         gathered = torch.stack(self.all_gather(torch.tensor(hashes, device="cpu")))
@@ -95,12 +103,15 @@ class Processes:
                 what = name.replace("_", " ")
                 raise InputError(f"the processes of this run differ in their {what}: use the same in every process")
 
-    def rows_of_rank(self, rows: int) -> slice:
+    def get_rows_of_rank(self, rows: int) -> slice:
         """Returns this rank's slice of a number of rows; sizes differ by at most one between ranks."""
         return slice(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
 
     def all_gather(self, part: Tensor) -> list[Tensor]:
-        """Returns the tensors of all ranks, on the CPU, to each rank. Shapes and dtypes must be equal."""
+        """Returns the tensors of all ranks, by rank, on each rank. Shapes and dtypes must be equal.
+
+        They are detached copies on the CPU. A single process, however, gets the tensor that it passed.
+        """
         if self.size == 1:
             return [part]
         part = part.detach().cpu().contiguous()
@@ -110,9 +121,10 @@ class Processes:
 
     @contextmanager
     def barrier(self) -> Iterator[None]:
-        """Waits for all processes at the end of the context; if one of them failed, raises an error in each.
+        """Returns a context at whose end all processes wait for each other and exchange whether their block failed.
 
-        The lowest rank that failed raises its error, all others an OtherProcessFailedError.
+        If a block failed with an exception, each process raises an error: the lowest rank that failed its own, all
+        others an OtherProcessFailedError.
         """
         failure: Exception | None = None
         try:
@@ -155,8 +167,8 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
                 distributed.init_process_group(backend, store=group_store, rank=rank, world_size=size, timeout=_TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
-            f"the other processes of this run cannot be reached ({_reason(error)}): check MASTER_ADDR and MASTER_PORT "
-            "or torchrun's options, and, with several network interfaces, GLOO_SOCKET_IFNAME"
+            f"the other processes of this run cannot be reached ({_extract_reason(error)}): check MASTER_ADDR and "
+            "MASTER_PORT or torchrun's options, and, with several network interfaces, GLOO_SOCKET_IFNAME"
         ) from None
     try:
         run = store.get(_RUN).decode() if restarts else uuid.uuid4().hex
@@ -167,7 +179,10 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
 
 
 def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
-    """Returns a prefix of the store's keys for this start of the group, and the number of restarts."""
+    """Returns a new key prefix that all present processes have acknowledged, and the number of restarts.
+
+    Raises ValueError if a process does not join in time.
+    """
     # torchrun keeps one store for all restarts, with stale addresses of lost processes. So rank 0 makes a new prefix
     # and answers each request for it until all current processes have acknowledged it.
     own_id = uuid.uuid4().hex
@@ -196,64 +211,9 @@ def call_collective(call: Callable[[], object]) -> None:
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
             raise ProcessLostError(
-                f"another process of this run ended or can no longer be reached ({_reason(error)})"
+                f"another process of this run ended or can no longer be reached ({_extract_reason(error)})"
             ) from error
         raise
-
-
-class Requests(NamedTuple):
-    """Requests of one rank, or those of any rank that all ranks carry out now."""
-
-    stop: bool = False
-    checkpoint: bool = False
-
-
-class SharedGradients:
-    """Averages gradients, so that all processes take the same step.
-
-    Each step needs a single all-reduce, of the gradients, the loss and the requests.
-    """
-
-    def __init__(self, model: nn.Module, processes: Processes) -> None:
-        """Broadcasts the weights of rank 0."""
-        self.processes = processes
-        self._pending = self._agreed = Requests()
-        parameters = [parameter.detach() for parameter in model.parameters()]
-        weights = torch.cat([parameter.flatten() for parameter in parameters])
-        call_collective(lambda: distributed.broadcast(weights, 0))
-        _copy_into(weights, parameters)
-
-    def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
-        """Replaces the gradients by their mean over all processes, and returns the mean loss.
-
-        A gradient that some processes lack is zero there; one that all lack stays None.
-        """
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
-        flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-        message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
-        call_collective(lambda: distributed.all_reduce(message))
-        message /= self.processes.size
-        start = 1 + len(flags)
-        # The mean of a flag is above 0 if any process has set it.
-        reduced = message[1:start].bool().tolist()
-        self._agreed = Requests(*reduced[: len(self._pending)])
-        _copy_into(message[start:], gradients)
-        for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):
-            parameter.grad = gradient if is_used else None
-        return message[0].clone()
-
-    def all_reduce_requests(self, requests: Requests) -> Requests:
-        """Returns the requests to carry out now; the given ones are carried out after the next step, by all ranks."""
-        # A checkpoint that is written now is no longer due.
-        self._pending = requests._replace(checkpoint=requests.checkpoint and not self._agreed.checkpoint)
-        return self._agreed
-
-
-def _copy_into(values: Tensor, tensors: list[Tensor]) -> None:
-    """Copies the elements of a vector into tensors, in order."""
-    for tensor, part in zip(tensors, torch.split(values, [tensor.numel() for tensor in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
 
 
 def _select_device(device: str) -> str:
@@ -289,6 +249,6 @@ def _default_signal_handlers() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reason(error: Exception) -> str:
-    """Returns the first sentence of an error, without PyTorch's source location."""
+def _extract_reason(error: Exception) -> str:
+    """Returns the first sentence of an error's first line, without PyTorch's source location."""
     return re.sub(r"^\[\S+\]\s*", "", (str(error).strip().splitlines() or [""])[0]).partition(". ")[0]

@@ -5,7 +5,7 @@
 
 import math
 import warnings
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -36,7 +36,8 @@ class TrainingState:
         history: Records of the epochs that ended.
         last_good: Weights after the last epoch that ended, or before the first.
         best: Weights of the best epoch in validation; None without validation or before the first epoch ended.
-        kept: Record of the epoch whose weights the model has after the run; None if no epoch ended.
+        kept: Record of the epoch whose weights the model has after the run, or, if these are from within an epoch, of
+            the last epoch that ended; None if no epoch ended. Set by ``load_final_weights``.
         epoch_start_rng_state: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
         steps: Number of optimizer steps since the start of the run.
@@ -51,33 +52,41 @@ class TrainingState:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.history = History()
         # A copy: the optimizer changes the tensors of the model in place.
-        self.last_good = _copy_weights(weights_of(model))
+        self.last_good = _copy_weights(get_weights(model))
         self.best: Weights | None = None
         self.kept: EpochRecord | None = None
+        self._num_later_minibatches = 0
         self.epoch_start_rng_state = self.generator.get_state()
         self.progress: EpochProgress | None = None
         self.steps = 0
         self.seconds = self.epoch_seconds = 0.0
         self._warned: set[str] = set()
 
-    def check_loss(self) -> None:
-        """Raises TrainingDivergedError if the mean loss is not finite, after restoring the last good weights."""
+    def check_loss_finite(self) -> None:
+        """Raises TrainingDivergedError if the mean loss is not finite.
+
+        The best weights are restored before, if the run keeps them, or the last good ones.
+        """
         if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
             self._raise_diverged(f"the loss is {loss}")
 
-    def check(self) -> None:
-        """Raises TrainingDivergedError if the loss or a weight is not finite, after restoring the last good weights."""
+    def check_finite(self) -> None:
+        """Raises TrainingDivergedError if the loss or a weight is not finite.
+
+        The best weights are restored before, if the run keeps them, or the last good ones.
+        """
         # The loss is one number, so it is checked before the weights.
-        self.check_loss()
-        if not all(bool(tensor.isfinite().all()) for tensor in weights_of(self.model).values()):
+        self.check_loss_finite()
+        if not all(bool(tensor.isfinite().all()) for tensor in get_weights(self.model).values()):
             self._raise_diverged("a weight is no longer finite")
 
-    def _raise_diverged(self, reason: str) -> None:
+    def _raise_diverged(self, reason: str) -> NoReturn:
         # The model stays usable: train() raises, and its caller may still save the model.
         weights, good = self.last_good, len(self.history)
         if self.settings.ends_with_best and self.best is not None and self.history.best is not None:
             weights, good = self.best, self.history.best.epoch
         self.load_weights(weights)
+        self.progress = None  # the weights are those of the end of an epoch
         raise TrainingDivergedError(
             *(f"{reason} in epoch {self.epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
             f"; the model has been restored to its state at {describe_position(good, 0, 0)}",
@@ -121,7 +130,7 @@ class TrainingState:
         """Appends the record of an epoch to the history, copies the weights and resets the progress."""
         # First, because ``best`` below searches the history for this record.
         self.history.append(record)
-        self.last_good = _copy_weights(weights_of(self.model))
+        self.last_good = _copy_weights(get_weights(self.model))
         if record.validation_perplexity is not None and self.history.best is record:
             self.best = self.last_good  # shared, not copied: a checkpoint then stores the weights once
         self.epoch_start_rng_state = self.generator.get_state()
@@ -129,20 +138,38 @@ class TrainingState:
         self.epoch_seconds = 0.0
 
     def load_final_weights(self) -> None:
-        """Loads the weights of the best or the last epoch into the model, as set by ``ends_with_best``."""
+        """Loads the best weights into the model if ``ends_with_best``; otherwise keeps the present ones.
+
+        A run that was resumed within an epoch beyond its new number of epochs gets the weights of its last epoch. Sets
+        ``kept``.
+        """
         # train() may call this twice, so it must give the same result again.
         self.kept = self.history[-1] if self.history else None
+        self._num_later_minibatches = 0
         if self.settings.ends_with_best and self.best is not None:
             self.load_weights(self.best)
             self.kept = self.history.best
         elif self.is_finished and self.progress is not None:
             self.load_weights(self.last_good)  # resumed within an epoch beyond the new number of epochs
+        elif self.progress is not None:
+            self._num_later_minibatches = self.progress.done  # stopped within an epoch
+
+    @property
+    def results(self) -> dict[str, object] | None:
+        """Results of the run as JSON values, once ``load_final_weights`` was called; None if no epoch ended.
+
+        ``minibatches_after_epoch`` is present only if the weights are later than the record.
+        """
+        if self.kept is None:
+            return None
+        later = {"minibatches_after_epoch": self._num_later_minibatches} if self._num_later_minibatches else {}
+        return {**self.kept.to_dict(), "epochs_trained": len(self.history), **later}
 
     def load_weights(self, weights: Weights) -> None:
         """Copies weights into the tensors of the model."""
         with torch.no_grad():
             # In place: the optimizer refers to these tensors.
-            for name, tensor in weights_of(self.model).items():
+            for name, tensor in get_weights(self.model).items():
                 tensor.copy_(weights[name])
 
     def warn_of_problems(self) -> None:
@@ -180,13 +207,19 @@ class TrainingState:
 
 
 def describe_position(epochs: int, done: int, num_batches: int) -> str:
-    """Describes a position in a run by its finished epochs and the minibatches of the next epoch."""
+    """Describes a position in a run: ``the start``, ``the end of epoch 2`` or ``epoch 3, minibatch 7 of 40``.
+
+    Args:
+        epochs: Number of epochs that ended.
+        done: Number of minibatches trained on in the epoch after them.
+        num_batches: Number of minibatches of that epoch.
+    """
     if done:
         return f"epoch {epochs + 1}, minibatch {done} of {num_batches}"
     return f"the end of epoch {epochs}" if epochs else "the start"
 
 
-def weights_of(model: LanguageModel) -> Weights:
+def get_weights(model: LanguageModel) -> Weights:
     """Returns the tensors of the model by name; they share its memory."""
     # Detached, so that autograd does not record what is done with them.
     return {name: tensor.detach() for name, tensor in model.own_tensors().items()}

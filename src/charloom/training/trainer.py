@@ -1,6 +1,5 @@
 """The training loop: epochs, validation, samples, checkpoints and events."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -10,16 +9,14 @@ from types import NoneType
 import torch
 
 from charloom.arguments import check_listeners, check_type
-from charloom.errors import InputError, SettingsError, TrainingDivergedError, pluralize
+from charloom.errors import InputError, TrainingDivergedError
 from charloom.inference.evaluation import perplexity_of, sum_nats_in_parts
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.backend import backend
 from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import DEFAULT_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
-from charloom.text.batching import check_length
 from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder
@@ -35,7 +32,9 @@ from charloom.training.events import (
 )
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
-from charloom.training.processes import Processes, Requests, SharedGradients
+from charloom.training.processes import Processes
+from charloom.training.run_checks import check_run, compute_training_length
+from charloom.training.shared_gradients import Requests, SharedGradients
 from charloom.training.state import TrainingState
 from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
@@ -57,22 +56,29 @@ def train(
 
     Warns of a loss that explodes and stays finite, and of overfitting if the weights of the last epoch are kept.
 
+    A run that is stopped within an epoch keeps the weights of its last step, unless the settings keep the best ones.
+    The record in ``model.provenance`` is then that of the last epoch that ended.
+
     Args:
         model: Model with the vocabulary of the corpus. It is moved to the settings' device, and left in ``eval`` mode.
         corpus: Text to train on; the held-out part is its end.
         settings: Training settings. None: the defaults, or those of the checkpoint to resume.
-        listeners: Callbacks for events; one may raise ``StopTraining``.
+        listeners: Callbacks that are called with each event (``charloom.training.events``); one may raise
+            ``StopTraining``.
         checkpoints: Folder to write checkpoints to, at the intervals given by the settings; None to write none.
         resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
             result equals that of an uninterrupted run, bit for bit on the same machine.
         processes: Process group (``init_processes``), all with the same arguments; None for a single process.
 
     Returns:
-        The history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings and
-        the record of the epoch whose weights the model has: the last or, with ``keep_best``, the best in validation.
+        The history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings and,
+        in ``results``, the record of the epoch whose weights the model has: the last or, with ``keep_best``, the best
+        in validation; None if no epoch ended. If the weights are later than that record, because the run was stopped,
+        ``minibatches_after_epoch`` is the number of minibatches in between.
 
     Raises:
-        SettingsError: The text is too short, or a setting is not supported here or cannot be changed in a resumed run.
+        SettingsError: The text is too short, or a setting is not supported on this machine or cannot be changed in a
+            resumed run.
         TrainingDivergedError: The loss or a weight is not finite; the model has the last good or the best weights.
         CheckpointError: The checkpoint is damaged, or of another text or model.
         InputError: The model and the corpus have different vocabularies, or processes have different arguments.
@@ -94,11 +100,12 @@ def train(
         checkpoints=checkpoints is None,
         checkpoint_to_resume=resume and (resume.steps, resume.history),
     )
-    processes.check(settings)
+    processes.check_settings(settings)
     if model.vocabulary != corpus.vocabulary:
         raise InputError("the corpus and the model have different vocabularies: build the model with corpus.vocabulary")
     check_trainable(model)
-    device = check_run(settings, len(corpus.ids), processes.device)
+    check_run(settings, len(corpus.ids), processes.device)
+    device = find_device(processes.device or settings.device)
     if resume is not None:
         check_settings(resume, settings)
         check_corpus(resume, corpus)
@@ -115,7 +122,7 @@ def train(
         try:
             with suppress(StopTraining):
                 _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
-            training.check()  # a run that was stopped may have diverged since the last check
+            training.check_finite()  # a run that was stopped may have diverged since the last check
         except TrainingDivergedError as error:
             if checkpoints is None or not checkpoints.last_description:
                 raise
@@ -142,7 +149,7 @@ class _Trainer:
         checkpoints: CheckpointFolder | None,
         processes: Processes,
     ) -> None:
-        split = training_length(len(corpus.ids), training.settings)
+        split = compute_training_length(len(corpus.ids), training.settings)
         self._training_ids, self._validation_ids = corpus.ids.part(0, split), corpus.ids.part(split)
         self._training, self._prefixes, self._listeners = training, prefixes, listeners
         self._checkpoints, self._processes = checkpoints, processes
@@ -153,7 +160,8 @@ class _Trainer:
         """Trains the remaining epochs, or fewer if early stopping ends the run."""
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
-        started = time.perf_counter() - training.seconds  # includes the time before the run was resumed
+        # Shifted back by the training time before the run was resumed.
+        virtual_start = time.perf_counter() - training.seconds
         while not training.is_finished:
             epoch, epoch_started = training.epoch, time.perf_counter() - training.epoch_seconds
             minibatches = train_epoch(
@@ -162,13 +170,13 @@ class _Trainer:
             for progress in minibatches:
                 now = time.perf_counter()
                 training.progress, training.steps = progress, training.steps + 1
-                training.seconds, training.epoch_seconds = now - started, now - epoch_started
+                training.seconds, training.epoch_seconds = now - virtual_start, now - epoch_started
                 if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
-                    training.check_loss()
+                    training.check_loss_finite()
                 done, rate = progress.done / progress.num_batches, optimizer.param_groups[0]["lr"]
                 self._emit(StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate))
-                self._save_or_stop()
-            self._end_epoch(started)
+                self._handle_requests()
+            self._end_epoch(virtual_start)
         if self._checkpoints is not None:
             self._checkpoints.finish(training)
             self._checkpoints = None  # from here on the model may have the weights of an earlier epoch
@@ -176,24 +184,29 @@ class _Trainer:
         if settings.sample_every and training.kept:
             self._draw_samples(training.kept.epoch)
 
-    def _save_or_stop(self) -> None:
-        """Writes a checkpoint if one is due, and raises ``StopTraining`` if a listener of any rank requested it."""
+    def _handle_requests(self) -> None:
+        """Writes a checkpoint if one is due or the run is to stop; raises ``StopTraining`` in the latter case."""
         training = self._training
         requests = Requests(self._is_stop_requested, bool(self._checkpoints and self._checkpoints.is_due(training)))
-        agreed = requests if self._shared is None else self._shared.all_reduce_requests(requests)
+        agreed = requests if self._shared is None else self._shared.exchange_requests(requests)
         every = training.settings.checkpoint_steps
         if self._checkpoints and (any(agreed) or (every and training.steps % every == 0)):
             self._checkpoints.write(training)
         if agreed.stop:
             raise StopTraining
 
-    def _end_epoch(self, started: float) -> None:
+    def _end_epoch(self, virtual_start: float) -> None:
+        """Validates, records the epoch, emits ``EpochEnded`` and, if they are due, draws samples.
+
+        Args:
+            virtual_start: Time by ``time.perf_counter`` at which an uninterrupted run would have started.
+        """
         training, epoch = self._training, self._training.epoch
         assert training.progress is not None
-        training.check()  # the loss is computed before the last step, which may have made a weight NaN
+        training.check_finite()  # the loss is computed before the last step, which may have made a weight NaN
         perplexity = perplexity_of(float(training.progress.mean_loss))
         validation = self._validate() if len(self._validation_ids) else None
-        training.seconds = time.perf_counter() - started
+        training.seconds = time.perf_counter() - virtual_start
         record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
         training.end_epoch(record)
         self._emit(EpochEnded(record, training.steps))
@@ -204,20 +217,23 @@ class _Trainer:
             self._draw_samples(epoch)
 
     def _validate(self) -> float:
-        """Returns the perplexity of the held-out part."""
+        """Returns the perplexity of the held-out part, summed over all ranks; emits ``ValidationAdvanced``."""
         training, ids = self._training, self._validation_ids
         num_parts = max(1, min(training.settings.batch_size, (len(ids) - 1) // training.settings.num_steps))
 
         def progress(fraction: float) -> None:
             self._emit(ValidationAdvanced(training.epoch, fraction))  # a listener can stop a long validation
 
-        scored = sum_nats_in_parts(training.model, ids, num_parts, self._processes.rows_of_rank(num_parts), progress)
+        scored = sum_nats_in_parts(
+            training.model, ids, num_parts, self._processes.get_rows_of_rank(num_parts), progress
+        )
         # Sums, not a mean of perplexities: ranks may have different numbers of sequences.
         gathered = torch.stack(self._processes.all_gather(torch.tensor(scored, dtype=torch.float64)))
         nats, count = gathered.sum(0).tolist()
         return perplexity_of(nats / count)
 
     def _draw_samples(self, epoch: int) -> None:
+        """Emits a sample for each prefix, on rank 0 only; the epoch is added to the seed."""
         settings = self._training.settings
         sampling = SamplingSettings(temperature=DEFAULT_TEMPERATURE, seed=settings.seed + epoch)
         for prefix in self._prefixes if self._processes.is_rank_zero else ():
@@ -229,7 +245,10 @@ class _Trainer:
             self._emit(SampleDrawn(epoch, text, self._training.steps))
 
     def _emit(self, event: Event) -> None:
-        """Calls the listeners. If several processes train, ``StopTraining`` is deferred to the end of the step."""
+        """Calls the listeners. If one raises in a single process, a checkpoint is written first, if the run has any.
+
+        With several processes, ``StopTraining`` takes effect after the next step, on all ranks.
+        """
         for listener in self._listeners:
             try:
                 listener(event)
@@ -242,46 +261,23 @@ class _Trainer:
                 raise
 
 
-def check_run(settings: TrainingSettings, length: int, device_name: str | None = None) -> torch.device:
-    """Returns the device. Raises SettingsError if the text is too short or a setting is not supported here."""
-    check_length(
-        training_length(length, settings), settings.batch_size, settings.num_steps, settings.gradient_accumulation_steps
-    )
-    device = find_device(device_name or settings.device)
-    cores, threads, precision = os.cpu_count() or 1, settings.threads, settings.precision
-    if threads is not None and threads > cores:
-        raise SettingsError(f"this machine has {pluralize(cores, 'core')}", setting="threads", value=threads)
-    if precision != "float32" and backend().name == "reference":
-        raise SettingsError("the reference backend supports float32 only", setting="precision", value=precision)
-    return device
-
-
-def training_length(length: int, settings: TrainingSettings) -> int:
-    """Returns the length of the training part; the rest, none or at least two characters, is the held-out part."""
-    num_validation = int(length * settings.validation_fraction)
-    if settings.validation_fraction and num_validation < 2:
-        raise SettingsError(
-            f"only {num_validation} of {length} characters would be held out; increase it, or set it to 0",
-            setting="validation_fraction",
-            value=settings.validation_fraction,
-        )
-    return length - num_validation
-
-
 def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str | bytes]) -> dict[str, object]:
     texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "surrogateescape") for prefix in prefixes]
     return {
         "charloom": __version__,
         "corpus": corpus.identity,
         "training": asdict(training.settings),
-        "results": {**training.kept.to_dict(), "epochs_trained": len(training.history)} if training.kept else None,
+        "results": training.results,
         "prefix": [text for text in texts if text],
     }
 
 
 @contextmanager
 def _run_environment(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Sets the threads, precision and random state of the run, and restores the caller's at the end."""
+    """Sets threads and precision, enables gradients, and disables inference mode, autocast and the default device.
+
+    At the end it restores the caller's values of all of them, and the global random states.
+    """
     precision = model.precision
     on_cpu = torch.get_default_device().type == "cpu"
     with (

@@ -27,7 +27,7 @@ from charloom.text.batching import (
     sequential_batches,
 )
 from charloom.text.stored_ids import AnyIds, as_stored
-from charloom.training.processes import SharedGradients
+from charloom.training.shared_gradients import SharedGradients
 
 _COSINE_WARMUP_EPOCHS = 0.5
 _INITIAL_FRACTION = 0.02
@@ -35,7 +35,11 @@ _INITIAL_FRACTION = 0.02
 
 
 def check_trainable(model: LanguageModel) -> None:
-    """Raises InputError for a model whose weights are not finite, or that no optimizer here can change."""
+    """Raises InputError for a model that cannot be trained.
+
+    A weight is not finite or was created in ``torch.inference_mode``, all weights are frozen, or a module computes
+    sparse gradients.
+    """
     check_weights(model)
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise InputError("weights created in torch.inference_mode cannot be trained: create the model outside of it")
@@ -62,18 +66,26 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
     return kind(parameters, lr=settings.learning_rate, fused=fused, weight_decay=decay)
 
 
-def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, epochs: float) -> None:
-    """Sets the learning rate of the schedule after ``epochs`` epochs, which may be fractional."""
+def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, position_in_epochs: float) -> None:
+    """Sets the learning rate of the schedule in all parameter groups.
+
+    A constant schedule without warm-up leaves the optimizer's learning rate unchanged.
+
+    Args:
+        optimizer: The optimizer.
+        settings: Settings with the schedule.
+        position_in_epochs: Number of epochs trained so far, which may be fractional.
+    """
     warmup = settings.warmup_epochs
     if warmup is None:
         warmup = _COSINE_WARMUP_EPOCHS if settings.schedule == "cosine" else 0.0
     if settings.schedule == "constant" and not warmup:
         return  # a caller may set the learning rate of its optimizer otherwise
-    rate = settings.learning_rate * (min(1.0, _INITIAL_FRACTION + epochs / warmup) if warmup else 1.0)
+    rate = settings.learning_rate * (min(1.0, _INITIAL_FRACTION + position_in_epochs / warmup) if warmup else 1.0)
     if settings.schedule == "cosine":
-        rate *= 0.5 + 0.5 * math.cos(math.pi * epochs / settings.epochs)
+        rate *= 0.5 + 0.5 * math.cos(math.pi * position_in_epochs / settings.epochs)
     elif settings.schedule == "step":
-        rate *= settings.decay_factor ** (int(epochs) // settings.decay_every)
+        rate *= settings.decay_factor ** (int(position_in_epochs) // settings.decay_every)
     for group in optimizer.param_groups:
         group["lr"] = rate
 
@@ -93,8 +105,8 @@ def train_step(
     Args:
         model: The model.
         optimizer: Its optimizer, from ``make_optimizer``.
-        inputs: Token ids, (batch, steps).
-        targets: Token ids one position later, (batch, steps).
+        inputs: Token ids, (batch_size * gradient_accumulation_steps, steps).
+        targets: Token ids one position later, of the same shape.
         state: Recurrent state before the first time step.
         clip_norm: Maximum global norm of the gradients; 0 disables clipping.
         gradient_accumulation_steps: Equal parts of the batch whose gradients are accumulated one after the other.
@@ -113,7 +125,7 @@ def train_step(
     if shared is not None:
         loss = shared.average(parameters, loss)
     rate = _plain_sgd_rate(optimizer)
-    if rate is None or not descend(parameters, clip_norm or math.inf, rate):
+    if rate is None or not clip_and_step_sgd(parameters, clip_norm or math.inf, rate):
         if clip_norm:
             clip_gradients(parameters, clip_norm)
         for parameter in parameters:
@@ -144,17 +156,24 @@ def _backpropagate_in_parts(
 def clip_gradients(parameters: Sequence[Tensor], max_norm: float) -> None:
     """Scales the gradients of all parameters down together if their global norm is above ``max_norm``.
 
-    As ``torch.nn.utils.clip_grad_norm_``, in a tenth of its time for small models. Source: Pascanu et al., On the
+    Like ``torch.nn.utils.clip_grad_norm_``, but returns nothing; a ``max_norm`` of infinity disables clipping. Takes a
+    tenth of that function's time for small models. Source: Pascanu et al., On the
     difficulty of training recurrent neural networks, 2013.
     """
-    if not descend(parameters, max_norm, None):
+    if not clip_and_step_sgd(parameters, max_norm, None):
         torch.nn.utils.clip_grad_norm_(parameters, max_norm)
 
 
-def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float | None) -> bool:
-    """Clips gradients and, unless ``learning_rate`` is None, makes a step of gradient descent, in one native call.
+def clip_and_step_sgd(parameters: Sequence[Tensor], max_norm: float, learning_rate: float | None) -> bool:
+    """Clips gradients and, unless ``learning_rate`` is None, makes a step of plain SGD, in one native call.
 
-    Returns False, with nothing done, if the kernels do not support the tensors.
+    Args:
+        parameters: Parameters; those without a gradient are skipped.
+        max_norm: Maximum global norm of the gradients; infinity (not 0) disables clipping.
+        learning_rate: Learning rate of the step; None to clip only.
+
+    Returns:
+        False, with nothing done, if the kernels do not support the tensors or no parameter has a gradient.
     """
     kernels = backend().kernels
     with_gradient = [p for p in parameters if p.grad is not None]
@@ -172,7 +191,10 @@ def descend(parameters: Sequence[Tensor], max_norm: float, learning_rate: float 
 
 
 def _plain_sgd_rate(optimizer: Optimizer) -> float | None:
-    """Returns the learning rate of an optimizer that is plain gradient descent; None for any other."""
+    """Returns the learning rate of an optimizer that is plain gradient descent; None for any other.
+
+    None also for several parameter groups, step hooks, a wrapped ``step`` and a learning rate that is not a float.
+    """
     # Hooks and wrappers, such as a scheduler's around ``step``, must run: the optimizer is then not plain.
     if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) != 1 or "step" in vars(optimizer):
         return None
@@ -188,7 +210,8 @@ class EpochProgress(NamedTuple):
     Attributes:
         done: Minibatches trained on.
         num_batches: Minibatches of the epoch.
-        total_loss: Sum of their mean losses (nats), left on the device. It grows in place.
+        total_loss: Sum of their mean losses (nats), left on the device. All yielded positions have the same tensor,
+            which is updated in place: read ``mean_loss`` before the next one.
         state: Recurrent state before the next minibatch; the zero state with random sequences.
     """
 
@@ -219,7 +242,7 @@ def train_epoch(
     every minibatch. progress: Position to resume; ``generator`` must have its state of the epoch's start.
     """
     batch_size, num_steps = settings.rows, settings.num_steps
-    rows = shared.processes.rows_of_rank(batch_size) if shared is not None else ALL_ROWS
+    rows = shared.processes.get_rows_of_rank(batch_size) if shared is not None else ALL_ROWS
     # The first draw of an epoch, so that a resumed run repeats it.
     offset = draw_offset(len(ids), batch_size, num_steps, generator)
     device = optimizer.param_groups[0]["params"][0].device

@@ -15,7 +15,7 @@ def test_fingerprints_distinguish_engines() -> None:
 def test_number_of_lanes_depends_on_the_length() -> None:
     model = next(iter(MODELS.values()))
     fast, mixing = Engine(model, None), Engine(model, PRIMINGS["primed"])
-    assert (fast.name, mixing.name) == ("fast", "mixing")
+    assert (fast.mode, mixing.mode) == ("fast", "mixing")
     assert [fast.choose_num_lanes(n) for n in (1, 4096, 4 * 4096, 1 << 20)] == [1, 1, 4, 64]
     assert [mixing.choose_num_lanes(n) for n in (1, (1 << 20) - 1, 1 << 20)] == [1, 1, 16]
     assert all(compute_lane_capacity(lanes) * lanes >= MAX_SEGMENT for lanes in (1, 4, 16, 64))

@@ -117,15 +117,15 @@ class _Halves(Engine):
     """An engine without memory, for data whose every byte is doubled: its blocks decode anywhere."""
 
     def __init__(self) -> None:
-        self.name = "fast"
+        self.mode = "fast"
         self.fingerprint = bytes(32)
 
     def choose_num_lanes(self, length: int) -> int:
         assert length
         return 1
 
-    def start_session(self, lanes: int) -> "_Halves":
-        assert lanes == 1
+    def start_session(self, num_lanes: int) -> "_Halves":
+        assert num_lanes == 1
         return self
 
     def encode(self, data: bytes) -> bytes:

@@ -25,7 +25,7 @@ from integer_models import random_model
 
 def test_equal_models_are_equal_files() -> None:
     model = random_model(1, "gru", hidden=3, vocabulary=7)
-    assert len({model.to_file(bytes(32)) for _ in range(20)}) == 1
+    assert len({model.to_bytes(bytes(32)) for _ in range(20)}) == 1
 
 
 def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:
@@ -35,7 +35,7 @@ def _model(cell: str = "lstm", layers: int = 2) -> IntegerModel:
 @pytest.mark.parametrize("cell", CELL_NAMED)
 def test_a_loaded_model_is_the_saved_one(cell: str, tmp_path: Path) -> None:
     model = _model(cell)
-    (tmp_path / "codec.safetensors").write_bytes(model.to_file(b"priming"))
+    (tmp_path / "codec.safetensors").write_bytes(model.to_bytes(b"priming"))
     loaded, priming = IntegerModel.load(tmp_path / "codec.safetensors")
     assert bytes.fromhex(priming) == b"priming"
     assert loaded.compute_fingerprint() == model.compute_fingerprint()
@@ -187,7 +187,7 @@ def test_a_damaged_file_is_refused_or_valid(seed: int, tmp_path_factory: pytest.
     draw = random.Random(seed)
     file = tmp_path_factory.getbasetemp() / "damaged"
     model = _model("gru")
-    data = bytearray(model.to_file(b""))
+    data = bytearray(model.to_bytes(b""))
     for _ in range(draw.randint(1, 4)):
         data[draw.randrange(min(len(data), draw.choice([16, 3000, 10**9])))] = draw.randrange(256)
     if draw.random() < 0.2:
@@ -202,7 +202,7 @@ def test_a_damaged_file_is_refused_or_valid(seed: int, tmp_path_factory: pytest.
 
 def test_loading_and_stepping_need_no_torch(tmp_path: Path) -> None:
     file = tmp_path / "codec.safetensors"
-    file.write_bytes(_model().to_file(b""))
+    file.write_bytes(_model().to_bytes(b""))
     code = (
         "import pathlib, sys, numpy\n"
         "from charloom.codec.model.integer_model import IntegerModel\n"

@@ -14,7 +14,7 @@ from charloom.codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
 
 
 def test_equal_primings_are_equal_files() -> None:
-    assert len({Priming(b"fox", 1).to_file() for _ in range(20)}) == 1
+    assert len({Priming(b"fox", 1).to_bytes() for _ in range(20)}) == 1
 
 
 @settings(max_examples=30)
@@ -22,7 +22,7 @@ def test_equal_primings_are_equal_files() -> None:
 def test_round_trip_through_a_file(trained_on: bytes, held_out: bytes) -> None:
     priming = Priming.from_texts(trained_on, held_out)
     assert (priming.text, priming.bytes_without_network) == (trained_on + held_out, len(trained_on))
-    again = Priming.from_file(priming.to_file())
+    again = Priming.from_bytes(priming.to_bytes())
     assert again == priming
     assert again.compute_fingerprint() == priming.compute_fingerprint()
 
@@ -42,14 +42,14 @@ def test_fingerprints_of_different_primings_differ() -> None:
 
 def test_a_folder_without_priming_has_an_empty_one(tmp_path: Path) -> None:
     assert Priming.load(tmp_path) == Priming()
-    (tmp_path / PRIMING_FILE).write_bytes(Priming(b"text", 2).to_file())
+    (tmp_path / PRIMING_FILE).write_bytes(Priming(b"text", 2).to_bytes())
     assert Priming.load(tmp_path) == Priming(b"text", 2)
 
 
 def test_damage(tmp_path: Path) -> None:
     """A truncation or a flipped bit: an error in one line or the same priming, never a crash."""
     whole = Priming(b"some text, some text" * 20, 100)
-    data = whole.to_file()
+    data = whole.to_bytes()
     file = tmp_path / PRIMING_FILE
     for changed in [data[:at] for at in range(len(data))] + [
         data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :] for at in range(len(data))

@@ -29,7 +29,7 @@ class _Echo(Engine):
     """An engine whose payloads are the reversed records, so that any first byte occurs."""
 
     def __init__(self) -> None:
-        self.name = "fast"
+        self.mode = "fast"
         self.fingerprint = bytes(32)
 
     def start_record_session(self) -> "_Echo":

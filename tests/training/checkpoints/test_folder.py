@@ -12,7 +12,7 @@ import torch
 from charloom import CharloomWarning, CheckpointError, CheckpointFolder, newest_checkpoint
 from charloom.training.checkpoints.checkpoint import save_checkpoint
 from charloom.training.checkpoints.file_format import read_checkpoint, write_checkpoint
-from charloom.training.checkpoints.folder import checkpoint_files, newest_checkpoint_of
+from charloom.training.checkpoints.folder import broadcast_newest_checkpoint, list_checkpoint_files
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 from charloom.training.processes import Processes
 from interrupted_runs import assert_same, corpus_of, train_or_resume
@@ -230,10 +230,10 @@ def test_a_restart_uses_no_other_runs_checkpoint(tmp_path: Path) -> None:
     """However far that run came."""
     train_or_resume("the section's", _CORPUS, tmp_path, epochs=1)
     mine, other = Processes(run="mine"), Processes(run="other")
-    (path,) = checkpoint_files(tmp_path / "checkpoints")
-    assert newest_checkpoint_of(mine, tmp_path) is not None
-    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is None
+    (path,) = list_checkpoint_files(tmp_path / "checkpoints")
+    assert broadcast_newest_checkpoint(mine, tmp_path) is not None
+    assert broadcast_newest_checkpoint(mine, tmp_path, of_this_run=True) is None
     facts, tensors = read_checkpoint(path)
     write_checkpoint(path, facts | {"source": {"run": "mine"}}, tensors)
-    assert newest_checkpoint_of(mine, tmp_path, of_this_run=True) is not None
-    assert newest_checkpoint_of(other, tmp_path, of_this_run=True) is None
+    assert broadcast_newest_checkpoint(mine, tmp_path, of_this_run=True) is not None
+    assert broadcast_newest_checkpoint(other, tmp_path, of_this_run=True) is None

@@ -34,8 +34,8 @@ Mode: TypeAlias = Literal["fast", "mixing"]
 class Session(Protocol):
     """Coding of one segment, block by block, in one direction.
 
-    With ``lanes`` lanes, byte p of the segment in coding order belongs to lane p % lanes. All blocks but the last have
-    BLOCK bytes, which is a multiple of every number of lanes. Releases the GIL while it codes.
+    With ``num_lanes`` lanes, byte p of the segment in coding order belongs to lane p % num_lanes. All blocks but the
+    last have BLOCK bytes, which is a multiple of every number of lanes. Releases the GIL while it codes.
     """
 
     def encode(self, data: bytes) -> bytes:
@@ -63,21 +63,21 @@ class RecordSession(Protocol):
 
 
 class Engine:
-    """Base class of engines, which code bytes as payloads with an integer model.
+    """Base class of engines, which code bytes as payloads with an integer model. Subclasses implement the sessions.
 
     Attributes:
-        name: Mode of the engine: "mixing" with a priming, "fast" without one.
+        mode: Mode of the engine: "mixing" with a priming, "fast" without one.
         fingerprint: Hash, 32 bytes, of everything that coding depends on. Engines with equal fingerprints decode each
             other's payloads.
     """
 
-    name: Mode
+    mode: Mode
     fingerprint: bytes
 
     def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
-        self.name = "fast" if priming is None else "mixing"
+        self.mode = "fast" if priming is None else "mixing"
         # The 1 is the version of the engine: a later version that codes differently must have other fingerprints.
-        digest = hashlib.sha256(f"charloom {self.name} 1\n".encode() + model.compute_fingerprint())
+        digest = hashlib.sha256(f"charloom {self.mode} 1\n".encode() + model.compute_fingerprint())
         if priming is not None:
             digest.update(priming.compute_fingerprint())
         self.fingerprint = digest.digest()
@@ -85,22 +85,26 @@ class Engine:
     def choose_num_lanes(self, length: int) -> int:
         """Returns the number of lanes, one of LANES, for a segment of ``length`` bytes."""
         # The length alone decides, so that the compressed bytes do not depend on the machine.
-        if self.name == "fast":
+        if self.mode == "fast":
             return max((lanes for lanes in LANES if lanes * _MIN_FAST_LANE <= length), default=1)
         return 1 if length < _MIN_BYTES_FOR_LANES else _MIXING_LANES
 
-    def start_session(self, lanes: int) -> Session:
-        """Returns a session in the initial state: in mixing mode, the state after the priming."""
+    def start_session(self, num_lanes: int) -> Session:
+        """Returns a session in the initial state: in mixing mode, the state after the priming.
+
+        Raises NotImplementedError unless a subclass implements it, as does ``start_record_session``.
+        """
         raise NotImplementedError
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records of one thread; several may exist at once.
 
-        In mixing mode, each record starts from the state after the priming, read as one text for each line.
+        In mixing mode, each record starts from the state after the priming, each line of which is read as a separate
+        record.
         """
         raise NotImplementedError
 
 
-def compute_lane_capacity(lanes: int) -> int:
-    """Returns the capacity of a lane of a mixing session, in bytes."""
-    return -(-MAX_SEGMENT // lanes)
+def compute_lane_capacity(num_lanes: int) -> int:
+    """Returns the capacity of a lane of a mixing session, in bytes: MAX_SEGMENT / num_lanes, rounded up."""
+    return -(-MAX_SEGMENT // num_lanes)

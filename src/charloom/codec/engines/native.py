@@ -49,11 +49,11 @@ class NativeEngine(Engine):
         self._primed: dict[bool, _native.Mixing] = {}
         self._lock = threading.Lock()
 
-    def start_session(self, lanes: int) -> Session:
+    def start_session(self, num_lanes: int) -> Session:
         """Returns a session; in mixing mode, it has read the priming."""
         if self._priming is None:
-            return _native.FastSession(self._network, lanes)
-        return self._open_mixing(self._priming, records=False).session(lanes, compute_lane_capacity(lanes))
+            return _native.FastSession(self._network, num_lanes)
+        return self._open_mixing(self._priming, records=False).session(num_lanes, compute_lane_capacity(num_lanes))
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records; in mixing mode, it has read the priming line by line."""

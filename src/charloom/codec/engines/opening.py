@@ -37,7 +37,7 @@ class EngineChoice:
                 f"the model must be a model folder, a LanguageModel or an engine, not {type(model).__name__}"
             )
         check_type(bool, fast=fast)
-        self.mode: Mode = model.name if isinstance(model, Engine) else "fast" if fast else "mixing"
+        self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
         self._model = model
         self._opened: dict[Mode, Engine] = {}
 
@@ -67,9 +67,9 @@ class EngineChoice:
         if self._model is None:
             raise WrongModelError("compression needs a model: pass a model folder, a model or an engine")
         if isinstance(self._model, Engine):
-            if self._model.name != mode:
+            if self._model.mode != mode:
                 raise WrongModelError(
-                    f"compressed by an engine of mode {mode!r}, but this engine has mode {self._model.name!r}: pass "
+                    f"compressed by an engine of mode {mode!r}, but this engine has mode {self._model.mode!r}: pass "
                     "the other engine"
                 )
             return self._model

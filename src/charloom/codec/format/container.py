@@ -35,7 +35,7 @@ _CHUNK = 1 << 16
 def encode_varint(number: int) -> bytes:
     """Returns a number below 2^56 as a varint (LEB128): 7 bits in each byte, the lowest first.
 
-    The high bit is set in all bytes but the last.
+    The high bit is set in all bytes but the last. Raises AssertionError for a larger number.
     """
     assert 0 <= number < 1 << 7 * MAX_VARINT  # no caller has larger numbers
     data = bytearray()
@@ -47,7 +47,10 @@ def encode_varint(number: int) -> bytes:
 
 
 def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
-    """Returns the varint at ``start`` and the index of its end. Raises ValueError if it is truncated or too long."""
+    """Returns the varint at ``start`` and the index of its end.
+
+    Raises ValueError if the varint is truncated, too long or not in its shortest form.
+    """
     number = 0
     for count, byte in enumerate(data[start : start + MAX_VARINT]):
         number |= (byte & 0x7F) << 7 * count
@@ -59,12 +62,12 @@ def decode_varint(data: bytes, start: int = 0) -> tuple[int, int]:
     raise ValueError("a varint is truncated or too long")
 
 
-def encode_checksum(value: int) -> bytes:
-    """Returns a CRC-32 as files contain it."""
-    return value.to_bytes(CHECKSUM_BYTES, "little")
+def encode_checksum(crc: int) -> bytes:
+    """Returns a CRC-32 as 4 bytes, little-endian."""
+    return crc.to_bytes(CHECKSUM_BYTES, "little")
 
 
-def check_blocking(data: bytes | None) -> bytes:
+def check_read(data: bytes | None) -> bytes:
     """Returns the result of a stream's ``read``. Raises InputError if it is None, which does not mean the end."""
     if data is None:
         raise InputError(NON_BLOCKING)
@@ -96,7 +99,11 @@ class ByteReader:
         return data
 
     def read_varint(self) -> int:
-        """Returns the next varint. Raises DamagedFileError if it is too long or not in its shortest form."""
+        """Returns the next varint.
+
+        Raises DamagedFileError if it is too long or not in its shortest form, and TruncatedFileError if the stream ends
+        before it does.
+        """
         # Byte by byte, because reading further than requested could block.
         data = self.read_exactly(1)
         while data[-1] >= 0x80 and len(data) < MAX_VARINT:
@@ -109,7 +116,10 @@ class ByteReader:
             ) from None
 
     def starts_with(self, data: bytes) -> bool:
-        """Returns whether the stream continues with these bytes or ends within them."""
+        """Returns whether the stream continues with these bytes or ends within them, without consuming them.
+
+        Unlike ``is_compressed``, it returns True for a start that is too short.
+        """
         # A truncated header counts as a header, so that the error is "truncated", not "not compressed".
         self._look_ahead(len(data))
         return data.startswith(self._ahead[: len(data)])
@@ -122,7 +132,7 @@ class ByteReader:
     def _look_ahead(self, count: int) -> None:
         while len(self._ahead) < count:
             # A pipe may return less than requested before its end.
-            data = check_blocking(self._stream.read(min(count - len(self._ahead), _CHUNK)))
+            data = check_read(self._stream.read(min(count - len(self._ahead), _CHUNK)))
             if not data:
                 break
             self._ahead += data
@@ -135,7 +145,7 @@ class Header:
     Attributes:
         mode: Mode of the engine.
         fingerprint: First FINGERPRINT_BYTES of the engine's fingerprint, or all of it when a file is written.
-        records: True if records follow, False if one stream does.
+        records: True if records follow, False if a single stream follows.
     """
 
     mode: Mode
@@ -143,7 +153,7 @@ class Header:
     records: bool = False
 
     def to_bytes(self) -> bytes:
-        """Returns the magic bytes, version and kind of 4 bits each, and the fingerprint."""
+        """Returns the magic bytes, version and kind of 4 bits each, and the first bytes of the fingerprint."""
         kind = _MODES[self.mode] | (_RECORDS if self.records else 0)
         return MAGIC + bytes([VERSION << 4 | kind]) + self.fingerprint[:FINGERPRINT_BYTES]
 
@@ -152,9 +162,10 @@ class Header:
         """Returns the header of a file.
 
         Raises:
-            NotCompressedError: charloom did not write the file.
+            NotCompressedError: The file is empty, or charloom did not write it.
             LaterVersionError: The format is of a later version.
-            DamagedFileError: The kind of the file does not exist.
+            DamagedFileError: The kind of the file does not exist, or the version is 0.
+            TruncatedFileError: The file ends within the header.
         """
         if source.is_at_end():
             raise NotCompressedError("not a file compressed by charloom (it is empty)")
@@ -176,5 +187,5 @@ class Header:
 
 
 def is_compressed(start: bytes) -> bool:
-    """Returns whether charloom compressed the file that starts with these bytes."""
+    """Returns whether charloom compressed the file that starts with these bytes; False if they are too few."""
     return start.startswith(MAGIC)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
-from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_blocking, encode_checksum
+from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_read, encode_checksum
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
 from charloom.errors import DamagedFileError, TrailingDataError
@@ -18,7 +18,7 @@ SEGMENT = 1 << 22
 
 def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Generator[bytes]:
     """Yields the chunks of the compressed file, which do not depend on the number of threads."""
-    header = Header(engine.name, engine.fingerprint).to_bytes()
+    header = Header(engine.mode, engine.fingerprint).to_bytes()
     yield header
     position = 0
     running = crc32(header)
@@ -43,7 +43,7 @@ def _read(source: BinaryIO, count: int) -> bytes:
     """Returns ``count`` bytes, or less at the end of the stream."""
     # In a loop, because a pipe returns the available bytes, and segments must not depend on its timing.
     data = bytearray()
-    while len(data) < count and (more := check_blocking(source.read(count - len(data)))):
+    while len(data) < count and (more := check_read(source.read(count - len(data)))):
         data += more
     return bytes(data)
 

@@ -128,14 +128,14 @@ class IntegerModel:
         arrays: dict[str, Array] = {
             "header": np.array([FORMAT_VERSION, CELL_NAMED[self.cell].number, self.start_token], np.int32),
             **{name: getattr(self, name) for name in _TABLES},
-            **_matrix_arrays("output", self.output),
+            **_name_matrix_arrays("output", self.output),
             "output.bias": self.output_bias,
         }
         for number, layer in enumerate(self.layers):
             name = f"layers.{number}"
-            arrays |= _matrix_arrays(f"{name}.hidden", layer.hidden)
+            arrays |= _name_matrix_arrays(f"{name}.hidden", layer.hidden)
             if layer.input is not None and layer.bias is not None:
-                arrays |= _matrix_arrays(f"{name}.input", layer.input) | {f"{name}.bias": layer.bias}
+                arrays |= _name_matrix_arrays(f"{name}.input", layer.input) | {f"{name}.bias": layer.bias}
             if layer.candidate_bias is not None:
                 arrays[f"{name}.candidate_bias"] = layer.candidate_bias
         return arrays
@@ -149,16 +149,16 @@ class IntegerModel:
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode() + little.tobytes())
         return digest.digest()
 
-    def to_file(self, priming: bytes) -> bytes:
+    def to_bytes(self, priming_fingerprint: bytes) -> bytes:
         """Returns the contents of a file that ``load`` reads.
 
         Args:
-            priming: Fingerprint of the priming of the model's mixing engine.
+            priming_fingerprint: Fingerprint of the priming of the model's mixing engine.
         """
         # safetensors stores the memory of an array, and would ignore strides.
         dense = {name: np.ascontiguousarray(array) for name, array in self.to_arrays().items()}
         # The fingerprint detects damage; that of the priming detects that files of two models were mixed up.
-        fingerprints = {_FINGERPRINT: self.compute_fingerprint().hex(), _PRIMING: priming.hex()}
+        fingerprints = {_FINGERPRINT: self.compute_fingerprint().hex(), _PRIMING: priming_fingerprint.hex()}
         metadata = {"format": "charloom integer model"} | fingerprints
         # safetensors writes metadata in a random order; equal models must give equal files.
         return sort_metadata(safetensors.numpy.save(dense, metadata))
@@ -184,7 +184,10 @@ class IntegerModel:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "IntegerModel":
-        """Returns the model of the arrays that ``arrays`` returned. Raises KeyError or ValueError for any others."""
+        """Returns the model of the arrays that ``to_arrays`` returned; the dictionary is not changed.
+
+        Raises KeyError or ValueError for any other arrays.
+        """
         remaining = dict(arrays)  # the arrays that no field has taken yet
         header = remaining.pop("header")
         if header.dtype != np.int32 or header.shape != (3,):
@@ -224,7 +227,7 @@ class IntegerModel:
         return model
 
 
-def _matrix_arrays(name: str, matrix: IntegerMatrix) -> dict[str, Array]:
+def _name_matrix_arrays(name: str, matrix: IntegerMatrix) -> dict[str, Array]:
     return {f"{name}.{part}": array for part, array in matrix._asdict().items()}
 
 

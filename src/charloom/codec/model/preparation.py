@@ -48,9 +48,9 @@ def prepare_codec(
 
 def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> None:
     """Writes both files in one atomic step, or raises ModelFolderError. An empty priming has no file."""
-    files = {folder / INTEGER_MODEL_FILE: integers.to_file(priming.compute_fingerprint())}
+    files = {folder / INTEGER_MODEL_FILE: integers.to_bytes(priming.compute_fingerprint())}
     if priming.text:
-        files[folder / PRIMING_FILE] = priming.to_file()
+        files[folder / PRIMING_FILE] = priming.to_bytes()
     try:
         # The integer model names the priming by fingerprint: an old priming must not stay beside a new model.
         write_atomically(files, remove=[] if priming.text else [folder / PRIMING_FILE])

@@ -62,8 +62,8 @@ class Priming:
         """Returns the SHA-256, 32 bytes, of the number of silent bytes and the text."""
         return hashlib.sha256(f"{self.bytes_without_network}\n".encode() + self.text).digest()
 
-    def to_file(self) -> bytes:
-        """Returns the contents of a file that ``from_file`` reads."""
+    def to_bytes(self) -> bytes:
+        """Returns the contents of a file that ``from_bytes`` reads."""
         # The best preset: the text is written once and shipped with the model.
         packed = lzma.compress(self.text, preset=9 | lzma.PRESET_EXTREME)
         arrays: dict[str, Array] = {
@@ -74,8 +74,8 @@ class Priming:
         return sort_metadata(safetensors.numpy.save(arrays, metadata))
 
     @classmethod
-    def from_file(cls, data: bytes) -> "Priming":
-        """Returns the priming in a file's contents. Raises ValueError if ``to_file`` did not write them."""
+    def from_bytes(cls, data: bytes) -> "Priming":
+        """Returns the priming in a file's contents. Raises ValueError if ``to_bytes`` did not write them."""
         try:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
@@ -105,7 +105,7 @@ class Priming:
         """Returns the priming of a model folder, empty if it has none. Raises ModelFolderError for any other file."""
         file = folder / PRIMING_FILE
         try:
-            return cls.from_file(read_tensor_file(file))
+            return cls.from_bytes(read_tensor_file(file))
         except FileNotFoundError:
             return cls()  # valid: the caller compares the fingerprint with that in the integer model
         except OSError as error:

@@ -46,7 +46,7 @@ class _Scaled(NamedTuple):
 
 def quantize(model: LanguageModel) -> IntegerModel:
     """Returns the model in integers. Raises InputError if it cannot be represented."""
-    if problem := model.unknown_part():
+    if problem := model.describe_unsupported_part():
         raise InputError(f"this model cannot be used for compression: {problem}")
     if model.layer.proj_size:
         raise InputError("layers with proj_size cannot be quantized: train a model without it")

@@ -67,7 +67,7 @@ def compress_records(records: Iterable[bytes], engine: Engine, work: OrderedWork
     """
     sessions = RecordSessions(engine)
     index = Index()
-    yield Header(engine.name, engine.fingerprint, records=True).to_bytes()
+    yield Header(engine.mode, engine.fingerprint, records=True).to_bytes()
     tasks = (functools.partial(_encode_group, sessions, group, work) for group in _split_into_groups(records))
     for group, data in work.run_in_order(tasks):
         for record in group:

@@ -203,9 +203,10 @@ class ReferenceEngine(Engine):
         self._primed: dict[bool, bytes] = {}
         self._lock = threading.Lock()
 
-    def start_session(self, lanes: int) -> Session:
+    def start_session(self, num_lanes: int) -> Session:
         """Returns a session; in mixing mode, it has read the priming."""
-        return ReferenceSession(self._start_lanes(lanes, compute_lane_capacity(lanes), records=False), lanes)
+        lanes = self._start_lanes(num_lanes, compute_lane_capacity(num_lanes), records=False)
+        return ReferenceSession(lanes, num_lanes)
 
     def start_record_session(self) -> RecordSession:
         """Returns a session for records; in mixing mode, it has read the priming line by line."""

@@ -31,7 +31,7 @@ from charloom.shapes import State
 from charloom.training.checkpoints.file_format import JsonObject, read_checkpoint, write_checkpoint
 from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes
-from charloom.training.state import TrainingState, Weights, describe_position, weights_of
+from charloom.training.state import TrainingState, Weights, describe_position, get_weights
 from charloom.training.truncated_bptt import EpochProgress
 from charloom.version import __version__
 
@@ -158,7 +158,7 @@ class Checkpoint:
             total = _checked_copy(tensors["epoch/total_loss"], torch.zeros((), dtype=torch.float32)).to(device)
             parts = state_to_tuple(training.model.begin_state(training.settings.rows))
             # The file has the state of all sequences: each rank takes its own, whatever number of ranks wrote it.
-            rows = processes.rows_of_rank(training.settings.rows)
+            rows = processes.get_rows_of_rank(training.settings.rows)
             found = [
                 _checked_copy(tensors[f"epoch/state/{i}"], part)[:, rows].contiguous() for i, part in enumerate(parts)
             ]
@@ -175,7 +175,7 @@ class Checkpoint:
         found = _select(self._tensors, name)
         if not found and default is not None:
             return default
-        expected = weights_of(training.model)
+        expected = get_weights(training.model)
         if found.keys() != expected.keys():
             raise ValueError(f"{name} does not have the same tensors as the model")
         return {name: _checked_copy(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
@@ -216,7 +216,7 @@ def save_checkpoint(
         OSError: The file cannot be written.
     """
     progress = training.progress
-    tensors = {f"weights/{name}": tensor for name, tensor in weights_of(training.model).items()}
+    tensors = {f"weights/{name}": tensor for name, tensor in get_weights(training.model).items()}
     # Between epochs, the last good weights are the weights, and every sequence starts from a zero state.
     if progress is not None and state is not None:
         tensors |= {f"last_good/{name}": tensor for name, tensor in training.last_good.items()}

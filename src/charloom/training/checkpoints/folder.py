@@ -39,8 +39,9 @@ class CheckpointFolder:
 
     Attributes:
         path: Folder of the checkpoints.
-        last: Path of the last checkpoint written; None if there is none.
-        behind: True if the last attempt to write a checkpoint failed, so that the run is ahead of ``last``.
+        last: Path of the last checkpoint that was written, or of the one that the run was resumed from if it is in this
+            folder. None if there is none, and on all ranks but 0.
+        is_behind: True if the last attempt to write a checkpoint failed, so that the run is ahead of ``last``.
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
@@ -56,9 +57,9 @@ class CheckpointFolder:
         self.last: Path | None = None
         self._about: dict[str, object] = {"source": dict(source or {})}
         self._processes = Processes()
-        self._written_at = 0.0
+        self._attempted_at = 0.0
         self._last_position = ""
-        self.behind = False
+        self.is_behind = False
 
     def start(
         self,
@@ -67,7 +68,7 @@ class CheckpointFolder:
         resumed: Checkpoint | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Deletes the checkpoints of other runs from the folder and writes the first checkpoint of this one.
+        """Deletes temporary files and the checkpoints of other runs, and writes the first checkpoint of this one.
 
         Args:
             training: State of the run.
@@ -77,30 +78,36 @@ class CheckpointFolder:
         """
         self._about["corpus"] = corpus
         self._processes = processes or Processes()
-        self._written_at = time.monotonic()
+        self._attempted_at = time.monotonic()
         if self._processes.is_rank_zero:
             remove_leftovers(self.path, _NAME)
             after = -1
             if resumed is not None and resumed.path.parent.resolve() == self.path.resolve():
                 # Later checkpoints are of a future that this run does not continue from.
-                after = step_number(resumed.path)
+                after = parse_step_number(resumed.path)
                 self.last, self._last_position = resumed.path, resumed.position
-            for path in checkpoint_files(self.path, after):
+            for path in list_checkpoint_files(self.path, after):
                 path.unlink(missing_ok=True)
         # Written before the next step, so that there is always a checkpoint to resume from.
         self.write(training)
 
     def is_due(self, training: TrainingState) -> bool:
-        """Returns True on rank 0 if ``checkpoint_minutes`` have elapsed since the last attempt; else False."""
+        """Returns True if ``checkpoint_minutes`` have elapsed since the last attempt to write a checkpoint.
+
+        Always False if the setting is 0 or None, and on all ranks but 0.
+        """
         minutes = training.settings.checkpoint_minutes
-        return self._processes.is_rank_zero and bool(minutes) and time.monotonic() - self._written_at >= 60 * minutes
+        return self._processes.is_rank_zero and bool(minutes) and time.monotonic() - self._attempted_at >= 60 * minutes
 
     def write(self, training: TrainingState) -> None:
-        """Writes a checkpoint; all processes must call this after the same step.
+        """Writes a checkpoint, and deletes the oldest beyond ``keep_checkpoints``.
 
-        Warns if the file cannot be written. Raises TrainingDivergedError if the loss or a weight is not finite.
+        All processes must call this after the same step. If the disk is full, all checkpoints but the newest are
+        deleted, and the checkpoint is written again. Warns once if it cannot be written, and again only after a
+        checkpoint was written in between. Raises TrainingDivergedError if the loss or a weight is not finite.
         """
-        training.check()  # before anything is written: a diverged state would displace the checkpoints worth keeping
+        # Before anything is written: a diverged state would displace the checkpoints worth keeping.
+        training.check_finite()
         # Every rank takes part in the collective calls before rank 0 alone writes the file.
         random_states = self._processes.all_gather(training.random_state)
         state = training.progress.state if training.progress is not None else None
@@ -117,50 +124,54 @@ class CheckpointFolder:
             try:
                 save_checkpoint(path, training, state, random_states, self._about)
             except OSError as error:
-                if error.errno not in _DISK_FULL or len(checkpoint_files(self.path)) < 2:
+                if error.errno not in _DISK_FULL or len(list_checkpoint_files(self.path)) < 2:
                     raise
-                self._delete_all_but(1)  # which may free the space for this one
+                self._keep_newest(1)  # which may free the space for this one
                 save_checkpoint(path, training, state, random_states, self._about)
         except OSError as error:
-            if not self.behind:  # warns once, until a checkpoint is written again
+            if not self.is_behind:  # warns once, until a checkpoint is written again
                 last = f"the last good one is {self.last_description}" if self.last else "there is none yet"
                 _warn(
                     f"no checkpoint could be written to {self.path} ({error.strerror or error}): {last}; training "
                     "continues and will try again"
                 )
-            self.behind = True
+            self.is_behind = True
         else:
-            self.behind = False
+            self.is_behind = False
             done, num_batches = training.progress[:2] if training.progress else (0, 0)
             self.last, self._last_position = path, describe_position(len(training.history), done, num_batches)
-            self._delete_all_but(training.settings.keep_checkpoints)
+            self._keep_newest(training.settings.keep_checkpoints)
         # Also after a failure: the next attempt is made after the full interval, not after the next step.
-        self._written_at = time.monotonic()
+        self._attempted_at = time.monotonic()
 
     def finish(self, training: TrainingState) -> None:
-        """Writes the last checkpoint of a run, from which it can be trained longer, and deletes the others."""
+        """Writes the last checkpoint of a run, from which it can be trained longer, and deletes the others.
+
+        If it cannot be written, the others are kept.
+        """
         self.write(training)
-        if self._processes.is_rank_zero and not self.behind:
-            self._delete_all_but(1)
+        if self._processes.is_rank_zero and not self.is_behind:
+            self._keep_newest(1)
 
     @property
     def last_description(self) -> str:
         """Path of the last checkpoint and its position in the run; empty if there is none."""
         return f"{self.last} ({self._last_position})" if self.last is not None else ""
 
-    def _delete_all_but(self, number: int) -> None:
+    def _keep_newest(self, max_checkpoints: int) -> None:
+        """Deletes the oldest checkpoints, so that at most ``max_checkpoints`` are left."""
         with contextlib.suppress(OSError):  # an old checkpoint that cannot be deleted is no reason to stop training
-            for path in checkpoint_files(self.path)[:-number]:
+            for path in list_checkpoint_files(self.path)[:-max_checkpoints]:
                 path.unlink(missing_ok=True)
 
 
-def step_number(path: Path) -> int:
+def parse_step_number(path: Path) -> int:
     """Returns the step number in the name of a checkpoint file; -1 for any other file."""
     found = _NAME.fullmatch(path.name)
     return int(found[1]) if found else -1
 
 
-def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
+def list_checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
     """Returns the checkpoint files in a folder in the order of their steps; an empty list if it cannot be read.
 
     Args:
@@ -168,7 +179,7 @@ def checkpoint_files(folder: Path, after: int = -1) -> list[Path]:
         after: Number of steps that the returned checkpoints must exceed; -1 for all.
     """
     with contextlib.suppress(OSError):
-        return sorted((file for file in folder.iterdir() if step_number(file) > after), key=step_number)
+        return sorted((file for file in folder.iterdir() if parse_step_number(file) > after), key=parse_step_number)
     return []
 
 
@@ -179,14 +190,15 @@ def find_run_folder(path: Path) -> Path | None:
         path: The folder itself, the folder of its checkpoints, or one of its checkpoint files.
 
     Returns:
-        The folder of the run; None for a file that is not a checkpoint in a run's folder.
+        The folder of the run; ``path`` itself if it does not exist. None for a file that is not a checkpoint in a run's
+        folder.
     """
     absolute = path.resolve()
     if path.is_file():
         return (
             absolute.parent.parent if absolute.parent.name == CHECKPOINTS and _NAME.fullmatch(absolute.name) else None
         )
-    return absolute.parent if absolute.name == CHECKPOINTS and checkpoint_files(path) else path
+    return absolute.parent if absolute.name == CHECKPOINTS and list_checkpoint_files(path) else path
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
@@ -202,7 +214,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
     run = find_run_folder(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)
-    files = checkpoint_files(run / CHECKPOINTS)
+    files = list_checkpoint_files(run / CHECKPOINTS)
     damaged: list[CheckpointError] = []
     # A crash of the machine may damage the newest file, hence more than one is kept by default.
     for file in reversed(files):
@@ -225,14 +237,18 @@ def _warn(message: str) -> None:
     warnings.warn(message, CharloomWarning, stacklevel=4)
 
 
-def newest_checkpoint_of(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
-    """Returns the last checkpoint that any process finds, on all processes; None if no process finds one.
+def broadcast_newest_checkpoint(processes: Processes, path: Path, *, of_this_run: bool = False) -> Checkpoint | None:
+    """Returns the newest checkpoint that any process can read, on all processes.
 
     Args:
         processes: Process group; all of its processes must call this.
         path: Folder of the run, or a checkpoint file.
         of_this_run: If True, ignores a checkpoint of an earlier run in the folder: only the run that torchrun
             restarted counts.
+
+    Returns:
+        The checkpoint. On a process that received it from another, ``path`` is that of a temporary file that no longer
+        exists. None if no process can read one, even if there are damaged ones.
     """
     # The folder may exist on one machine only, and after a restart rank 0 may be on another.
     found = None

@@ -1,0 +1,81 @@
+"""All-reduce of gradients in distributed data-parallel training.
+
+The process group and its other collectives are in ``processes``.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed, nn
+
+from charloom.shapes import Scalar
+from charloom.training.processes import Processes, call_collective
+
+
+class Requests(NamedTuple):
+    """Requests of one rank, or the union of all ranks' requests.
+
+    Attributes:
+        stop: True to end training.
+        checkpoint: True to write a checkpoint.
+    """
+
+    stop: bool = False
+    checkpoint: bool = False
+
+
+class SharedGradients:
+    """Averages gradients, so that all processes take the same step.
+
+    Each step needs a single all-reduce, of the gradients, the loss and the requests.
+
+    Attributes:
+        processes: Process group of more than one process.
+    """
+
+    def __init__(self, model: nn.Module, processes: Processes) -> None:
+        """Broadcasts the weights of rank 0, which replace those of the model on the other ranks."""
+        self.processes = processes
+        self._pending = self._agreed = Requests()
+        parameters = [parameter.detach() for parameter in model.parameters()]
+        weights = torch.cat([parameter.flatten() for parameter in parameters])
+        call_collective(lambda: distributed.broadcast(weights, 0))
+        _copy_into(weights, parameters)
+
+    def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
+        """Replaces the gradients by their mean over all processes, and returns the mean loss.
+
+        A gradient that some processes lack is zero there; one that all lack stays None. The same all-reduce forms the
+        union of the requests that ``exchange_requests`` stored.
+        """
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
+        call_collective(lambda: distributed.all_reduce(message))
+        message /= self.processes.size
+        start = 1 + len(flags)
+        # The mean of a flag is above 0 if any process has set it.
+        reduced = message[1:start].bool().tolist()
+        self._agreed = Requests(*reduced[: len(self._pending)])
+        _copy_into(message[start:], gradients)
+        for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):
+            parameter.grad = gradient if is_used else None
+        return message[0].clone()
+
+    def exchange_requests(self, requests: Requests) -> Requests:
+        """Stores this rank's requests, which the next ``average`` reduces; returns those that the last one reduced.
+
+        The returned requests are equal on all ranks, which carry them out now. A request to write a checkpoint is not
+        stored if a checkpoint is written now. This runs no collective.
+        """
+        # A checkpoint that is written now is no longer due.
+        self._pending = requests._replace(checkpoint=requests.checkpoint and not self._agreed.checkpoint)
+        return self._agreed
+
+
+def _copy_into(values: Tensor, tensors: list[Tensor]) -> None:
+    """Copies the elements of a vector into tensors, in order."""
+    for tensor, part in zip(tensors, torch.split(values, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
