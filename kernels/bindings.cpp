@@ -5,16 +5,13 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "runtime/thread_choice.h"
-#include "runtime/workspace.h"
+#include "inference_bindings.h"
 #include "supported_kernels.h"
 
 namespace nb = nanobind;
@@ -24,27 +21,6 @@ using namespace nb::literals;
 namespace {
 
 using Address = uintptr_t;
-
-thread_local Workspace workspace;  // kept between calls to save the page faults of fresh memory
-
-ThreadChoice thread_choice;  // shared by all calls, because it measures the load of the machine
-
-// Runs a function of Kernels on the number of threads that suits its work. limit: the largest number; if negative,
-// exactly -limit.
-template <class Call>
-void run_call(size_t (*function)(const Call &, void *), Call &call, long limit, double work) {
-  double off_cpu_seconds = 0;
-  call.threads = thread_choice.threads((int)std::min(std::labs(limit), 256l), limit < 0, work);
-  call.off_cpu_seconds = &off_cpu_seconds;
-  const double start_time = now();
-  function(call, workspace.ensure_size(function(call, nullptr)));  // without memory, it returns the size that it needs
-  thread_choice.record(call.threads, now() - start_time, off_cpu_seconds);
-}
-
-// Returns the multiplications and additions of a layer's forward pass.
-double layer_operations(CellKind cell, double rows, double inputs, double hidden) {
-  return 2 * rows * kCells[(int)cell].gates * hidden * (inputs + hidden);
-}
 
 // The tuples of src/charloom/recurrence/kernel_arguments.py, in the order of the fields of LayerSizes and ModelSizes.
 using LayerShape = std::tuple<int, int, long, long, long, long>;
@@ -101,6 +77,7 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
                    Address last_hidden, Address last_cell, Address reserve) {
   LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
   call.y = (float *)y;
+  call.y_stride = call.hidden;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
   nb::gil_scoped_release release;
@@ -270,6 +247,9 @@ NB_MODULE(_kernels, m) {
       .def("reserve_bytes", reserve_bytes, "sizes"_a)
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
            "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
+      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a, "state"_a.none(),
+           "weights"_a, "frozen"_a.none())
+      .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
       .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "threads"_a, "weights"_a,
            "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a, "d_last_hidden"_a,
            "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
@@ -284,6 +264,7 @@ NB_MODULE(_kernels, m) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
+  nb::class_<FrozenWeights>(m, "FrozenWeights", "Packed weights of a recurrent layer that are kept from call to call.");
   nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);

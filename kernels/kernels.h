@@ -52,10 +52,12 @@ struct LayerCall : LayerSizes {
   int threads;
   double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
   LayerWeights weights;
+  const void *packed;              // the weights packed by pack_layer, or null; inference only
   const float *x;                  // (steps, batch, inputs)
   const float *first_hidden;       // (batch, hidden)
   const float *first_cell;         // (batch, hidden); LSTM only
   float *y;                        // (steps, batch, hidden); not read by the backward pass
+  long y_stride;                   // distance of its rows: more than hidden if two directions write side by side
   float *last_hidden, *last_cell;  // (batch, hidden)
   // As in cuDNN: reserve_bytes(...) bytes that the forward pass leaves for the backward pass, which overwrites them.
   // Null if no backward pass follows.
@@ -124,6 +126,7 @@ struct Kernels {
   const char *name;
   size_t (*layer_forward)(const LayerCall &, void *workspace);
   size_t (*layer_backward)(const LayerCall &, void *workspace);
+  size_t (*pack_layer)(const LayerCall &, void *packed);  // reads sizes and weights
   size_t (*language_model_step)(const LanguageModelCall &, void *workspace);
   size_t (*pack_for_generation)(const GenerationModel &, void *packed);
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);

@@ -3,6 +3,7 @@
 #include "language_model/descent.h"
 #include "language_model/generate.h"
 #include "language_model/language_model_step.h"
+#include "layer/inference.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
 #define CHARLOOM_TEXT(name) CHARLOOM_TEXT_OF(name)
@@ -17,11 +18,17 @@ size_t for_call(const Call &call, Work work) {
 }
 
 size_t layer_forward(const LayerCall &call, void *workspace) {
-  return for_call(call, [&](auto... types) { return run_layer_forward(types..., call, workspace); });
+  return for_call(call, [&](auto... types) {
+    return call.reserve ? run_layer_forward(types..., call, workspace) : run_layer_inference(types..., call, workspace);
+  });
 }
 
 size_t layer_backward(const LayerCall &call, void *workspace) {
   return for_call(call, [&](auto... types) { return run_layer_backward(types..., call, workspace); });
+}
+
+size_t pack_layer(const LayerCall &call, void *packed) {
+  return for_call(call, [&](auto... types) { return run_pack_layer(types..., call, packed); });
 }
 
 size_t reserve_bytes(const LayerCall &call) {
@@ -52,6 +59,7 @@ extern const Kernels CHARLOOM_VARIANT;
 const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT),
                                   layer_forward,
                                   layer_backward,
+                                  pack_layer,
                                   language_model_step,
                                   pack_for_generation,
                                   generate,

@@ -99,6 +99,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "begin_state": (_MODEL.begin_state, {"batch_size": 2}),
     "accelerate": (charloom.accelerate, {"module": torch.nn.GRU(2, 3), "precision": "float32"}),
     "restore": (charloom.restore, {"module": torch.nn.GRU(2, 3)}),
+    "freeze": (charloom.freeze, {"module": charloom.layers.GRU(2, 3)}),
     "Codec": (Codec, {"model": _MODEL, "fast": False, "threads": 1}),
     "compress": (_CODEC.compress, {"data": b"a"}),
     "decompress": (_CODEC.decompress, {"blob": _CODEC.compress(b"a")}),

@@ -73,8 +73,9 @@ class Generator {
         auto initial_row = [&](long, long b) {
           return l ? initial : initial + chosen[b] * Cell::preactivations * width_;
         };
-        forward_over_time<Cell, Number>(tape, layers_[l], {0, n}, initial_row, l ? tapes[l - 1].hidden : nullptr,
-                                        width_, last_hidden[l], last_cell[l], nullptr, scratch);
+        forward_over_time<Cell, Number>(tape, layers_[l], {0, n}, {0, 1}, initial_row,
+                                        l ? tapes[l - 1].hidden : nullptr, width_, last_hidden[l], last_cell[l],
+                                        nullptr, 0, scratch);
       }
       compute_logits(tapes[model_.layers - 1].hidden, n, scratch, run.logits);
       // The hidden state that this step has written is the previous one of the next step.

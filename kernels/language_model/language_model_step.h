@@ -141,9 +141,9 @@ class LanguageModelStep {
     const bool tokens = l == 0 && one_hot_;
     const float *initial = weights_[l].initial;
     forward_over_time<Cell>(
-        tape_[l], weights_[l], my_range,
+        tape_[l], weights_[l], my_range, {0, call_.steps},
         [&](long t, long b) { return tokens ? initial + id_at(t, b) * Cell::preactivations * width_ : initial; },
-        l ? layer_output_[l - 1] : embedded_, l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr,
+        l ? layer_output_[l - 1] : embedded_, l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr, 0,
         scratch_[id]);
     const Dropout dropout = dropout_below(l + 1);
     for (long t = 0; dropout.on() && t < call_.steps; t++)

@@ -29,6 +29,27 @@ static auto for_cell(CellKind cell, bool small, Work work) {
   return small ? with(Small{}) : with(float{});
 }
 
+// The input as the products read it: the caller's in float32, a rounded copy with padding in bfloat16.
+template <class Number>
+static long input_stride(const LayerCall &call) {
+  return std::is_same_v<Number, float> ? call.inputs : padded(call.inputs);
+}
+template <class Number>
+static Number *allocate_input(Arena &arena, const LayerCall &call) {
+  if constexpr (std::is_same_v<Number, float>)
+    return const_cast<float *>(call.x);
+  else
+    return arena.allocate<Number>((call.steps * call.batch + kRowBlock<Number>)*input_stride<Number>(call));
+}
+template <class Number>
+static void load_input(const LayerCall &call, Range rows, Number *x) {
+  if constexpr (!std::is_same_v<Number, float>) {
+    const long stride = input_stride<Number>(call);
+    for (long row = 0; row < call.steps * call.batch; row += call.batch)
+      pad_rows(call.x + row * call.inputs, call.inputs, rows, x + row * stride, stride);
+  }
+}
+
 // The layout of the reserve, which is kept from the forward to the backward pass. In bfloat16 it includes the input as
 // the products read it.
 template <class Number>
@@ -39,32 +60,24 @@ struct Reserve {
 };
 
 template <class Cell, class Number>
-static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call, bool keep) {
+static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call) {
   Tape<Number> tape{call.steps, call.batch, call.hidden, call.backward_in_time};
-  if constexpr (std::is_same_v<Number, float>) {
-    // The backward pass has its own copy of the hidden states, because the caller may change y in place before it.
-    if (!keep && tape.width == call.hidden) tape.hidden = call.y;
-    allocate_tape<Cell>(arena, tape, keep);
-    return {tape, const_cast<float *>(call.x), call.inputs};
-  } else {
-    allocate_tape<Cell>(arena, tape, keep);
-    const long stride = padded(call.inputs);
-    return {tape, arena.allocate<Number>((tape.steps * tape.batch + kRowBlock<Number>)*stride), stride};
-  }
+  // The backward pass has its own copy of the hidden states, because the caller may change y in place before it.
+  allocate_tape<Cell>(arena, tape, true);
+  return {tape, allocate_input<Number>(arena, call), input_stride<Number>(call)};
 }
 
 template <class Cell, class Number>
 static size_t reserve_size(Cell, Number, const LayerCall &call) {
   Arena arena(nullptr);
-  allocate_reserve<Cell, Number>(arena, call, true);
+  allocate_reserve<Cell, Number>(arena, call);
   return arena.used();
 }
 
 template <class Cell, class Number>
 static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
-  const bool keep = call.reserve != nullptr;
-  const auto reserve = allocate_reserve<Cell, Number>(keep ? reserve_arena : arena, call, keep);
+  const auto reserve = allocate_reserve<Cell, Number>(reserve_arena, call);
   const auto &tape = reserve.tape;
   const auto weights = allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
   float *last_hidden = arena.allocate<float>(call.batch * tape.width);
@@ -73,7 +86,6 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
   float *scratch = arena.allocate<float>(scratch_each * call.threads);
   if (!workspace) return arena.used();
 
-  float *y = static_cast<const void *>(tape.hidden) == call.y ? nullptr : call.y;
   initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
   run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
@@ -81,15 +93,12 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
     // for the weights.
     const Range my_range = partition(call.batch, kRowBlock<Number>, id, threads);
     load_initial_state<Cell>(tape, call.first_hidden, call.first_cell, my_range, last_hidden, last_cell);
-    if constexpr (!std::is_same_v<Number, float>)
-      for (long row = 0; row < call.steps * call.batch; row += call.batch)
-        pad_rows(call.x + row * call.inputs, call.inputs, my_range, reserve.x + row * reserve.x_stride,
-                 reserve.x_stride);
+    load_input(call, my_range, reserve.x);
     barrier(threads);
     if (my_range.begin < my_range.end)
       forward_over_time<Cell>(
-          tape, weights, my_range, [&](long, long) { return weights.initial; }, reserve.x, reserve.x_stride,
-          last_hidden, last_cell, y, scratch + id * scratch_each);
+          tape, weights, my_range, {0, call.steps}, [&](long, long) { return weights.initial; }, reserve.x,
+          reserve.x_stride, last_hidden, last_cell, call.y, call.y_stride, scratch + id * scratch_each);
     unpad_rows(last_hidden, tape.width, my_range, call.last_hidden, call.hidden);
     if (Cell::has_cell) unpad_rows(last_cell, tape.width, my_range, call.last_cell, call.hidden);
   });
@@ -116,7 +125,7 @@ static void compute_dx(const LayerCall &call, const Tape<Number> &tape, const Pa
 template <class Cell, class Number>
 static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
-  const auto reserve = allocate_reserve<Cell, Number>(reserve_arena, call, true);
+  const auto reserve = allocate_reserve<Cell, Number>(reserve_arena, call);
   const auto &tape = reserve.tape;
   const long width = tape.width;
   const auto weights =

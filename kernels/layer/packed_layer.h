@@ -1,7 +1,7 @@
 // The weights of a layer, packed as right-hand sides of products, and the initial values of its pre-activations.
 #pragma once
 #include "kernels.h"
-#include "products/packing.h"
+#include "products/unpacked.h"
 #include "runtime/arena.h"
 #include "runtime/threads.h"
 
@@ -19,8 +19,47 @@ constexpr bool kTrains = sizeof(Number) > 1;
 template <class Number>
 struct PackedLayer {
   Number *input = nullptr, *hidden = nullptr, *input_back = nullptr, *hidden_back = nullptr;
-  float *initial = nullptr;  // initial pre-activations, (rows, pre-activations, width): biases; or one row a token
-  long inputs, depth;        // depth: inputs rounded up to kDepthBlock
+  float *initial = nullptr;   // initial pre-activations, (rows, pre-activations, width): biases; or one row a token
+  long inputs, depth, width;  // depth: inputs rounded up to kDepthBlock; width: padded hidden size
+
+  // Adds to `panels` panels of pre-activations, from unit u on, the products of n rows with the input weights (with the
+  // hidden weights).
+  template <class Cell>
+  void multiply_input(long n, Left<Number> x, long u, long panels, Result result) const {
+    multiply(n, depth, x, input + u / kPanel * Cell::gates * panel_size<Number>(depth), panels * Cell::gates, result);
+  }
+  template <class Cell>
+  void multiply_hidden(long n, Left<Number> h, long u, long panels, Result result) const {
+    multiply(n, width, h, hidden + u / kPanel * Cell::gates * panel_size<Number>(width), panels * Cell::gates, result);
+  }
+};
+
+// The same interface for weights as PyTorch lays them out, for up to kUnpackedRows rows.
+struct UnpackedLayer {
+  LayerWeights weights;
+  float *initial;
+  long inputs, hidden_size;
+
+  template <class Cell>
+  void multiply_input(long n, Left<float> x, long u, long panels, Result result) const {
+    multiply_gates<Cell>(n, x, weights.input, inputs, Cell::input_gate, u, panels, result);
+  }
+  template <class Cell>
+  void multiply_hidden(long n, Left<float> h, long u, long panels, Result result) const {
+    multiply_gates<Cell>(n, h, weights.hidden, hidden_size, Cell::hidden_gate, u, panels, result);
+  }
+
+ private:
+  template <class Cell>
+  void multiply_gates(long n, Left<float> left, const float *matrix, long depth, const int *gate, long u, long panels,
+                      Result result) const {
+    for (long p = 0; p < panels; p++)
+      for (long i = 0; i < Cell::gates; i++) {
+        const long unit = u + p * kPanel;
+        multiply_unpacked(n, depth, left, matrix + (gate[i] * hidden_size + unit) * depth, hidden_size - unit,
+                          result.from(0, p * Cell::gates + i));
+      }
+  }
 };
 
 template <class Cell, class Number>
@@ -29,6 +68,7 @@ static PackedLayer<Number> allocate_packed_layer(Arena &arena, long hidden, long
   PackedLayer<Number> packed;
   const long width = padded(hidden);
   packed.inputs = inputs;
+  packed.width = width;
   packed.depth = round_up(inputs, kDepthBlock<Number>);
   packed.initial = arena.allocate<float>(initial_rows * Cell::preactivations * width);
   const long panels = Cell::gates * width / kPanel;

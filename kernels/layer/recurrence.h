@@ -113,19 +113,20 @@ static long scratch_size(long rows) {
   return max(Cell::preactivations * round_up(rows, kRowBlock<Number>), few) * kPanel;
 }
 
-// Computes all steps for a range of rows.
+// Computes some steps for a range of rows.
 //
-// initial_row(t, b): the initial pre-activations of that row. x: (steps, batch, x_stride), or null if initial_row
-// contains the share of the input. last_hidden, last_cell: (batch, width), in: the initial state; out: the final state.
-// y: (steps, batch, hidden_size), a copy of the hidden states in float32, or null.
-template <class Cell, class Number, class InitialRow>
-static void forward_over_time(const Tape<Number> &tape, const PackedLayer<Number> &weights, Range rows,
+// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (steps, batch,
+// x_stride), or null if initial_row contains the share of the input. last_hidden, last_cell: (batch, width), in: the
+// initial state; out: the final state. y: (steps, batch, hidden_size) with y_stride between rows, a copy of the hidden
+// states in float32, or null.
+template <class Cell, class Number, class Weights, class InitialRow>
+static void forward_over_time(const Tape<Number> &tape, const Weights &weights, Range rows, Range steps,
                               InitialRow initial_row, const Number *x, long x_stride, float *last_hidden,
-                              float *last_cell, float *y, float *scratch) {
+                              float *last_cell, float *y, long y_stride, float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
   // Cells with gates have enough sums in one panel.
   const long at_once = Cell::preactivations == 1 ? panels_at_once<Number>(n) : 1;
-  for (long s = 0; s < tape.steps; s++) {
+  for (long s = steps.begin; s < steps.end; s++) {
     const long t = tape.time(s);
     for (long u = 0; u < width; u += at_once * kPanel) {
       const long panels = min(at_once, (width - u) / kPanel);
@@ -140,12 +141,10 @@ static void forward_over_time(const Tape<Number> &tape, const PackedLayer<Number
       }
       const Result preactivations{scratch, kPanel, block};
       if (x)
-        multiply(n, weights.depth, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride),
-                 weights.input + u / kPanel * Cell::gates * panel_size<Number>(weights.depth), panels * Cell::gates,
-                 preactivations);
-      multiply(n, width, rows_of(tape.previous_hidden(s) + rows.begin * width, width),
-               weights.hidden + u / kPanel * Cell::gates * panel_size<Number>(width), panels * Cell::gates,
-               {scratch + Cell::hidden_offset * block, kPanel, block});
+        weights.template multiply_input<Cell>(n, rows_of(x + (t * tape.batch + rows.begin) * x_stride, x_stride), u,
+                                              panels, preactivations);
+      weights.template multiply_hidden<Cell>(n, rows_of(tape.previous_hidden(s) + rows.begin * width, width), u, panels,
+                                             {scratch + Cell::hidden_offset * block, kPanel, block});
       const long units = tape.hidden_size - u;
       if (units < panels * kPanel)
         clear_padding(scratch, n, block, panels * Cell::preactivations, Cell::preactivations == 1 ? kPanel : 0, units);
@@ -161,7 +160,7 @@ static void forward_over_time(const Tape<Number> &tape, const PackedLayer<Number
           store(last_hidden + unit, h);
           store(tape.hidden + tape.at(s) + unit, h);
           prefetch(tape.hidden + tape.at(s) + unit + panels * kPanel);
-          if (y) store_inside(y + (t * tape.batch + b) * tape.hidden_size + u + j, h, units - j);
+          if (y) store_inside(y + (t * tape.batch + b) * y_stride + u + j, h, units - j);
           if constexpr (Cell::has_cell) {
             store(last_cell + unit, c);
             if (tape.cells) {

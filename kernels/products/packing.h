@@ -2,6 +2,7 @@
 // the left-hand side.
 #pragma once
 #include "products/matmul.h"
+#include "products/transpose.h"
 
 namespace {
 
@@ -48,37 +49,54 @@ CHARLOOM_INLINE void pack_rows(Number *panel, Row row, long k_count, long k_size
   }
 }
 
-// Four lanes whatever the instruction set, for transposing.
-using Quad = float __attribute__((vector_size(16)));
-using QuadWords = uint32_t __attribute__((vector_size(16)));
-
-CHARLOOM_INLINE void transpose_4x4(Quad (&row)[4]) {
-  const Quad a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
-             b = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
-  const Quad c = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
-             d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
-  row[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
-  row[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
-  row[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
-  row[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+// Stores rows of a panel from registers, kLanes columns each: `count` rows in float32, as many pairs as cover them in
+// bfloat16.
+CHARLOOM_INLINE void store_columns(float *panel, const Vector (&row)[kLanes], long count) {
+#pragma GCC unroll 16
+  for (long k = 0; k < count; k++) store(panel + k * kPanel, row[k]);
 }
-
-// Stores four values of k for each of four columns, from (k, column) on.
-CHARLOOM_INLINE void store_4x4(float *panel, long k, long column, const Quad (&row)[4]) {
-  for (long i = 0; i < 4; i++) memcpy(panel + (k + i) * kPanel + column, &row[i], sizeof row[i]);
-}
-CHARLOOM_INLINE QuadWords round_quad(Quad v) {
-#if defined(__AVX512BF16__)
-  return (QuadWords)_mm_cvtepu16_epi32((__m128i)_mm_cvtneps_pbh((__m128)v));
-#else
-  return round_to_upper_half<QuadWords>(v);
-#endif
-}
-CHARLOOM_INLINE void store_4x4(bfloat16 *panel, long k, long column, const Quad (&row)[4]) {
-  for (long i = 0; i < 4; i += 2) {
-    const QuadWords pairs = round_quad(row[i]) | round_quad(row[i + 1]) << 16;
-    memcpy(panel + ((k + i) / 2 * kPanel + column) * 2, &pairs, sizeof pairs);
+CHARLOOM_INLINE void store_columns(bfloat16 *panel, const Vector (&row)[kLanes], long count) {
+#pragma GCC unroll 8
+  for (long k = 0; k < count; k += 2) {
+    const Words pairs = __builtin_convertvector(round_to_bfloat16(row[k]), Words) |
+                        __builtin_convertvector(round_to_bfloat16(row[k + 1]), Words) << 16;
+    memcpy(panel + k * kPanel, &pairs, sizeof pairs);
   }
+}
+
+// The addresses of kLanes columns that lie a stride apart: of every fourth, because an address for each would not fit
+// in the registers.
+struct ColumnAddresses {
+  const float *fourth[kLanes / 4];
+  long stride;
+
+  CHARLOOM_INLINE_MEMBER ColumnAddresses(const float *columns, long stride) : stride(stride) {
+    for (long i = 0; i < kLanes / 4; i++) fourth[i] = columns + 4 * i * stride;
+  }
+  CHARLOOM_INLINE_MEMBER const float *at(long column) const { return fourth[column / 4] + column % 4 * stride; }
+  CHARLOOM_INLINE_MEMBER void advance(long k) {
+#pragma GCC unroll 4
+    for (long i = 0; i < kLanes / 4; i++) fourth[i] += k;
+  }
+};
+
+// Reads a block of kLanes columns and kLanes values of k, transposed: row i has the values k + i of the columns.
+CHARLOOM_INLINE void load_transposed(const ColumnAddresses &columns, Vector (&row)[kLanes]) {
+  constexpr long lines_ahead = 2 * 16;
+#pragma GCC unroll 16
+  for (long i = 0; i < kLanes; i++) {
+    row[i] = load(columns.at(i));
+    prefetch(columns.at(i) + lines_ahead);  // the hardware prefetcher does not follow 16 streams
+  }
+  transpose(row);
+}
+
+// The same for a block at the edge of the matrix: zero for columns and values beyond the counts. Not inline, so that
+// the blocks of the caller stay in registers: here they are in memory.
+static void load_transposed_edge(const float *columns, long stride, long column_count, long k_count,
+                                 Vector (&row)[kLanes]) {
+  for (long i = 0; i < kLanes; i++) row[i] = i < column_count ? load_partial(columns + i * stride, k_count) : Vector{};
+  transpose(row);
 }
 
 // Packs one panel from columns, that is, from the transpose: panel(k, j) = rows[j * stride + k] for k < k_count, j <
@@ -86,31 +104,20 @@ CHARLOOM_INLINE void store_4x4(bfloat16 *panel, long k, long column, const Quad 
 template <class Number>
 CHARLOOM_INLINE void pack_columns(Number *panel, const float *rows, long stride, long k_count, long k_size,
                                   long columns) {
-  // Values of k at a time: reads take a few adjacent lines, and writes stay within the first-level cache.
-  constexpr long strip = 64;
-  for (long first = 0; first < k_size; first += strip) {
-    const long last = min(first + strip, k_size), full = min(last, k_count) / 4 * 4;
-    for (long j = 0; j < kPanel; j += 4) {
-      long k = first;
-      for (; j + 4 <= columns && k < full; k += 4) {
-        Quad row[4];
-        for (long i = 0; i < 4; i++) row[i] = read<Quad>(rows + (j + i) * stride + k);
-        transpose_4x4(row);
-        store_4x4(panel, k, j, row);
+  for (long k = 0; k < k_size; k += kLanes)
+    for (long j = 0; j < kPanel; j += kLanes) {
+      const float *block = rows + j * stride + k;
+      Number *to = panel + k * kPanel + j * kVnniFactor<Number>;
+      if (columns - j >= kLanes && k_count - k >= kLanes) {
+        Vector row[kLanes];
+        load_transposed({block, stride}, row);
+        store_columns(to, row, kLanes);
+      } else {
+        Vector row[kLanes];
+        load_transposed_edge(block, stride, columns - j, k_count - k, row);
+        store_columns(to, row, min(kLanes, k_size - k));
       }
-      for (; k < last; k++)
-        for (long i = j; i < j + 4; i++)
-          store_element(panel, k, i, k < k_count && i < columns ? rows[i * stride + k] : 0.f);
     }
-  }
-}
-
-// Loads the first `count` lanes and sets the others to zero; never reads beyond `count` numbers.
-CHARLOOM_INLINE Vector load_partial(const float *from, long count) {
-  Vector v{};
-  if (count >= kLanes) return load(from);
-  if (count > 0) memcpy(&v, from, count * sizeof(float));
-  return v;
 }
 
 // The same in int8, each column with its own scale. k_size is a multiple of kLanes because sizes are padded.

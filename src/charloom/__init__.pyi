@@ -35,6 +35,7 @@ from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
 from .layers.accelerate import accelerate as accelerate
 from .layers.accelerate import restore as restore
+from .layers.freeze import freeze as freeze
 from .models.building import build_model as build_model
 from .models.building import extend_model as extend_model
 from .models.language_model import LanguageModel as LanguageModel

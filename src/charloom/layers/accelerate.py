@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.recurrent_layer import DeferredRestoration, RecurrentLayer
+from charloom.layers.deferred_restoration import DeferredRestoration
+from charloom.layers.recurrent_layer import RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -114,7 +115,8 @@ def restore(module: _Module) -> _Module:
         if isinstance(layer._compiled_call_impl, DeferredRestoration):
             layer._compiled_call_impl.restore()
         if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
-            vars(layer).pop("_precision", None)  # torch.nn's layers have no such attribute
+            for name in ("_precision", "frozen_weights"):  # torch.nn's layers have no such attributes
+                vars(layer).pop(name, None)
     return module
 
 

@@ -1,5 +1,6 @@
 """The base class of RNN, GRU and LSTM: ``torch.nn``'s recurrent layer with a faster ``forward``."""
 
+import operator
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain
@@ -10,13 +11,16 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from charloom.errors import InputError
+from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import dense_address, weight_shapes
+from charloom.recurrence.frozen_weights import FrozenWeights
+from charloom.recurrence.inference import can_infer, infer
+from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory, weight_shapes
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import is_observed, is_wrapped, without_one_dnn
+from charloom.recurrence.torch_internals import without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.limits import check_choice
 from charloom.settings.model import Precision
@@ -32,10 +36,13 @@ class RecurrentLayer(nn.RNNBase):
     Attributes:
         precision: Precision of the native kernels' products: float32, or bfloat16 with float32 sums and weights (fast
             on processors with AMX or AVX512_BF16).
+        frozen_weights: Packed weights that are kept between calls, set by ``freeze``; None for a layer that is not
+            frozen.
     """
 
     # On the class, not set in __init__: ``accelerate`` changes the class of a layer that has been created already.
     _precision: Precision = "float32"
+    frozen_weights: FrozenWeights | None = None
 
     @property
     def precision(self) -> Precision:
@@ -119,6 +126,10 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first, and the last state.
         """
+        if can_infer():
+            found = self._infer(input, hx)
+            if found is not None:
+                return found
         weights = self.named_weights()
         run_direction = None if weights is None else self._native_direction(input, hx, weights)
         if run_direction is None or weights is None:
@@ -127,7 +138,7 @@ class RecurrentLayer(nn.RNNBase):
                     tracer: Any = argument.tracer
                     options = {} if hx is None else {"hx": hx}
                     return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
-            _check_memory(
+            check_memory(
                 input,
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
@@ -144,6 +155,12 @@ class RecurrentLayer(nn.RNNBase):
             dropout=self.dropout if self.training else 0.0,
         )
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
+
+    def train(self, mode: bool = True) -> Any:
+        """Sets training or evaluation mode as ``torch.nn``; training mode unfreezes the layer."""
+        if mode:
+            self.frozen_weights = None
+        return super().train(mode)
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
@@ -176,6 +193,53 @@ class RecurrentLayer(nn.RNNBase):
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
         return partial(native_direction, self.mode, self.precision, path)
+
+    def _has_plain_weights(self) -> bool:
+        """Returns True if ``_flat_weights`` are the registered parameters: what ``named_weights`` would return."""
+        names, flat = self._flat_weights_names, self._flat_weights
+        return (
+            all(map(operator.is_, flat, map(self._parameters.get, names)))
+            and len(flat) == len(names) == self._num_weights
+            and vars(self).keys().isdisjoint(names)
+            and not self.proj_size
+            and "parametrizations" not in self._modules
+        )
+
+    def _infer(self, inputs: Any, hx: Any) -> Any:
+        """Computes a call that no backward pass follows in one native call.
+
+        Returns:
+            Outputs and last state; None, before anything is computed, for a call that ``infer`` does not cover.
+        """
+        cell = CELL_OF_MODE[self.mode]
+        state = hx if hx is None or cell.state_parts > 1 else (hx,)
+        # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
+        if state is not None and (type(state) is not tuple or len(state) != cell.state_parts):
+            return None
+        if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
+            return None
+        weights: Any = self._flat_weights
+        if not self._has_plain_weights():
+            cells = self.named_weights()
+            if cells is None:
+                return None
+            weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
+        time_first = inputs.transpose(0, 1) if self.batch_first and inputs.dim() == 3 else inputs
+        precision = PRECISIONS.index(self._precision)
+        options = (
+            cell.number,
+            precision,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bidirectional,
+            self.bias,
+        )
+        found = infer(options, time_first, state, weights, self.frozen_weights)
+        if found is None:
+            return None
+        outputs, last = found
+        return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def _suits_one_dnn(self, weights: list[CellWeights] | None) -> bool:
         """Returns False if oneDNN would read past the end of an LSTM's weights."""
@@ -229,54 +293,3 @@ _TORCH_FORWARDS = {mode: torch_class.forward for mode, torch_class in _TORCH_CLA
 def has_torch_forward(mode: str) -> bool:
     """Returns False if the ``forward`` of a class of ``torch.nn`` has been replaced: the new one must be called."""
     return _TORCH_CLASSES[mode].forward is _TORCH_FORWARDS[mode]
-
-
-def _check_memory(*arguments: object) -> None:
-    """Raises RuntimeError for a tensor whose memory has been freed or shrunk."""
-    # PyTorch does not check this: it reads past the end of the memory, or crashes.
-    if torch.compiler.is_compiling() or is_observed():
-        return
-    for tensor in arguments:
-        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, nn.Parameter) or is_wrapped(tensor):
-            continue
-        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
-            continue
-        if tensor.numel() and not dense_address(tensor, tensor.dtype):
-            raise RuntimeError(
-                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
-            )
-
-
-class DeferredRestoration:
-    """The return of a layer from the class that ``torch.jit.script`` needs to its own, at its next use in Python."""
-
-    # torch.jit.script works on the model itself, not on a copy, and has no callback for its end. Until the next use,
-    # the layer's instance has members that restore the class first: one in the place of Module.__call__, as
-    # Module.compile sets it; one for begin_state, which PyTorch's class lacks; one for copies, which would keep
-    # PyTorch's class.
-
-    def __init__(self, layer: RecurrentLayer, layer_class: type[RecurrentLayer]) -> None:
-        self._layer, self._class = layer, layer_class
-        self._compiled_before = vars(layer).get("_compiled_call_impl")
-        self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
-        vars(layer).update(self._members, _compiled_call_impl=self, precision=vars(layer).get("_precision", "float32"))
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Restores the layer's class and calls the layer."""
-        return self._use("__call__", *args, **kwargs)
-
-    def _use(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self.restore()
-        return getattr(self._layer, name)(*args, **kwargs)
-
-    def restore(self) -> None:
-        """Restores the layer's class and members; a precision that was set since then is kept."""
-        layer = self._layer
-        if vars(layer).get("_compiled_call_impl") is self:
-            layer._compiled_call_impl = self._compiled_before
-        for name in self._members:
-            vars(layer).pop(name, None)
-        layer.__class__ = self._class
-        precision = vars(layer).pop("precision", layer.precision)
-        if precision != layer.precision:
-            layer.precision = precision

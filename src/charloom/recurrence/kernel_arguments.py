@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from charloom.errors import InputError
-from charloom.recurrence.torch_internals import hidden_from_compiler
+from charloom.recurrence.torch_internals import hidden_from_compiler, is_observed, is_wrapped
 from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import Precision
 
@@ -122,6 +122,22 @@ def dense_address(tensor: Tensor | None, dtype: torch.dtype = torch.float32) -> 
 def _extent(tensor: Tensor) -> int:
     """Returns the number of elements of the storage from a tensor's first to its last."""
     return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def check_memory(*arguments: object) -> None:
+    """Raises RuntimeError for a tensor whose memory has been freed or shrunk."""
+    # PyTorch does not check this: it reads past the end of the memory, or crashes.
+    if torch.compiler.is_compiling() or is_observed():
+        return
+    for tensor in arguments:
+        if not isinstance(tensor, Tensor) or type(tensor) not in (Tensor, Parameter) or is_wrapped(tensor):
+            continue
+        if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.is_nested or tensor.is_neg():
+            continue
+        if tensor.numel() and not dense_address(tensor, tensor.dtype):
+            raise RuntimeError(
+                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
+            )
 
 
 def address(

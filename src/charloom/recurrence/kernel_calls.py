@@ -1,7 +1,8 @@
-"""The only calls of the native kernels: tensors in, addresses out.
+"""The calls of the native kernels for training and generation: tensors in, addresses out.
 
 The kernels read and write memory at bare addresses. Addresses are taken only here, from tensors whose shape, dtype and
-layout have just been compared with those that the kernel expects (``kernel_arguments``).
+layout have just been compared with those that the kernel expects (``kernel_arguments``). ``inference`` passes tensors,
+whose addresses the bindings take after the same checks.
 
 All functions raise KernelArgumentError for a tensor that does not fit the sizes.
 """

@@ -64,6 +64,36 @@ def is_observed() -> bool:
     )
 
 
+def is_recorded() -> bool:
+    """Returns True if anything replaces, records or reports the calls of PyTorch's functions and operators.
+
+    Unlike ``is_observed``, this includes modes of ``__torch_function__``, autocast, ``torch.export`` and the profiler:
+    a native call without an operator would escape them.
+    """
+    # Names of this module, in one expression: each lookup in torch._C costs a hundredth of a small layer's step.
+    return (
+        _interpreters() is not None
+        or forward_ad._current_level >= 0
+        or _num_dispatch_modes() > 0
+        or _num_function_modes() > 0
+        or _is_key_included(_PRE_DISPATCH)
+        or _tracing_state() is not None
+        or _is_profiled()
+        or _is_autocast_enabled("cpu")
+        or torch.compiler.is_exporting()
+    )
+
+
+_interpreters = torch._C._functorch.peek_interpreter_stack
+_num_dispatch_modes = torch._C._len_torch_dispatch_stack
+_num_function_modes = torch._C._len_torch_function_stack
+_is_key_included = torch._C._dispatch_tls_is_dispatch_key_included
+_PRE_DISPATCH = torch._C.DispatchKey.PreDispatch
+_tracing_state = torch._C._get_tracing_state
+_is_profiled = torch._C._autograd._profiler_enabled
+_is_autocast_enabled = torch.is_autocast_enabled
+
+
 def is_batched(tensor: Tensor) -> bool:
     """Returns True for a tensor of ``vmap``, either PyTorch's present one or the one of ``is_grads_batched``."""
     functorch = torch._C._functorch

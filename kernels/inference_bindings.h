@@ -1,0 +1,190 @@
+// Inference of a whole recurrent layer of torch.nn in one call from Python: all its layers and directions.
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "runtime/run_call.h"
+#include "tensor_view.h"
+
+namespace charloom {
+
+namespace nb = nanobind;
+
+// The options of a layer of torch.nn, as Python passes them: cell, precision, input size, hidden size, layers,
+// bidirectional, bias.
+using LayerOptions = std::tuple<int, int, long, long, long, bool, bool>;
+
+// Allocates a tensor (a, b, c) with the dtype and on the device of `like`, which may not be those that are the default
+// of the process.
+inline nb::object new_tensor(nb::handle like, long a, long b, long c) {
+  static PyObject *name = PyUnicode_InternFromString("new_empty");
+  const nb::object sizes[3] = {nb::int_(a), nb::int_(b), nb::int_(c)};
+  PyObject *arguments[4] = {like.ptr(), sizes[0].ptr(), sizes[1].ptr(), sizes[2].ptr()};
+  PyObject *tensor = PyObject_VectorcallMethod(name, arguments, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (!tensor) nb::raise_python_error();
+  return nb::steal(tensor);
+}
+
+// Returns the addresses of the weights of every layer and direction; none if a tensor is not dense float32 in the CPU's
+// memory or does not have the shape that the options require.
+//
+// tensors: in torch.nn's order: input weights, hidden weights and, with bias, two biases.
+inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, const nb::tuple &tensors) {
+  const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+  const TensorReader &reader = TensorReader::instance();
+  const long directions = bidirectional ? 2 : 1, count = num_layers * directions, each = bias ? 4 : 2;
+  const long rows = kCells[cell].gates * hidden;
+  std::vector<LayerWeights> layers;
+  if ((long)tensors.size() != each * count) return layers;
+  for (long i = 0; i < count; i++) {
+    const long inputs = i < directions ? input_size : directions * hidden;
+    LayerWeights weights{};
+    weights.input = reader.address<2>(tensors[each * i], {rows, inputs});
+    weights.hidden = reader.address<2>(tensors[each * i + 1], {rows, hidden});
+    if (bias) {
+      weights.input_bias = reader.address<1>(tensors[each * i + 2], {rows});
+      weights.hidden_bias = reader.address<1>(tensors[each * i + 3], {rows});
+    }
+    if (!weights.input || !weights.hidden || (bias && (!weights.input_bias || !weights.hidden_bias))) return {};
+    layers.push_back(weights);
+  }
+  return layers;
+}
+
+// The packed weights of all layers and directions, and what they were packed from. Immutable: a call in another thread
+// may be reading them.
+struct PackedWeights {
+  const Kernels *kernels;
+  LayerOptions options;
+  nb::tuple tensors;  // references, so that no other tensor gets the address of a deleted one
+  std::vector<long> versions;
+  std::vector<LayerWeights> layers;
+  std::vector<std::unique_ptr<Workspace>> blocks;
+};
+
+// Packed weights that are kept from call to call, and packed again after every change that PyTorch records: another
+// tensor or memory, or a higher version counter.
+class FrozenWeights {
+ public:
+  // Returns packed weights; null if PyTorch counts no versions (of tensors created in inference mode).
+  std::shared_ptr<const PackedWeights> pack(const Kernels &kernels, const LayerOptions &options,
+                                            const nb::tuple &tensors, const std::vector<LayerWeights> &layers) {
+    // Before packing: a change in another thread meanwhile leaves the kept versions behind.
+    std::vector<long> versions = versions_of(tensors);
+    if (versions.empty()) return nullptr;
+    if (packed_ && packed_->kernels == &kernels && packed_->options == options && packed_->versions == versions &&
+        same_tensors(packed_->tensors, tensors) && same_memory(packed_->layers, layers))
+      return packed_;
+    packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(versions), layers,
+                                    pack_layers(kernels, options, layers)});
+    return packed_;
+  }
+
+ private:
+  static std::vector<long> versions_of(const nb::tuple &tensors) {
+    static PyObject *name = PyUnicode_InternFromString("_version");
+    std::vector<long> versions;
+    for (nb::handle tensor : tensors) {
+      PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
+      if (!version) {
+        PyErr_Clear();
+        return {};
+      }
+      versions.push_back(nb::cast<long>(nb::steal(version)));
+    }
+    return versions;
+  }
+  static bool same_tensors(const nb::tuple &a, const nb::tuple &b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); i++)
+      if (!a[i].is(b[i])) return false;
+    return true;
+  }
+  static bool same_memory(const std::vector<LayerWeights> &a, const std::vector<LayerWeights> &b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LayerWeights &x, const LayerWeights &y) {
+      return x.input == y.input && x.hidden == y.hidden && x.input_bias == y.input_bias &&
+             x.hidden_bias == y.hidden_bias;
+    });
+  }
+  static std::vector<std::unique_ptr<Workspace>> pack_layers(const Kernels &kernels, const LayerOptions &options,
+                                                             const std::vector<LayerWeights> &layers) {
+    const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+    const size_t directions = bidirectional ? 2 : 1;
+    std::vector<std::unique_ptr<Workspace>> blocks;
+    for (size_t i = 0; i < layers.size(); i++) {
+      LayerCall call{};
+      const long inputs = i < directions ? input_size : (long)directions * hidden;
+      (LayerSizes &)call = {(CellKind)cell, (Precision)precision, 1, 1, inputs, hidden};
+      call.weights = layers[i];
+      blocks.push_back(std::make_unique<Workspace>(kernels.pack_layer(call, nullptr)));
+      kernels.pack_layer(call, blocks.back()->data());
+    }
+    return blocks;
+  }
+
+  std::shared_ptr<const PackedWeights> packed_;
+};
+
+// Runs the layer on an input (steps, batch, features) without a backward pass.
+//
+// state: None, or a tuple of the state's parts. weights: as layer_weights takes them. frozen: None, or what keeps their
+// packed copy. threads: the limit of run_call.
+//
+// Returns outputs (steps, batch, directions * hidden) and a tuple of the last state's parts; None if a tensor is not
+// dense float32 in the CPU's memory or does not have the shape that the options require.
+inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
+                               nb::handle state, const nb::list &weights, FrozenWeights *frozen) {
+  const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+  const TensorReader &reader = TensorReader::instance();
+  int64_t sizes[3];
+  if (!reader.shape_of(input, sizes)) return nb::none();
+  const long steps = sizes[0], batch = sizes[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
+  const float *x = reader.address<3>(input, {steps, batch, input_size});
+  if (!x) return nb::none();
+  const bool has_cell = (CellKind)cell == CellKind::lstm;
+  const long output = directions * hidden;
+
+  const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
+  const std::vector<LayerWeights> layers = layer_weights(options, tensors);
+  if (layers.empty()) return nb::none();
+  const auto packed = frozen ? frozen->pack(kernels, options, tensors, layers) : nullptr;
+  const float *first[2] = {};
+  for (long part = 0; part < 1 + has_cell && !state.is_none(); part++) {
+    first[part] = reader.address<3>(nb::handle(PyTuple_GET_ITEM(state.ptr(), part)), {count, batch, hidden});
+    if (!first[part]) return nb::none();
+  }
+
+  nb::object y = new_tensor(input, steps, batch, output), last[2];
+  for (long part = 0; part < 1 + has_cell; part++) last[part] = new_tensor(input, count, batch, hidden);
+  float *last_at[2] = {}, *y_at = reader.address_of_new(y);
+  for (long part = 0; part < 1 + has_cell; part++) last_at[part] = reader.address_of_new(last[part]);
+  {
+    nb::gil_scoped_release release;
+    // Between layers: the outputs of the layer below, and those of this one. Before them zeros, the initial state.
+    static thread_local Workspace between;
+    const long state_size = batch * hidden, outputs_size = num_layers > 1 ? steps * batch * output : 0;
+    float *zeros = (float *)between.ensure_size((state_size + 2 * outputs_size) * sizeof(float));
+    if (!first[0]) memset(zeros, 0, state_size * sizeof(float));
+    for (long i = 0; i < count; i++) {
+      const long layer = i / directions, direction = i % directions;
+      LayerCall call{};
+      (LayerSizes &)call = {(CellKind)cell, (Precision)precision, steps, batch, layer ? output : input_size, hidden};
+      call.backward_in_time = direction == 1;
+      call.weights = layers[i];
+      call.packed = packed ? packed->blocks[i]->data() : nullptr;
+      call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;
+      call.y = (layer == num_layers - 1 ? y_at : zeros + state_size + layer % 2 * outputs_size) + direction * hidden;
+      call.y_stride = output;
+      call.first_hidden = first[0] ? first[0] + i * state_size : zeros;
+      call.first_cell = first[1] ? first[1] + i * state_size : zeros;
+      call.last_hidden = last_at[0] + i * state_size;
+      call.last_cell = has_cell ? last_at[1] + i * state_size : nullptr;
+      run_call(kernels.layer_forward, call, threads,
+               layer_operations(call.cell, (double)(steps * batch), (double)call.inputs, (double)hidden));
+    }
+  }
+  return nb::make_tuple(y, has_cell ? nb::make_tuple(last[0], last[1]) : nb::make_tuple(last[0]));
+}
+
+}  // namespace charloom

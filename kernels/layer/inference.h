@@ -1,0 +1,133 @@
+// The forward pass of a single layer in one direction if no backward pass follows; layer.h has the passes of training.
+//
+// A row's result does not depend, to the last bit, on the other rows of the batch, on the number of threads, or on
+// whether its steps come in one call or several: each sum has one order, whichever way below computes it.
+#pragma once
+#include "layer/layer.h"
+
+namespace {
+
+// Rows whose products with the input weights are computed together, so that these weights are read once for all of
+// them. Rows of several steps, if the batch has fewer.
+constexpr long kInputRows = 2 * kMicroRows;
+// Calls of at most this number of steps read the weights as PyTorch lays them out: packing takes as long as about five
+// reads.
+constexpr long kUnpackedSteps = 3;
+
+// The arrays of a call. Without a backward pass the tape needs no gates, and its hidden states are y if these have no
+// padding.
+template <class Cell, class Number>
+struct Inference {
+  const LayerCall &call;
+  Tape<Number> tape{call.steps, call.batch, call.hidden, call.backward_in_time};
+  Number *x = nullptr;
+  float *last_hidden = nullptr, *last_cell = nullptr;
+  float *inputs_share = nullptr;  // (steps_at_once * batch, pre-activations, width)
+  float *scratch = nullptr;
+  long steps_at_once = 0, scratch_each = 0;
+
+  void allocate(Arena &arena) {
+    if constexpr (std::is_same_v<Number, float>)
+      if (tape.width == call.hidden && call.y_stride == call.hidden) tape.hidden = call.y;
+    allocate_tape<Cell>(arena, tape, false);
+    x = allocate_input<Number>(arena, call);
+    last_hidden = arena.allocate<float>(call.batch * tape.width);
+    if (Cell::has_cell) last_cell = arena.allocate<float>(call.batch * tape.width);
+    steps_at_once = max(1, min(call.steps, kInputRows / call.batch));
+    if (steps_at_once > 1)
+      inputs_share = arena.allocate<float>(round_up(steps_at_once * call.batch, kRowBlock<Number>) * row_size());
+    scratch_each = scratch_size<Cell, Number>(call.batch);
+    scratch = arena.allocate<float>(scratch_each * call.threads);
+  }
+  long row_size() const { return Cell::preactivations * tape.width; }
+
+  template <class Weights>
+  void run(const Weights &weights, Range rows, int id) const {
+    if (rows.begin == rows.end) return;
+    float *y = static_cast<const void *>(tape.hidden) == call.y ? nullptr : call.y, *own = scratch + id * scratch_each;
+    load_initial_state<Cell>(tape, call.first_hidden, call.first_cell, rows, last_hidden, last_cell);
+    load_input(call, rows, x);
+    const long stride = input_stride<Number>(call);
+    // The rows of several steps are adjacent only if the range has all rows of the batch.
+    if (steps_at_once == 1 || rows.end - rows.begin < call.batch)
+      forward_over_time<Cell>(
+          tape, weights, rows, {0, call.steps}, [&](long, long) { return weights.initial; }, x, stride, last_hidden,
+          last_cell, y, call.y_stride, own);
+    else
+      for (long s = 0; s < call.steps; s += steps_at_once) {
+        const Range steps = {s, min(s + steps_at_once, call.steps)};
+        const long first = min(tape.time(steps.begin), tape.time(steps.end - 1)), batch = call.batch;
+        multiply_inputs(weights, x + first * batch * stride, (steps.end - steps.begin) * batch);
+        forward_over_time<Cell, Number>(
+            tape, weights, rows, steps,
+            [&](long t, long b) { return inputs_share + ((t - first) * batch + b) * row_size(); }, nullptr, 0,
+            last_hidden, last_cell, y, call.y_stride, own);
+      }
+    unpad_rows(last_hidden, tape.width, rows, call.last_hidden, call.hidden);
+    if (Cell::has_cell) unpad_rows(last_cell, tape.width, rows, call.last_cell, call.hidden);
+  }
+
+  // Computes biases and the share of the input in the pre-activations of n rows.
+  template <class Weights>
+  void multiply_inputs(const Weights &weights, const Number *from, long n) const {
+    for (long r = 0; r < n; r++) memcpy(inputs_share + r * row_size(), weights.initial, row_size() * sizeof(float));
+    for (long u = 0; u < tape.width; u += kPanel)
+      weights.template multiply_input<Cell>(n, rows_of<Number>(from, input_stride<Number>(call)), u, 1,
+                                            {inputs_share + u, row_size(), tape.width});
+  }
+};
+
+template <class Cell, class Number>
+static PackedLayer<Number> allocate_for_inference(Arena &arena, const LayerCall &call) {
+  return allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
+}
+
+// Packs the weights of a call for any number of later calls.
+template <class Cell, class Number>
+static size_t run_pack_layer(Cell, Number, const LayerCall &call, void *packed) {
+  Arena arena(packed);
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
+  if (!packed) return arena.used();
+  initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
+  pack_layer<Cell>(weights, call.weights, call.hidden, 0, 1);
+  return arena.used();
+}
+
+template <class Cell, class Number>
+static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *workspace) {
+  Arena arena(workspace);
+  Inference<Cell, Number> inference{call};
+  inference.allocate(arena);
+  const long rows_each = (call.batch + call.threads - 1) / call.threads;
+  if (call.packed) {
+    if (!workspace) return arena.used();
+    Arena packed(const_cast<void *>(call.packed));
+    const auto weights = allocate_for_inference<Cell, Number>(packed, call);
+    run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
+      inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
+    });
+    return arena.used();
+  }
+  if constexpr (std::is_same_v<Number, float>)
+    if (call.steps <= kUnpackedSteps && rows_each <= kUnpackedRows) {
+      UnpackedLayer weights{call.weights, nullptr, call.inputs, call.hidden};
+      weights.initial = arena.allocate<float>(inference.row_size());
+      if (!workspace) return arena.used();
+      initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
+      inference.steps_at_once = 1;
+      run_parallel(call.threads, call.off_cpu_seconds,
+                   [&](int id, int threads) { inference.run(weights, partition(call.batch, 1, id, threads), id); });
+      return arena.used();
+    }
+  const auto weights = allocate_for_inference<Cell, Number>(arena, call);
+  if (!workspace) return arena.used();
+  initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
+  run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
+    pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
+    barrier(threads);
+    inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
+  });
+  return arena.used();
+}
+
+}  // namespace

@@ -1,0 +1,24 @@
+"""Packed weights that are kept from call to call, for layers that the user has frozen.
+
+Packing takes as long as several time steps of a stream. The kernels pack again after every change of a weight that
+PyTorch records, but a write through ``weight.data`` or ``weight.detach().numpy()`` leaves no trace. Therefore packed
+weights are kept only for layers that ``layers.freeze`` has been called for.
+"""
+
+from charloom.recurrence.backend import backend
+
+
+class FrozenWeights:
+    """The packed weights of a frozen layer; a copy or a pickle of it packs its own.
+
+    Attributes:
+        native: The kernels' part, which packs, compares and keeps; None without native kernels.
+    """
+
+    def __init__(self) -> None:
+        kernels = backend().kernels
+        self.native = None if kernels is None else kernels.frozen_weights()
+
+    # Without the packed weights: a pickle may be read by another version of charloom, or on another processor.
+    def __reduce__(self) -> tuple[type["FrozenWeights"], tuple[()]]:
+        return FrozenWeights, ()

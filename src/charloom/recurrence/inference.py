@@ -1,0 +1,55 @@
+"""A whole recurrent layer in one native call, for calls that no backward pass follows.
+
+``native`` computes the same with one operator for each layer and direction, which autograd and ``torch.compile`` can
+use. For one time step of a small layer the calls of Python around these operators take most of the time; here there is
+one. The weights are read at each call, as PyTorch lays them out, so that there is no copy that could be outdated;
+``frozen_weights`` keeps one for layers that the user has frozen.
+"""
+
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from charloom.recurrence.backend import backend
+from charloom.recurrence.frozen_weights import FrozenWeights
+from charloom.recurrence.threads import thread_limit
+from charloom.recurrence.torch_internals import is_recorded
+
+LayerOptions: TypeAlias = tuple[int, int, int, int, int, bool, bool]
+"""Options of a layer of ``torch.nn``, as ``LayerOptions`` in kernels/inference_bindings.h: cell (index into ``CELLS``),
+precision (index into ``PRECISIONS``), input size, hidden size, number of layers, bidirectional, bias."""
+
+
+def can_infer() -> bool:
+    """Returns True if a call may use ``infer`` now: no gradient is needed, and nothing records PyTorch's operators."""
+    return not torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_recorded()
+
+
+def infer(
+    options: LayerOptions,
+    inputs: Tensor,
+    state: tuple[Tensor, ...] | None,
+    weights: list[Any],
+    frozen: FrozenWeights | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """Runs all layers and directions; ``can_infer`` must be true.
+
+    Args:
+        options: Options of the layer.
+        inputs: (steps, batch, features).
+        state: Initial state, tensors (layers * directions, batch, hidden); zeros if None.
+        weights: Weights in the order of ``torch.nn.RNNBase._flat_weights``.
+        frozen: Kept packed weights of a frozen layer; None to read ``weights``.
+
+    Returns:
+        Outputs (steps, batch, directions * hidden) and the last state in the shape of ``state``. None if the kernels do
+        not take one of the tensors or there are no kernels: nothing was computed.
+    """
+    kernels = backend().kernels
+    if kernels is None:
+        return None
+    native = None if frozen is None else frozen.native
+    return kernels.infer_layers(
+        options, threads=thread_limit(), input=inputs, state=state, weights=weights, frozen=native
+    )

@@ -1,0 +1,116 @@
+"""Every way in which a weight can change: the next call sees it, mixed with calls, copies and pickles."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
+
+import charloom
+from charloom import layers
+from torch_equivalent import torch_equivalent
+
+_CELLS: list[tuple[Any, dict[str, Any]]] = [
+    (layers.RNN, {"nonlinearity": "tanh"}),
+    (layers.RNN, {"nonlinearity": "relu"}),
+    (layers.GRU, {}),
+    (layers.LSTM, {}),
+]
+
+
+def _small_like(tensor: Tensor) -> Tensor:
+    """Returns random weights, small enough that rounding errors do not grow from step to step."""
+    return 0.2 * torch.randn_like(tensor)
+
+
+_Change = Callable[[Any], Any]
+
+
+def _train(layer: Any) -> None:
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+    with torch.enable_grad():
+        layer(torch.randn(3, 2, layer.input_size))[0].sum().backward()
+    optimizer.step()
+
+
+def _register_again(layer: Any) -> None:
+    del layer.weight_ih_l0
+    layer.register_parameter(
+        "weight_ih_l0", nn.Parameter(0.2 * torch.randn(layer.bias_ih_l0.shape[0], layer.input_size))
+    )
+
+
+_CHANGES: dict[str, _Change] = {
+    "optimizer": _train,
+    "in place": lambda layer: layer.weight_hh_l0.mul_(0.5),
+    "through data": lambda layer: layer.weight_ih_l0.data.add_(0.25),
+    "through numpy": lambda layer: layer.bias_ih_l0.detach().numpy().__iadd__(0.5),
+    "data replaced": lambda layer: setattr(layer.weight_hh_l0, "data", _small_like(layer.weight_hh_l0)),
+    "parameter replaced": lambda layer: setattr(layer, "bias_hh_l0", nn.Parameter(_small_like(layer.bias_hh_l0))),
+    "registered again": _register_again,
+    "state dict": lambda layer: layer.load_state_dict({k: _small_like(v) for k, v in layer.state_dict().items()}),
+    "state dict assigned": lambda layer: layer.load_state_dict(
+        {k: _small_like(v) for k, v in layer.state_dict().items()}, assign=True
+    ),
+    "to and back": lambda layer: layer.to(torch.float64).to(torch.float32),
+    "pruned": lambda layer: prune.random_unstructured(layer, "weight_hh_l0", 0.3),  # type: ignore[no-untyped-call]
+    "flattened": lambda layer: layer.flatten_parameters(),
+    "shared memory": lambda layer: layer.share_memory(),
+}
+
+
+_UNRECORDED = {"through data", "through numpy"}  # PyTorch counts no version
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), frozen=st.booleans())
+def test_every_change_of_a_weight_is_seen_by_the_next_call(data: st.DataObject, frozen: bool) -> None:
+    """Of a frozen layer, every change that PyTorch records."""
+    layer_class, options = data.draw(st.sampled_from(_CELLS))
+    torch.manual_seed(data.draw(st.integers(0, 1000)))
+    layer: nn.RNNBase = layer_class(5, data.draw(st.sampled_from([4, 32])), **options)
+    inputs = torch.randn(data.draw(st.sampled_from([1, 6])), 2, 5)
+    changes = st.sampled_from([name for name in _CHANGES if not (frozen and name in _UNRECORDED)])
+    for change in data.draw(st.lists(changes, min_size=1, max_size=5)):
+        with torch.no_grad():
+            if frozen:
+                charloom.freeze(layer)
+            layer(inputs)
+            if change == "registered again" and "weight_ih_l0" not in layer._parameters:
+                continue
+            if change == "pruned" and "weight_hh_l0" not in layer._parameters:
+                continue
+            if change in ("in place", "data replaced") and "weight_hh_l0" not in layer._parameters:
+                continue
+            _CHANGES[change](layer)
+            # PyTorch copies no layer with a computed weight, such as a pruned one.
+            copyable = all(weight.is_leaf for weight in layer._flat_weights if isinstance(weight, Tensor))
+            for copied in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))) if copyable else (layer,):
+                found, _ = copied(inputs)
+                expected, _ = torch_equivalent(copied)(inputs.double())
+                torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5, msg=change)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@torch.no_grad()
+def test_functional_call_and_parametrizations_are_seen(frozen: bool) -> None:
+    layer = layers.GRU(3, 8)
+    if frozen:
+        charloom.freeze(layer)
+    inputs = torch.randn(1, 1, 3)
+    before, _ = layer(inputs)
+    weights = {name: _small_like(weight) for name, weight in layer.named_parameters()}
+    found, _ = torch.func.functional_call(layer, weights, (inputs,))
+    assert not torch.equal(found, before)
+    assert torch.equal(layer(inputs)[0], before)
+    parametrize.register_parametrization(layer, "weight_hh_l0", nn.Tanh())
+    layer.parametrizations.weight_hh_l0.original.mul_(2)  # type: ignore[union-attr,operator]
+    torch.testing.assert_close(
+        layer(inputs)[0].double(), torch_equivalent(layer)(inputs.double())[0], rtol=1e-4, atol=1e-5
+    )
