@@ -78,7 +78,7 @@ def make_batch(centered: Values, errors: Values, block: tuple[int, int], context
 def fit_members(
     values: Values, specs: dict[AutoregressionSpec, float], settings: ForecastSettings, report: Progress
 ) -> tuple[list[Member], CorrectionConfig]:
-    """Fits an ensemble member for each block of the series. Returns the members, and a config with full corrections.
+    """Fits an ensemble member for each block of the series. Returns the members, and a config without shrinkage.
 
     Args:
         values: Values on the model's scale: (points,).
@@ -114,7 +114,7 @@ def _train(
     ]
     # Only windows that reach into the block have targets to validate on.
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
-    # Epoch 0, the linear forecast without corrections, may be the best.
+    # Epoch 0, the linear forecast alone, may be the best.
     best, best_epoch = _compute_held_out_nll(networks, held_out), 0
     # state_dict refers to the tensors themselves, which training changes in place.
     best_weights = copy.deepcopy([one.state_dict() for one in networks])
@@ -151,8 +151,8 @@ def _train_epoch(
         # The loss would be 0 / 0.
         if not weights.any():
             continue
-        correction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
-        loss = (weights * compute_gaussian_nll(correction, batch.targets[chosen].T)).sum() / weights.sum()
+        prediction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
+        loss = (weights * compute_gaussian_nll(prediction, batch.targets[chosen].T)).sum() / weights.sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -166,8 +166,8 @@ def _compute_held_out_nll(networks: list[CorrectionNetwork], batches: list[Windo
         for network, batch in zip(networks, batches, strict=True):
             if not len(batch.inputs):
                 continue
-            correction, _ = network(batch.inputs.transpose(0, 1).contiguous())
-            total += float((batch.held_out.T * compute_gaussian_nll(correction, batch.targets.T)).sum())
+            prediction, _ = network(batch.inputs.transpose(0, 1).contiguous())
+            total += float((batch.held_out.T * compute_gaussian_nll(prediction, batch.targets.T)).sum())
             count += float(batch.held_out.sum())
     # Infinity is never an improvement: training then stops, and an earlier epoch is restored.
     return total / count if count and math.isfinite(total) else math.inf
