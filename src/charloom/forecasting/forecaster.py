@@ -18,7 +18,7 @@ from charloom.forecasting.intervals import LEVELS
 from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
-from charloom.models.folder import WithoutInitialWeights, check_kind, read_model_folder, write_model_folder
+from charloom.models.folder import SkipInit, check_replaceable, read_model_folder, write_model_folder
 from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method, Transform
@@ -178,7 +178,7 @@ class Forecaster:
             ModelFolderError: Writing failed, or the folder contains a language model, an interrupted run or a damaged
                 config.
         """
-        check_kind(path, KIND)
+        check_replaceable(path, KIND)
         tensors = {
             "half_widths": torch.from_numpy(self._half_widths),
             "values": torch.tensor(self.series.values, device="cpu"),
@@ -260,7 +260,7 @@ class Forecaster:
 def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
     """Makes a network from the tensors whose names have the prefix."""
     # The file has all weights, so none are drawn.
-    with WithoutInitialWeights():
+    with SkipInit():
         network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights, assign=True)

@@ -255,8 +255,8 @@ def sum_nats_in_parts(
     Args:
         model: A language model.
         ids: Token ids of the text.
-        num_parts: Number of parts into which the text is divided. Up to ``num_parts - 1`` ids at its end are not scored,
-            so that all parts have the same length.
+        num_parts: Number of parts into which the text is divided. Up to ``num_parts - 1`` ids at its end are not
+            scored, so that all parts have the same length.
         parts: Parts to read. Default: all.
         progress: Callback for the fraction that has been read, 0 to 1.
 

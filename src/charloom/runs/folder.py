@@ -15,7 +15,7 @@ from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderEr
 from charloom.io import plots
 from charloom.io.atomic import remove_leftovers, write_atomically
 from charloom.io.lock import FolderLock
-from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.models.folder import CHECKPOINT_FOLDER, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
@@ -74,7 +74,7 @@ class RunFolder:
         if (self.path / CONFIG_FILE).exists():
             found, hint = "already contains a model", (*_CHOOSE_ANOTHER, ", or use ", _FORCE)
         # A checkpoint of step 0 holds no training, so it may be replaced.
-        elif checkpoint_files(self.path / CHECKPOINTS, after=0):
+        elif checkpoint_files(self.path / CHECKPOINT_FOLDER, after=0):
             found = "contains an interrupted run"
             hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
         if hint and not force:

@@ -13,7 +13,7 @@ from typing import cast
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError, pluralize
-from charloom.models.folder import CHECKPOINTS
+from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
 from charloom.text.compressed_inputs import detect_compression
@@ -112,7 +112,7 @@ class RunPlan:
         """Run or checkpoint to resume; None to start from scratch or to fine-tune."""
         # Any checkpoint counts, even the one before the first step.
         if self.resume is True:
-            return self.folder if checkpoint_files(self.folder / CHECKPOINTS) else None
+            return self.folder if checkpoint_files(self.folder / CHECKPOINT_FOLDER) else None
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
