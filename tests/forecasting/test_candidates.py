@@ -21,7 +21,7 @@ from charloom.forecasting.candidates import (
     select_best,
     space_evenly,
 )
-from charloom.forecasting.network import CorrectionConfig
+from charloom.forecasting.network import ResidualConfig
 from charloom.forecasting.series import Values
 
 _NAN = math.nan
@@ -76,7 +76,7 @@ def test_errors_equal_those_of_a_loop() -> None:
 
 
 def _candidate(errors: Values) -> Candidate:
-    return Candidate("naive", "naive", [], CorrectionConfig(0, 1.0, 0.0), errors, errors)
+    return Candidate("naive", "naive", [], ResidualConfig(0, 1.0, 0.0), errors, errors)
 
 
 def test_candidates_are_compared_on_the_points_that_all_can_forecast() -> None:

@@ -1,6 +1,6 @@
-"""Fitted forecaster: makes forecasts, samples paths, and has a folder on disk.
+"""Fitted forecaster: its forecasts, its sampled paths, and its folder on disk.
 
-``fitting`` makes it; ``forecast`` has its forecasts; ``network`` samples the paths of an ensemble.
+``fitting`` makes it; ``forecast`` computes intervals; ``network`` samples the paths of an ensemble.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Indices, Linear, check_origins
 from charloom.forecasting.forecast import Forecast
 from charloom.forecasting.intervals import LEVELS
-from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, draw_paths
+from charloom.forecasting.network import Member, ResidualConfig, ResidualNetwork, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
 from charloom.models.folder import SkipInit, check_replaceable, read_model_folder, write_model_folder
@@ -48,7 +48,7 @@ class Forecaster:
     method: Method
     name: str
     _members: list[Member]
-    _config: CorrectionConfig
+    _config: ResidualConfig
     _half_widths: Values
     scale: Scale
     season: int
@@ -81,7 +81,7 @@ class Forecaster:
 
         Raises:
             InputError: The history is too short, or has values too far from those of the fitted series.
-            SeriesError: The history cannot be forecast, or has values without a logarithm although logarithms are.
+            SeriesError: The history is not a valid series, or logarithms are forecast and it has a value of 0 or less.
             SettingsError: The horizon is invalid.
         """
         series = self.series if history is None else as_series(history)
@@ -129,7 +129,7 @@ class Forecaster:
     def sample_paths(self, num_paths: int, horizon: int | None = None) -> Values:
         """Samples paths after the series; each value is drawn given the ones before (ancestral sampling).
 
-        The same arguments give the same paths, by ``settings.seed``. Methods other than network sample the errors of
+        The same arguments give the same paths (``settings.seed``). Methods other than network sample the errors of
         their linear model.
 
         Args:
@@ -184,7 +184,7 @@ class Forecaster:
             "values": torch.tensor(self.series.values, device="cpu"),
             "intercepts": torch.from_numpy(np.array([member.linear.intercept for member in self._members])),
             "spreads": torch.from_numpy(np.array([member.spread for member in self._members])),
-            # A key of the file format: the attributes of CorrectionConfig in order.
+            # A key of the file format: the attributes of ResidualConfig in order.
             "reading": torch.from_numpy(np.array(astuple(self._config), dtype=np.float64)),
             "scale": torch.from_numpy(np.array(astuple(self.scale)[1:], dtype=np.float64)),
         }
@@ -228,7 +228,7 @@ class Forecaster:
             exponent, offset, spread, sign, is_integer = tensors["scale"].tolist()
             scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(is_integer))
             context, window_spread, shrinkage = tensors["reading"].tolist()
-            correction_config = CorrectionConfig(int(context), window_spread, shrinkage)
+            residual_config = ResidualConfig(int(context), window_spread, shrinkage)
             members = []
             for i, (intercept, spread) in enumerate(zip(tensors["intercepts"], tensors["spreads"], strict=True)):
                 linear = Linear(as_series(tensors[f"members.{i}.coefficients"].numpy()).values, float(intercept))
@@ -245,23 +245,21 @@ class Forecaster:
                 or sign not in (-1, 0, 1)
                 or is_integer not in (0, 1)
                 or context not in range(settings.context + 1)
-                or not (
-                    scale.spread > 0 and correction_config.window_spread > 0 and 0 <= correction_config.shrinkage <= 1
-                )
-                or (correction_config.context > 0) != (method == "network")
+                or not (scale.spread > 0 and residual_config.window_spread > 0 and 0 <= residual_config.shrinkage <= 1)
+                or (residual_config.context > 0) != (method == "network")
             ):
                 raise ValueError("values that no fitted model has")
             series = Series(tensors["values"].numpy(), config["name"])
-            return cls(settings, method, name, members, correction_config, half_widths, scale, season, series)
+            return cls(settings, method, name, members, residual_config, half_widths, scale, season, series)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:
             raise ModelFolderError(f"{path}: config.json and model.safetensors do not match ({error!r})") from None
 
 
-def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
+def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> ResidualNetwork:
     """Makes a network from the tensors whose names have the prefix."""
     # The file has all weights, so none are drawn.
     with SkipInit():
-        network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
+        network = ResidualNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights, assign=True)
     network.layer.flatten_parameters()

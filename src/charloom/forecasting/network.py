@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[float], None]
 """Callback with the completed share, 0 to 1."""
 
 
-class CorrectionNetwork(nn.Module):
+class ResidualNetwork(nn.Module):
     """Residual network: a recurrent layer with a Gaussian head that predicts the residuals of a linear model.
 
     The initial weights of the head are zero: an untrained network predicts a mean of 0 and a variance of 1.
@@ -83,13 +83,13 @@ class Member:
 
     linear: Linear
     spread: float
-    network: CorrectionNetwork | None = None
+    network: ResidualNetwork | None = None
     block: tuple[int, int] = (0, 0)
     num_fitted: int | None = None
 
 
 @dataclass(frozen=True)
-class CorrectionConfig:
+class ResidualConfig:
     """Inputs of the residual networks and weight of their predictions, common to all members.
 
     Attributes:
@@ -106,7 +106,7 @@ class CorrectionConfig:
 
 def draw_paths(
     member: Member,
-    config: CorrectionConfig,
+    config: ResidualConfig,
     values: Values,
     origins: Indices,
     horizon: int,
