@@ -124,14 +124,14 @@ def _show_saved(console: Console, picture: Path | None, table_file: Path | None,
 
 
 def _check_save(folder: Path | None) -> None:
-    """Raises SettingsError if the folder contains anything but a forecaster."""
+    """Raises SettingsError if the folder contains a language model, an interrupted run or a damaged config."""
     from charloom.forecasting.forecaster import KIND
-    from charloom.models.folder import check_kind
+    from charloom.models.folder import check_replaceable
 
     if folder is not None:
         # Checked before fitting: saving would refuse to overwrite a language model only after minutes of work.
         try:
-            check_kind(folder, KIND)
+            check_replaceable(folder, KIND)
         except ModelFolderError as error:
             raise SettingsError(*error.parts) from None
 

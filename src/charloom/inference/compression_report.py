@@ -47,8 +47,8 @@ class CompressionReport:
         model_bytes: Size in bytes of the model's files that decompression needs.
         rows: Row of the model's entropy, then those of charloom, then those of other compressors.
         best: Row of charloom with the smaller size, for which the break-even lengths are computed.
-        known: Share of the text, in blocks of 64 bytes, that the priming contains too. Such blocks take almost no
-            space, so that the result does not generalize to other texts.
+        known: Share of the text, in blocks of 64 bytes, that the priming (text that the compressor reads before the
+            data) contains too. Such blocks take almost no space, so that the result does not generalize to other texts.
     """
 
     num_bytes: int
