@@ -70,7 +70,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "No plot: the input is a pipe; pass a picture file with --plot." in result.errors
+    assert "No plot: the input is a pipe; pass a plot file with --plot." in result.errors
     assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 

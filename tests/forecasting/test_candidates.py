@@ -104,6 +104,8 @@ def test_baselines_that_a_length_allows() -> None:
     for season, why in ((1, "no season was detected"), (9, "the series has fewer than three seasons of 9 points")):
         with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass season"):
             make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
+    with pytest.raises(SeriesError, match="'seasonal-naive': the series is not longer than one season of 9 points"):
+        make_baselines(9, 9, ForecastSettings(method="seasonal-naive"))
 
 
 def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:

@@ -54,7 +54,7 @@ class FileOptions:
         if self.output == "":
             raise SettingsError("--output is empty: pass a file name, or - for standard output")
         if self.remove and self.output == STANDARD_INPUT:
-            raise SettingsError("--remove requires an output file: omit it, or choose a file with --output")
+            raise SettingsError("--remove requires an output file: omit --remove, or choose a file with --output")
         if self.keep and self.remove:
             raise SettingsError("--keep and --remove contradict each other: omit one of them")
 

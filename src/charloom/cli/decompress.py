@@ -25,8 +25,8 @@ def decompress(
     """Decompress files that 'charloom compress' compressed.
 
     FILE.loom is decompressed to FILE, with the same modification time and permissions, after all of it has been
-    verified; FILE.loom is kept. On standard output each block is written after its verification, so an error may follow
-    correct output. If a file fails, the others are still decompressed, and the exit status is not 0.
+    verified; FILE.loom is kept. To standard output, each block is written as soon as it is verified, so an error may
+    follow correct output. If a file fails, the others are still decompressed, and the exit status is not 0.
 
     Parameters
     ----------

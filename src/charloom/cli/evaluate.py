@@ -66,7 +66,7 @@ def evaluate(
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line, unk: each such character adds the bits of the probability of `<unk>` to its line.
+        refuse; with --by-line, unk: each such character adds the surprisal of `<unk>` to the score of its line.
     device
         Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """

@@ -60,7 +60,7 @@ def forecast(
     output
         CSV file for the forecast; - for standard output, with all other output on standard error.
     plot
-        Picture file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
+        Plot file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
     save
         Folder to save the fitted forecaster in; charloom.forecasting.Forecaster.load reads it.
     force
@@ -117,7 +117,7 @@ def forecast(
 def _show_saved(console: Console, picture: Path | None, table_file: Path | None, save: Path | None) -> None:
     """Prints the names of the saved files."""
     if picture is None:
-        console.print("No plot: the input is a pipe; pass a picture file with --plot.")
+        console.print("No plot: the input is a pipe; pass a plot file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")

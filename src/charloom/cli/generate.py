@@ -179,7 +179,7 @@ def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_ch
     # num_chars counts all samples: they are searched together.
     if corpus and num_chars > MAX_TEXTS:
         raise SettingsError(
-            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: "
+            f"--check-novelty is limited to a total of {MAX_TEXTS:,} characters over all samples: "
             "decrease --num-chars or --num-samples"
         )
 
@@ -211,13 +211,13 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
         return
     console.print(
         f"Copied: {report.share:.1%} of the {num_chars:,} generated {unit} are in passages of at least "
-        f"{pluralize(report.min_length, noun)} that also occur in {screen.printable(corpus)}; the longest has "
-        f"{pluralize(report.longest, noun)}."
+        f"{pluralize(report.min_length, noun)} that also occur in {screen.printable(corpus)}; the longest "
+        f"passage that also occurs there, of any length, has {pluralize(report.longest, noun)}."
     )
     if report.num_chunks:
         console.print(
-            f"For comparison: {report.baseline.share:.1%} of {pluralize(report.num_chunks, 'chunk')} of the same "
-            "length from that text also occur elsewhere in it; the longest passage has "
+            f"For comparison: {report.baseline.share:.1%} of the {unit} of {pluralize(report.num_chunks, 'chunk')} of "
+            "that text are in such passages elsewhere in it; the longest, of any length, has "
             f"{pluralize(report.baseline.longest, noun)}."
         )
     else:

@@ -48,7 +48,8 @@ def sweep(
     training perplexities can be compared. The options for reports, samples and checkpoints are ignored: --report-every,
     --sample-every, --prefix, --sample-chars, --checkpoint-minutes, --checkpoint-steps and --keep-checkpoints.
 
-    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section', which also sets --max-chars, --lowercase and
+    --collapse-whitespace; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------

@@ -36,7 +36,8 @@ def train(
     training and saves the model; --resume continues the run from there, or from the last checkpoint if the process was
     killed.
 
-    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section', which also sets --max-chars, --lowercase,
+    --collapse-whitespace and --prefix; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------

@@ -237,9 +237,12 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
             # At most one season less than the series has, so that another is left to measure errors on.
             baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
-        problem = (
-            f"the series has fewer than three seasons of {season} points" if season > 1 else "no season was detected"
-        )
+        if season <= 1:
+            problem = "no season was detected"
+        elif settings.method == "seasonal-naive":
+            problem = f"the series is not longer than one season of {season} points"
+        else:
+            problem = f"the series has fewer than three seasons of {season} points"
         raise SeriesError(problem, setting="method", value=settings.method, hint=("pass ", Argument("season")))
     baselines["naive"] = Naive()
     if length > 3:

@@ -23,7 +23,7 @@ class SamplingSettings:
         power: Exponent alpha: sample from p^alpha, renormalized; the same as a temperature of 1 / alpha.
         top_k: Number of most likely characters to sample from.
         top_p: Sample from the most likely characters whose probabilities add up to this value (nucleus sampling).
-        seed: Seed of the random number generator; the same seed gives the same text. Default: a new one for each call.
+        seed: Seed of the random-number generator; the same seed gives the same text. Default: a new one for each call.
     """
 
     temperature: float | None = None

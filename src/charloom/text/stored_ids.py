@@ -146,7 +146,8 @@ def _look_up(id_of: NDArray[np.int64], numbers: Integers) -> NDArray[np.int64]:
         ids: NDArray[np.int64] = id_of.take(numbers)
     except IndexError:
         raise InputError(
-            f"the ids contain {_find_outside(numbers, len(id_of))}: their table has entries for 0 to {len(id_of) - 1}"
+            f"the ids contain {_find_outside(numbers, len(id_of))}, but the table that maps them has entries only for "
+            f"0 to {len(id_of) - 1}"
         ) from None
     return ids
 

@@ -38,12 +38,12 @@ def compute_training_length(length: int, settings: TrainingSettings) -> int:
     """Returns the length of the training part; the rest of the text is the held-out part.
 
     The held-out part is empty if ``validation_fraction`` is 0. Raises SettingsError if it would otherwise have fewer
-    than two characters.
+    than two tokens.
     """
     num_validation = int(length * settings.validation_fraction)
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"only {num_validation} of {length} characters would be held out; increase it, or set it to 0",
+            f"only {num_validation} of {length} tokens would be held out; increase it, or set it to 0",
             setting="validation_fraction",
             value=settings.validation_fraction,
         )

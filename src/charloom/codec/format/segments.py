@@ -90,7 +90,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
             f"damaged: an invalid segment head before byte {source.position:,} of the compressed file; "
-            f"the bytes from {position:,} of the original are lost",
+            f"the original is lost from byte {position:,} on",
             start=position,
         )
     blocks: list[tuple[bytes, bytes]] = []

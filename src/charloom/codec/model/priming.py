@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
-from charloom.errors import ModelFolderError
+from charloom.errors import ModelFolderError, pluralize
 from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 
 PRIMING_FILE = "priming.safetensors"
@@ -40,9 +40,14 @@ class Priming:
     bytes_without_network: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.bytes_without_network <= len(self.text) <= MAX_PRIMING:
+        if len(self.text) > MAX_PRIMING:
+            raise ValueError(f"the priming text has {len(self.text)} bytes, more than {MAX_PRIMING}")
+        if self.bytes_without_network < 0:
+            raise ValueError(f"bytes_without_network is {self.bytes_without_network}: it must not be negative")
+        if self.bytes_without_network > len(self.text):
             raise ValueError(
-                f"{self.bytes_without_network} bytes without the network in a priming text of {len(self.text)}"
+                f"bytes_without_network is {self.bytes_without_network}, more than the "
+                f"{pluralize(len(self.text), 'byte')} of the priming text"
             )
 
     @classmethod

@@ -160,7 +160,7 @@ def _make_decoding_tasks(
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
                 f"damaged: an invalid group size ({size:,} bytes) before byte {source.position:,} of the compressed "
-                f"file; the records from {first:,} (counted from 0) are lost"
+                f"file; the records from number {first:,} on (counted from 0) are lost"
             )
         body = source.read_exactly(size)
         # Here and not in the task, because the index and the numbers of records must be in order.
@@ -168,7 +168,8 @@ def _make_decoding_tasks(
             blobs, damaged = decode_group(body)
         except ValueError:
             raise DamagedRecordError(
-                f"damaged: a group of records from {first:,} (counted from 0) is lost", records=(first,)
+                f"damaged: the group of records that starts with record {first:,} (counted from 0) is lost",
+                records=(first,),
             ) from None
         index.groups.append((size, len(blobs)))
         yield functools.partial(_decode_group, sessions, blobs, damaged, first, work)

@@ -119,7 +119,7 @@ class CheckpointFolder:
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
             if self.last is not None and not self.path.is_dir():
-                _warn(f"{self.path} is missing and is created again; training continues")
+                _warn(f"{self.path} was missing and has been created again; training continues")
             self.path.mkdir(parents=True, exist_ok=True)
             try:
                 save_checkpoint(path, training, state, random_states, self._about)
