@@ -261,7 +261,8 @@ def sum_nats_in_parts(
         progress: Callback for the fraction that has been read, 0 to 1.
 
     Returns:
-        The sum of the surprisals in nats, and the number of scored ids.
+        The sum of the surprisals in nats, NaN or infinite if predictions are (unlike ``evaluate``, this does not
+        raise), and the number of scored ids.
     """
     length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[parts])
     if not num_read:

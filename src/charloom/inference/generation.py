@@ -105,7 +105,8 @@ def generate_samples(
     """Generates several continuations of one prefix side by side; sample 0 is the result of ``generate``.
 
     Returns a text for each sample. The arguments other than ``num_samples`` are those of ``generate``, and so are the
-    errors. SettingsError is also raised for more than 10,000 samples, or more than 20 million tokens in all.
+    errors. SettingsError is also raised for more than 10,000 samples or, for two or more, more than 20 million
+    tokens in all.
     """
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
@@ -115,7 +116,10 @@ def generate_samples(
 
 
 def check_samples(num_samples: int, num_chars: int) -> None:
-    """Raises SettingsError if the samples are too many, or need too much memory together."""
+    """Raises SettingsError if the samples are too many, or need too much memory together.
+
+    One sample may have any length.
+    """
     check_count("num_samples", num_samples, minimum=1)
     check_count("num_chars", num_chars)
     if num_samples > MAX_SAMPLES:

@@ -23,7 +23,8 @@ if hasattr(os, "register_at_fork"):
 def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """Opens a temporary file beside the target. Renames it over the target when the block succeeds.
 
-    After an error the temporary file is removed, and the target is unchanged.
+    After an error the temporary file is removed, and the target is unchanged. This is not a lock: a file that another
+    process creates during the rename is replaced.
 
     Args:
         path: Path of the target.
@@ -31,7 +32,7 @@ def atomic_file(path: Path, *, overwrite: bool = False, like: os.stat_result | N
         like: Status of a file whose permissions and times the new one gets. Default: those of any new file.
 
     Raises:
-        InputError: The path exists, and ``overwrite`` is not set.
+        InputError: The path exists, before the block or after it, and ``overwrite`` is not set.
     """
 
     def refuse_existing() -> None:

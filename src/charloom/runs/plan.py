@@ -62,7 +62,10 @@ class RunPlan:
     save_model: bool = True
 
     def __post_init__(self) -> None:
-        """Validates the fields and converts paths. With ``resume``, a recipe is refused only if it has a name."""
+        """Validates the fields and converts paths.
+
+        If ``resume`` is a path, ``init_from`` is refused, and a recipe if it has a name; ``resume=True`` accepts both.
+        """
         optional = (*PATH, NoneType)
         check_type((Recipe, NoneType), recipe=self.recipe)
         check_type(optional, output=self.output, init_from=self.init_from)

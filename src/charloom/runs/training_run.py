@@ -47,7 +47,7 @@ class Outcome:
         status: ``finished``: all epochs are trained, or patience is exhausted. ``stopped``: a listener stopped the run,
             which can be resumed. ``diverged``: the loss or a weight is not finite; ``error`` states what to do.
             ``nothing to do``: the run to be resumed had finished already.
-        model: The model, with the weights that were saved.
+        model: The model, with the weights that were saved; if the run diverged, they are saved only if an epoch ended.
         history: Records of the epochs that ended.
         kept: Record of the epoch whose weights the model has or, if the run was stopped within an epoch and does not
             keep the best weights, of the last epoch that ended; None if none did.
@@ -201,9 +201,9 @@ class TrainingRun:
         return self.folder.load_finished(checkpoint, self.start.settings)
 
     def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, object] | None = None) -> Outcome:
-        """Trains the model and saves it, even if a listener stops training or the run diverges.
+        """Trains the model and saves it, even if a listener stops training.
 
-        After any other ``Exception`` the model is saved, too, if an epoch ended, and the exception is raised again.
+        After a divergence or another ``Exception``, it is saved only if an epoch ended; the latter is raised again.
 
         Args:
             listeners: Callbacks for events, which are not called if the model in the folder is returned. If there is a

@@ -78,7 +78,7 @@ class SweepRun:
 
     @property
     def seconds(self) -> float:
-        """Training time of the run in seconds."""
+        """Seconds of training up to the end of the last epoch, validation included; 0 without epochs."""
         # Records count from the start of the run, so that the last one has the total.
         return self.history[-1].seconds if self.history else 0.0
 

@@ -173,7 +173,7 @@ class TrainingState:
                 tensor.copy_(weights[name])
 
     def warn_of_problems(self) -> None:
-        """Warns of an exploding but finite loss and of overfitting, once each.
+        """Warns of an exploding but finite loss and of overfitting, once each, and again after the run was resumed.
 
         Overfitting is reported if validation has been worse than its best for some epochs and the run would end with
         the weights of the last epoch.

@@ -87,7 +87,10 @@ class ByteReader:
         self._ahead = bytearray()
 
     def read_exactly(self, count: int) -> bytes:
-        """Returns the next ``count`` bytes. Raises TruncatedFileError if the stream ends before."""
+        """Returns the next ``count`` bytes.
+
+        Raises TruncatedFileError, and consumes nothing, if the stream ends before.
+        """
         self._look_ahead(count)
         if len(self._ahead) < count:
             raise TruncatedFileError(

@@ -187,7 +187,8 @@ def find_run_folder(path: Path) -> Path | None:
     """Returns the folder of a run.
 
     Args:
-        path: The folder itself, the folder of its checkpoints, or one of its checkpoint files.
+        path: The folder itself, its ``checkpoints`` folder if that has a checkpoint in it, or one of its checkpoint
+            files.
 
     Returns:
         The folder of the run; ``path`` itself if it does not exist. None for a file that is not a checkpoint in a run's
