@@ -49,7 +49,8 @@ class InferenceRow:
     def name(self) -> str:
         """Name of the row, for example ``lstm 80-256 x2, 200 steps, batch 1``."""
         layers = f" x{self.layers}" if self.layers > 1 else ""
-        return f"{self.cell} {self.inputs}-{self.hidden}{layers}, {self.steps} steps, batch {self.batch}"
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        return f"{self.cell} {self.inputs}-{self.hidden}{layers}, {steps}, batch {self.batch}"
 
     @property
     def num_weights(self) -> int:

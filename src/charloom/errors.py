@@ -58,8 +58,8 @@ class Message:
     ) -> None:
         """Initializes the fields.
 
-        With a setting, the line starts with it: ``dropout is 1.5: ...``, or ``patience ...`` without a value. The hint
-        follows after a semicolon.
+        With a setting, the line starts with it: ``dropout is 1.5: ...``, ``keep_best=False: ...`` for a bool, or
+        ``patience ...`` without a value. The hint follows after a semicolon.
         """
         super().__init__(*message)  # pickle, which multiprocessing uses, calls the class with these arguments
         self.message = message

@@ -234,3 +234,31 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
     assert "Available commands: train" in run(tmp_path, "bogus").error(2)
     for command_name in ("train", "generate", "evaluate", "info", "recipes"):
         assert f"Usage: charloom {command_name}" in call(tmp_path, command_name, "--help").done()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["info", "a", "b", "c"], "unexpected arguments: b c (see --help)"),
+        (["cache", "a"], "unexpected argument: a (see --help)"),
+        (["train", "--epochs", "x"], 'invalid value for --epochs: unable to convert "x" into int (see --help)'),
+        (
+            ["evaluate", "m", "-q"],
+            "unknown option -q: for a file of this name, pass ./-q or put it after -- (see --help)",
+        ),
+        (["info", ""], "MODEL is empty: pass . for the current folder (see --help)"),
+    ],
+)
+def test_errors_of_the_call_have_one_form(words: list[str], message: str, tmp_path: Path) -> None:
+    assert call(tmp_path, *words).error(2) == message
+
+
+@pytest.mark.parametrize(("command", "remedy"), [("train", "decrease --hidden-size"), ("compress", "use less text")])
+def test_a_lack_of_memory(command: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy names only options that the command has."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("charloom.cli.app.app", fail)
+    assert call(tmp_path, command).error(1).startswith(f"out of memory: {remedy}")

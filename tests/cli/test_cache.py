@@ -10,7 +10,7 @@ from process import call
 
 def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "mine"))
-    assert call(tmp_path, "cache").done() == f"0 texts, 0.0 MB in {tmp_path}/mine\n"
+    assert call(tmp_path, "cache").done() == f"0 cached texts, 0.0 MB in {tmp_path}/mine\n"
     assert call(tmp_path, "cache", "--clear").done() == f"Removed 0.0 MB from {tmp_path}/mine\n"
     assert not (tmp_path / "mine").exists()
 
@@ -24,6 +24,6 @@ def test_a_cached_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert heading.split() == ["MB", "tokens", "unit", "last", "used", "text"]
     assert row.split()[1:3] == [f"{len(corpus.ids):,}", "char"]
     assert row.endswith("fox.txt")
-    assert total.startswith("1 text, ")
+    assert total.startswith("1 cached text, ")
     assert "Removed" in call(tmp_path, "cache", "--clear").done()
-    assert call(tmp_path, "cache").done().startswith("0 texts")
+    assert call(tmp_path, "cache").done().startswith("0 cached texts")

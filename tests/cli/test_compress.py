@@ -86,7 +86,7 @@ def test_refusals(home: Path) -> None:
     )
     assert "model is a folder" in call(home, "compress", "a.txt", "-m", "model", "-o", "model", "-f").error()
     assert "no input file" in call(home, "compress", "-m", "model").error(2)
-    assert "--output is one file" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)
+    assert "--output names a single file" in call(home, "compress", "a.txt", "a.txt", "-m", "model", "-o", "x").error(2)
     assert "--output is empty" in call(home, "compress", "a.txt", "-m", "model", "-o", "").error(2)
     assert call(home, "compress", "a.txt", "-m", "nowhere").error().startswith("nowhere: no such model folder")
     assert call(home, "decompress", "a.txt.loom", "-m", "nowhere").error().startswith("nowhere: no such model folder")

@@ -29,9 +29,9 @@ def _out(file: str) -> str:
     ("files", "options", "message"),
     [
         ([], {}, "no input file"),
-        (["a", "b"], {"output": "x"}, "--output is one file, but there are 2 input files"),
+        (["a", "b"], {"output": "x"}, "--output names a single file, but there are 2 input files"),
         (["a"], {"output": ""}, "--output is empty"),
-        (["a"], {"output": "-", "remove": True}, "--remove requires an output file"),
+        (["a"], {"output": "-", "remove": True}, "--remove requires an output file: omit --remove, or"),
         (["a"], {"keep": True, "remove": True}, "contradict each other"),
     ],
 )

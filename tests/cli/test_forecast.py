@@ -29,7 +29,7 @@ def test_forecast(home: Path) -> None:
         home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv", "--save", "model"
     ).done()
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
-    assert "fitted to 77 points, a season of 12; the last 19 are held out" in out
+    assert "fitted to 77 points with a season of 12; the last 19 points are held out" in out
     for name in (
         "network",
         "naive",
@@ -70,7 +70,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "No plot: the input is a pipe; pass a picture file with --plot." in result.errors
+    assert "No plot: the input is a pipe; pass a plot file with --plot." in result.errors
     assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 
@@ -96,7 +96,7 @@ def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     lines = (home / "sales.csv").read_text().splitlines()[:11]
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
-    assert "fitted to 4 points; the last 6 are held out" in out
+    assert "fitted to 4 points; the last 6 points are held out" in out
     assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
     assert "No backtest: the series is too short to hold out a part." in out
@@ -122,7 +122,7 @@ def test_a_price_that_changes_once(home: Path) -> None:
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
-    assert "The errors of naive are 100 % smaller than those of mean; --method auto uses naive." in out
+    assert "The errors of naive are 100% smaller than those of mean; --method auto uses naive." in out
     assert "Forecast by mean, fitted to 60 points:" in out
 
 
@@ -192,7 +192,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
     (
         ["sales.csv", "--column", "units", "--missing", "drop"],
-        'Invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
+        'invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "95"],

@@ -90,7 +90,7 @@ def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
         (["--output", "old.png", "--plot", "old-link.png"], "old.png: --plot and --output are the same file"),
         (["--output", "new", "--save", "new"], "new: --output and --save are the same file"),
         (["--save", "old.png"], "old.png: this is a file; choose a folder with --save"),
-        (["--output", "pipe"], "pipe: not a regular file; choose another with --output"),
+        (["--output", "pipe"], "pipe: not a regular file; choose another file with --output"),
         (["--plot", "x.foo"], "--plot x.foo: the file name must end in .png, .svg or .pdf"),
         (["--plot", "png"], "--plot png: the file name must end in .png, .svg or .pdf"),
     ],

@@ -63,7 +63,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
         (["--num-samples", "3", "--greedy"], "all greedy samples are the same"),
-        (["--greedy", "--top-k", "3"], "--greedy contradicts the other sampling options"),
+        (["--greedy", "--top-k", "3"], "--greedy cannot be combined with --temperature"),
         (["--stop", ""], "--stop is ''"),
     ],
 )

@@ -26,9 +26,14 @@ def test_the_text_goes_to_standard_output_and_the_report_to_standard_error(char_
     result = call(home, *common, "--check-novelty", "fox.txt")
     assert result.out == plain
     copied, ordinary, _, row = _lines(result)
-    assert copied.startswith("Copied: 100.0 % of the 60 generated characters")
-    assert "passages of at least 32 that also occur in fox.txt; the longest has 60" in copied
-    assert ordinary.startswith("For comparison: 100.0 % of 2 equally long chunks of that text also occur elsewhere")
+    assert copied.startswith("Copied: 100.0% of the 60 generated characters")
+    assert (
+        "passages of at least 32 characters that also occur in fox.txt; the longest passage that also occurs there, of "
+        "any length, has 60 characters."
+    ) in copied
+    assert ordinary.startswith(
+        "For comparison: 100.0% of the characters of 2 chunks of that text are in such passages elsewhere in it; "
+    )
     assert "fox.txt, line 1 (character 9)" in row
     assert row.endswith('"' + (SENTENCE * 3)[9:69].replace("\n", "\\n") + '"')
 
@@ -42,7 +47,7 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     result = call(home, "generate", char_model, "--num-chars", "40", *options, *checks)
     copied, ordinary, heading, row, note = _lines(result)
     assert result.out.startswith("--- sample 1 of 2 ---\nthe quick")
-    assert copied.startswith("Copied: 52.5 % of the 80 generated characters")
+    assert copied.startswith("Copied: 52.5% of the 80 generated characters")
     assert "too short" in ordinary
     assert heading.split() == ["sample", "start", "length", "found", "in", "passage"]
     assert row.split()[:3] == ["1", "0", "21"]
@@ -103,7 +108,10 @@ def test_standard_input(char_model: Path, tmp_path: Path) -> None:
         (["--check-novelty", "binary"], "binary: text in UTF-16"),
         (["--check-novelty", "fox.txt", "--min-copied-chars", "0"], "--min-copied-chars is 0"),
         (["--min-copied-chars", "5"], "--min-copied-chars requires --check-novelty"),
-        (["--check-novelty", "fox.txt", "--num-chars", "3000000"], "limited to 2,000,000 characters"),
+        (
+            ["--check-novelty", "fox.txt", "--num-chars", "3000000"],
+            "limited to a total of 2,000,000 characters over all samples",
+        ),
     ],
 )
 def test_invalid_calls_end_before_any_output(options: list[str], message: str, char_model: Path, home: Path) -> None:

@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (["folder"], None, True, "folder: this is a folder; choose a file"),
         (["none/new"], None, True, "none: no such folder; create it, or choose another file with --a"),
-        (["/dev/null"], None, True, "/dev/null: not a regular file; choose another with --a"),
+        (["/dev/null"], None, True, "/dev/null: not a regular file; choose another file with --a"),
         (
             [],
             "folder",

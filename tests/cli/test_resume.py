@@ -268,6 +268,6 @@ def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1
-    assert "checkpoints is missing and is created again; training continues" in result.errors
+    assert "checkpoints was missing and has been created again; training continues" in result.errors
     assert _epochs(home / "model") == [1, 2, 3]
     call(home, "evaluate", "model", "fable.txt").done()

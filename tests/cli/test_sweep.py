@@ -51,12 +51,14 @@ def test_a_sweep_and_its_files(home: Path) -> None:
     assert sorted(row[:2] for row in table) == [("4", "0.0"), ("4", "0.5"), ("8", "0.0"), ("8", "0.5")]
     figures = [float(row[2]) for row in table]
     assert figures == sorted(figures)
+    assert "standard deviations" not in out  # a single seed has none
     assert len(_results(home / "out")) == 4
     before = _results(home / "out")
 
     more = call(home, "sweep", *options, "--num-seeds", "2", "--jobs", "2", "--keep-models").done()
     assert "8 runs, 4 already done" in more  # runs without a model are repeated
     assert " ± " in more
+    assert "means and standard deviations over seeds" in more
     after = _results(home / "out")
     assert len(after) == 8
     assert before.items() <= after.items()
@@ -199,7 +201,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["-", "--vary", "max-chars=500,600"], 2, "standard input can be read only once"),
         (["--num-seeds", "0"], 2, "--num-seeds is 0"),
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
-        (["--num-seeds", "1.5"], 2, "1.5 for --num-seeds is not an integer"),
+        (["--num-seeds", "1.5"], 2, "--num-seeds is 1.5: it must be an integer"),
         (["--seed", "x"], 2, "--seed"),
         (["--combinations", "none.toml"], 2, "none.toml: No such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),

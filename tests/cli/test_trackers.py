@@ -9,9 +9,9 @@ from charloom import SettingsError
 from charloom.cli import trackers
 
 
-def _run(before: object, *, is_done: bool = False, first: bool = True) -> Any:
+def _run(before: object, *, can_skip_training: bool = False, first: bool = True) -> Any:
     start, processes = SimpleNamespace(source={"trackers": before}), SimpleNamespace(is_rank_zero=first)
-    return SimpleNamespace(start=start, is_done=is_done, processes=processes)
+    return SimpleNamespace(start=start, can_skip_training=can_skip_training, processes=processes)
 
 
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +37,6 @@ def test_a_resumed_run_reports_its_missing_tracker(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_the_first_process_of_a_run_that_trains_records() -> None:
-    for run in (_run({"tensorboard": True}, is_done=True), _run({"tensorboard": True}, first=False)):
+    for run in (_run({"tensorboard": True}, can_skip_training=True), _run({"tensorboard": True}, first=False)):
         with trackers.open_trackers(run, tensorboard=True, wandb=True) as opened:
             assert opened == ([], {})

@@ -202,7 +202,7 @@ def test_invalid_texts(home: Path) -> None:
     [
         (["--hidden-size", "0"], 2, "--hidden-size is 0: it must be an integer, at least 1"),
         (["--hidden-size", "ten"], 2, "--hidden-size"),
-        (["--hiden-size", "10"], 2, "Did you mean --hidden-size?"),
+        (["--hiden-size", "10"], 2, "unknown option --hiden-size: did you mean --hidden-size?"),
         (["--cell", "transformer"], 2, "rnn"),
         (["--recipe", "nonsense"], 2, "choose one of own-text, section"),
         (["--device", "abacus"], 2, "--device is 'abacus': it cannot be used"),
@@ -262,7 +262,7 @@ def test_a_folder_that_is_moved_during_training(home: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert errors.startswith(b"charloom: note: ")
     assert errors.count(b"\n") == 1
-    assert b"is created again" in errors
+    assert b"was missing and has been created again" in errors
     assert charloom.LanguageModel.load(home / "model").layer.hidden_size == 16
     epochs = [json.loads(line)["epoch"] for line in history.read_text().splitlines()]
     assert epochs == list(range(1, len(epochs) + 1))

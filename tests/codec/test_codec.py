@@ -146,7 +146,7 @@ def test_stored_data_needs_no_model() -> None:
 
 def test_input_that_is_not_bytes_is_refused() -> None:
     codec = Codec(PlainEngine())
-    with pytest.raises(InputError, match="the model must be a model folder, a LanguageModel or an engine, not int"):
+    with pytest.raises(InputError, match="the model must be a model folder or a LanguageModel, not int"):
         Codec(5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="must be bytes"):
         codec.compress("text")  # type: ignore[arg-type]

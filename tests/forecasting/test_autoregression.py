@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.forecasting.autoregression import Linear, Regression, average_models, fit_least_squares
+from charloom.errors import InputError
+from charloom.forecasting.autoregression import Linear, Regression, average_models, check_origins, fit_least_squares
 
 
 def _reference_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
@@ -70,3 +71,18 @@ def test_an_average_forecasts_the_average_of_one_step() -> None:
     values = np.array([1.0, -2.0, 3.0])
     single = [model.forecast(values, np.array([3]), 1)[0, 0] for model in models]
     assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
+
+
+@pytest.mark.parametrize("origins", [[], np.array([], dtype=np.int64), [[3]], [1.5], "3", None])
+def test_origins_are_a_list_of_at_least_one_int(origins: object) -> None:
+    with pytest.raises(InputError, match="origins must be a list of integers, at least one"):
+        check_origins(origins, 2, 5)
+
+
+def test_forecasts_of_an_unstable_model_are_finite() -> None:
+    """Infinity minus infinity too: the forecast is then very large, and so is its error."""
+    values = np.ones(2)
+    for coefficients in ([2.0], [3.0, -1.0]):
+        model = Linear(np.array(coefficients), 0.0)
+        assert model.forecast(values, np.array([2]), 3000)[0, -1] == 1e100
+        assert np.isfinite(model.compute_error_std(3000)).all()

@@ -21,7 +21,7 @@ from charloom.forecasting.candidates import (
     select_best,
     space_evenly,
 )
-from charloom.forecasting.network import CorrectionConfig
+from charloom.forecasting.network import ResidualConfig
 from charloom.forecasting.series import Values
 
 _NAN = math.nan
@@ -63,7 +63,7 @@ def test_errors_equal_those_of_a_loop() -> None:
         fitted_to.append(end)
         return Linear(np.zeros(1), float(values[:end].mean()))
 
-    errors, growths = compute_later_errors(fitted, np.array([10, 18]), values, 3, estimated=True)
+    errors, stds = compute_later_errors(fitted, np.array([10, 18]), values, 3, estimated=True)
     assert fitted_to == [10, 18]
     for origin in range(30):
         for step in range(3):
@@ -72,11 +72,11 @@ def test_errors_equal_those_of_a_loop() -> None:
             else:
                 end = 10 if origin < 18 else 18
                 assert errors[origin, step] == pytest.approx(values[origin + step] - values[:end].mean())
-                assert growths[origin, step] == pytest.approx(math.sqrt(1 + 1 / end))
+                assert stds[origin, step] == pytest.approx(math.sqrt(1 + 1 / end))
 
 
 def _candidate(errors: Values) -> Candidate:
-    return Candidate("naive", "naive", [], CorrectionConfig(0, 1.0, 0.0), errors, errors)
+    return Candidate("naive", "naive", [], ResidualConfig(0, 1.0, 0.0), errors, errors)
 
 
 def test_candidates_are_compared_on_the_points_that_all_can_forecast() -> None:
@@ -104,6 +104,8 @@ def test_baselines_that_a_length_allows() -> None:
     for season, why in ((1, "no season was detected"), (9, "the series has fewer than three seasons of 9 points")):
         with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass season"):
             make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
+    with pytest.raises(SeriesError, match="'seasonal-naive': the series is not longer than one season of 9 points"):
+        make_baselines(9, 9, ForecastSettings(method="seasonal-naive"))
 
 
 def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:

@@ -5,20 +5,20 @@ import pytest
 import torch
 
 from charloom.forecasting.autoregression import Linear
-from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, compute_gaussian_nll, draw_paths
+from charloom.forecasting.network import Member, ResidualConfig, ResidualNetwork, compute_gaussian_nll, draw_paths
 
 
 def _member(seed: int) -> Member:
     """Returns a member whose network is not zero."""
     torch.manual_seed(seed)
-    network = CorrectionNetwork("gru", 8)
+    network = ResidualNetwork("gru", 8)
     torch.nn.init.normal_(network.head.weight)
     return Member(Linear(np.array([0.5, -0.2, 0.1]), 0.3), 0.7, network.eval(), (0, 1))
 
 
 def test_many_steps_without_noise_equal_one_step_repeated() -> None:
     """``draw_paths`` carries the network's state; here every step reads everything from the start."""
-    member, config = _member(0), CorrectionConfig(context=5, window_spread=1.3, shrinkage=0.75)
+    member, config = _member(0), ResidualConfig(context=5, window_spread=1.3, shrinkage=0.75)
     values = np.random.default_rng(0).normal(size=20)
     found = draw_paths(member, config, values, np.array([12, 20]), 4, 1, None)[0]
     for row, origin in zip(found, (12, 20), strict=True):
@@ -40,10 +40,10 @@ def test_many_steps_without_noise_equal_one_step_repeated() -> None:
 def test_paths_have_the_spread_of_the_process() -> None:
     """A network that corrects nothing: the paths are the autoregression's, their mean exactly its forecast."""
     torch.manual_seed(0)
-    member = Member(Linear(np.array([0.9]), 0.0), 2.0, CorrectionNetwork("gru", 4).eval(), (0, 1))
+    member = Member(Linear(np.array([0.9]), 0.0), 2.0, ResidualNetwork("gru", 4).eval(), (0, 1))
     values = np.array([0.0, 1.0, 2.0, 3.0])
     generator = torch.Generator().manual_seed(0)
-    paths = draw_paths(member, CorrectionConfig(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
+    paths = draw_paths(member, ResidualConfig(2, 1.0, 1.0), values, np.array([4]), 5, 20_000, generator)[:, 0]
     assert paths.mean(0) == pytest.approx(3 * 0.9 ** np.arange(1, 6), abs=1e-4)
     assert paths.std(0) == pytest.approx(2 * np.sqrt(np.cumsum(0.81 ** np.arange(5))), rel=0.02)
     assert np.corrcoef(paths[:, 0], paths[:, 1])[0, 1] == pytest.approx(0.9 / np.sqrt(1.81), abs=0.02)
@@ -56,7 +56,7 @@ def test_loss_equals_pytorchs_gaussian_loss() -> None:
 
 
 def test_a_new_network_corrects_nothing() -> None:
-    (mean, log_variance), _ = CorrectionNetwork("lstm", 3)(torch.randn(5, 2, 2))
+    (mean, log_variance), _ = ResidualNetwork("lstm", 3)(torch.randn(5, 2, 2))
     assert mean.shape == log_variance.shape == (5, 2)
     assert not mean.any()
     assert not log_variance.any()

@@ -58,7 +58,7 @@ def test_read(
 @pytest.mark.parametrize(
     ("content", "column", "options", "message"),
     [
-        ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {}, "line 2 has 2 columns, line 1 has 1; pass delimiter if another"),
+        ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {}, "line 2 has 2 columns, but line 1 has 1; pass delimiter if another"),
         ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {"delimiter": ";"}, "line 2: '31.12.2001' in .* pass date_format, for example %d.%m.%Y for"),
         ("Jahr;Wert\n2001;1.002,5\n2002;998\n", None, {"delimiter": ";"}, "line 2: '1.002,5' .* pass decimal or thousands"),
         ("Jahr;Wert\n2001;998\n2002;1.000\n2003;1.002\n", None, {"delimiter": ";"}, "line 3: '1.000' .* may be 1 or 1000"),
@@ -79,8 +79,8 @@ def test_read(
         (_LONG, "y", {}, "line 2: 'H1' in column 'unique_id' is not an ISO date .* the column of dates with time"),
         (_LONG, "y", {"time": "ds"}, "line 4: 2001-01-01 is earlier than 2001-01-02 in line 3; .* keep the rows of one"),
         (_PSQL, None, {}, "line 2: '------------.------' in column 'day     . load' is not a number like -1234.5"),
-        (_PSQL, None, {"delimiter": "|"}, "line 2 has 1 column, line 1 has 2; delete the row"),
-        ("INSERT INTO t VALUES\n(1, 'a'),\n(2, 'b');\n", None, {}, "line 2 has 3 columns, line 1 has 1"),
+        (_PSQL, None, {"delimiter": "|"}, "line 2 has 1 column, but line 1 has 2; delete the row"),
+        ("INSERT INTO t VALUES\n(1, 'a'),\n(2, 'b');\n", None, {}, "line 2 has 3 columns, but line 1 has 1"),
         ("month,sales\n2001-01,5\n2001-02,7\nTotal,12\n", None, {}, "line 4: 'Total' .* correct the row, or delete it"),
         ("month,sales\n2001-01,5\n2001-02,7\n* provisional,\n", None, {}, r"line 4: '\* provisional' .* is not an ISO date"),
         ("month,sales\n2001-01,5\n2001-02,7\nmonth,sales\n2001-03,5\n", None, {}, "line 4: 'month' in column 'month' is not"),

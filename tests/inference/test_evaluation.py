@@ -164,15 +164,15 @@ def test_progress_ends_at_the_end() -> None:
     assert calls == sorted(calls)
 
 
-def test_lanes_score_each_target_once() -> None:
-    """For a model without memory, lanes and one pass differ only between lanes."""
+def test_parts_score_each_target_once() -> None:
+    """For a model without memory, parts and one pass differ only between parts."""
     model = cyclic_predictor()
     ids = model.vocabulary.encode("abcaabcbab" * 30 + "a")
     nats, count = sum_nats_in_parts(model, ids, 1)
     assert count == len(ids) - 1
     assert nats / count == pytest.approx(evaluate(model, "abcaabcbab" * 30 + "a").nats_per_char)
-    parts = [sum_nats_in_parts(model, ids, 5, rows) for rows in (slice(0, 2), slice(2, 2), slice(2, 5))]
-    assert [sum(part) for part in zip(*parts, strict=True)] == pytest.approx([nats, count])
+    found = [sum_nats_in_parts(model, ids, 5, parts) for parts in (slice(0, 2), slice(2, 2), slice(2, 5))]
+    assert [sum(part) for part in zip(*found, strict=True)] == pytest.approx([nats, count])
 
 
 def test_dropout_is_off() -> None:

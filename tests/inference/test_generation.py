@@ -19,6 +19,7 @@ from charloom import (
     generate_samples,
     stream,
 )
+from charloom.inference.generation import generate_ids
 from charloom.recurrence.backend import backend
 from fakes import MarkovPredictor, cyclic_predictor
 from native import Switch
@@ -101,6 +102,26 @@ def test_invalid_calls_are_refused_before_any_output(compute_by: Switch) -> None
     compute_by("foo")
     with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=foo"):
         stream(model, "ab", 5)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": None}, "model is of type NoneType"),
+        ({"prefix_ids": torch.empty(0, dtype=torch.int64)}, r"prefix_ids must be ids in one dimension, at least one"),
+        ({"prefix_ids": torch.ones(1, 2, dtype=torch.int64)}, "prefix_ids must be ids in one dimension"),
+        ({"prefix_ids": [1, 2]}, "prefix_ids is of type list"),
+        ({"num_steps": -1}, "num_steps is -1"),
+        ({"num_steps": "x"}, "num_steps is 'x'"),
+        ({"num_samples": 0}, "num_samples is 0"),
+        ({"num_samples": "x"}, "num_samples is 'x'"),
+    ],
+)
+def test_wrong_arguments_of_generate_ids_are_refused_at_the_call(wrong: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"model": cyclic_predictor(), "prefix_ids": torch.tensor([1]), "num_steps": 3}
+    with pytest.raises((InputError, SettingsError), match=message):
+        generate_ids(**arguments | wrong)
 
 
 def test_unknown_is_never_generated() -> None:

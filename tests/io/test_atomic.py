@@ -16,9 +16,9 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     with atomic_file(target) as file:
         file.write(b"first")
         file.flush()
-        (hidden,) = tmp_path.iterdir()
-        assert hidden.name.startswith(".a.bin.")
-        assert stat.S_IMODE(hidden.stat().st_mode) == 0o600
+        (temporary,) = tmp_path.iterdir()
+        assert temporary.name.startswith(".a.bin.")
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [target]
     assert target.read_bytes() == b"first"
     mask = os.umask(0o022)
@@ -120,8 +120,8 @@ def test_a_group_of_files_appears_together(tmp_path: Path, monkeypatch: pytest.M
 def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
     """Only temporary files of the given names are removed."""
     with atomic_file(tmp_path / "model.json"):
-        (hidden,) = tmp_path.iterdir()
-    left = tmp_path / hidden.name
+        (temporary,) = tmp_path.iterdir()
+    left = tmp_path / temporary.name
     others = [left.with_name(left.name.replace("model", "other")), tmp_path / ".model.json", tmp_path / "model.json"]
     for path in (left, *others):
         path.write_bytes(b"half")

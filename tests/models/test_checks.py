@@ -34,7 +34,7 @@ def test_ids_are_in_the_vocabulary() -> None:
     check_range(torch.empty(2, 0, dtype=torch.int64), 4)
     check_range(torch.empty(2, 3, dtype=torch.int64, device="meta"), 4)  # tensors without values that could be read
     for wrong in (-1, 4, 2**40):
-        with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 4"):
+        with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 4 tokens"):
             check_range(torch.tensor([[0, wrong]]), 4)
 
 

@@ -110,7 +110,7 @@ def test_a_model_that_compression_does_not_support_is_saved(tmp_path: Path) -> N
     layer = RNN(2, 2)
     with torch.no_grad():
         layer.get_parameter("weight_hh_l0").fill_(1e30)
-    with pytest.warns(CharloomWarning, match="the model is saved, but cannot compress"):
+    with pytest.warns(CharloomWarning, match="the model is saved, but cannot be used for compression"):
         RunFolder(tmp_path).finish(LanguageModel(layer, Vocabulary(["a"])))
     assert (tmp_path / "model.safetensors").exists()
 
@@ -125,6 +125,8 @@ def test_a_model_of_too_many_layers_for_compression_has_its_curve(tmp_path: Path
     folder = RunFolder(tmp_path)
     folder(EpochEnded(_record(1), 1))
     deep = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2, num_layers=65))
-    with pytest.warns(CharloomWarning, match="the model is saved, but cannot compress: num_layers is 65: too large"):
+    with pytest.warns(
+        CharloomWarning, match="the model is saved, but cannot be used for compression: num_layers is 65: too large"
+    ):
         folder.finish(deep)
     assert folder.files == ["config.json", "history.jsonl", "history.png", "model.safetensors"]

@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_while_it_was_saved_is_saved_again(tmp_path: Path,
     assert TrainingRun(plan).run().status == "nothing to do"
     assert {"codec.safetensors", "history.png"} <= {file.name for file in (tmp_path / "run").iterdir()}
     with TrainingRun(plan) as run:
-        assert run.is_done
+        assert run.can_skip_training
 
 
 def test_a_diverged_run_ends_with_its_last_good_epoch(tmp_path: Path, text: Path) -> None:

@@ -11,8 +11,8 @@ from charloom.settings import ForecastSettings, TableSettings
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"delimiter": "a"}, "delimiter is 'a': it must be one character"),
-        ({"delimiter": ";;"}, "delimiter is ';;': it must be one character"),
+        ({"delimiter": "a"}, "delimiter is 'a': it must be the word tab, or a single character"),
+        ({"delimiter": ";;"}, "delimiter is ';;': it must be the word tab, or a single character"),
         ({"decimal": ";"}, "decimal is ';': it must be one of"),
         ({"thousands": "."}, r"thousands is '.': it is also the decimal separator; set decimal=','"),
         ({"date_format": "%d.%m."}, "it has no year"),

@@ -68,6 +68,15 @@ def test_files() -> None:
     assert lines[3]["validation_perplexity"] is None
 
 
+def test_a_run_without_an_epoch_has_no_best_epoch() -> None:
+    """It is omitted from the means of the best epochs, but not from that of the final perplexities."""
+    none = _run([], hidden_size=8, seed=2, outcome="diverged")
+    assert (none.kept, none.best, none.best_epoch, none.seconds) == (None, None, None, 0.0)
+    (one,) = SweepResults(("hidden_size",), [none, _run([5.0, 3.0], hidden_size=8, seed=0)]).combinations()
+    assert (one.best_epoch, one.best_validation_perplexity) == ((2.0, None), (3.0, None))
+    assert one.validation_perplexity == (math.inf, None)
+
+
 def test_without_validation_sorted_by_training() -> None:
     plain = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings())
 

@@ -168,7 +168,7 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     listed = call(tmp_path, "cache").done()
     assert "large.txt" in listed
-    assert "1 text, 40.0 MB in" in listed
+    assert "1 cached text, 40.0 MB in" in listed
     assert call(tmp_path, "cache", "--clear").done() == f"Removed 40.0 MB from {tmp_path}/cache\n"
     assert _cached_kinds(tmp_path) == []
     assert "large.txt" in call(tmp_path, "info", "model").done()

@@ -74,7 +74,7 @@ def test_only_what_is_in_memory_can_be_copied(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(ids)).tolist() == copy.deepcopy(ids).tolist() == ids.tolist()
     in_file = StoredIds(_in_file(tmp_path, np.arange(100, dtype=np.uint8)))
     for copied in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="load the corpus there"):
+        with pytest.raises(TypeError, match="load the corpus again, in that process"):
             copied(in_file)
 
 
@@ -90,9 +90,11 @@ def test_an_id_without_a_new_one_is_an_error(tmp_path: Path) -> None:
     for numbers, wrong in ((np.array([0, 2, 1], np.uint8), 2), (np.array([1, -1], np.int8), -1)):
         for view in (StoredIds(numbers), StoredIds(_in_file(tmp_path, numbers))):
             few = view.with_new_ids([5, 6])
-            with pytest.raises(InputError, match=f"the ids contain {wrong}: .* entries for 0 to 1"):
+            with pytest.raises(
+                InputError, match=f"the ids contain {wrong}, but the table that maps them has entries only for 0 to 1"
+            ):
                 few[:]
-        with pytest.raises(InputError, match=f"the ids contain {wrong}: "):
+        with pytest.raises(InputError, match=f"the ids contain {wrong}, but the table "):
             StoredIds(np.zeros(1, np.uint8), numbers.astype(np.int64)).with_new_ids([5, 6])
     assert StoredIds(np.array([0, 2], np.uint8)).with_new_ids([5, 6])[:1].tolist() == [5]
 

@@ -29,9 +29,9 @@ def test_the_reference_backend_refuses_bfloat16() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 10}, "the training text has 100 characters"),
-        ({"validation_fraction": 0.6}, "the training text has 40 characters"),
-        ({"validation_fraction": 0.01}, "only 1 of 100 characters would be held out"),
+        ({"batch_size": 10}, "the training text has 100 tokens"),
+        ({"validation_fraction": 0.6}, "the training text has 40 tokens"),
+        ({"validation_fraction": 0.01}, "only 1 of 100 tokens would be held out"),
         ({"threads": 1024}, f"threads is 1024: this machine has {os.cpu_count()} core"),
         ({"device": "meta"}, "device is 'meta': it cannot be used"),
     ],

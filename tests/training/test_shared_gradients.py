@@ -10,7 +10,7 @@ import pytest
 
 import process
 import several_processes
-from charloom.models.folder import CHECKPOINTS
+from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.processes import Processes
@@ -131,7 +131,7 @@ def test_a_process_that_is_gone_is_noticed(seen: list[dict[str, Any]]) -> None:
 def test_the_first_checkpoint_in_another_folder_is_complete(
     folder: Path, seen: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    first = list_checkpoint_files(folder / "moved" / CHECKPOINTS)[0]
+    first = list_checkpoint_files(folder / "moved" / CHECKPOINT_FOLDER)[0]
     assert Checkpoint.read(first).steps == several_processes.STOP_AFTER + 1
     resumed = trained(_ALONE, "gru", "sequential", 20, folder=first, into=tmp_path)
     expected = trained(_ALONE, "gru", "sequential", 20)

@@ -244,7 +244,8 @@ def test_a_wild_run_can_be_saved(corpus: Corpus, tmp_path: Path) -> None:
     with torch.no_grad():
         model.output.bias[1] = 1e6
     with pytest.warns(
-        CharloomWarning, match=r"perplexity is inf after epoch 1, far above the 29 .* too high; lower learning_rate"
+        CharloomWarning,
+        match=r"perplexity is inf after epoch 1, far above 29, the perplexity of a uniform .* lower learning_rate",
     ) as caught:
         history = train(model, corpus, _with(epochs=2, learning_rate=1e-9))
     assert len(caught) == 1

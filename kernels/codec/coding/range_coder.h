@@ -87,7 +87,7 @@ class Decoder {
   }
   // Throws std::invalid_argument if bytes are left over, which an Encoder would not have written.
   void finish() const {
-    if (next_ != end_) throw std::invalid_argument("the data continue after their end");
+    if (next_ != end_) throw std::invalid_argument("data follows the end");
   }
 
  private:
@@ -102,7 +102,7 @@ class Decoder {
   // Throws std::invalid_argument if more bytes are missing than an Encoder omits: the data are damaged.
   uint64_t next_byte() {
     if (next_ < end_) return *next_++;
-    if (++missing_ > kMaxMissing) throw std::invalid_argument("the data end too early");
+    if (++missing_ > kMaxMissing) throw std::invalid_argument("the data ends too early");
     return 0;
   }
 

@@ -80,7 +80,7 @@ class RecordSession {
     for (;;) {
       const uint8_t byte = lanes_.decode(0, decoder);
       if (byte == '\n' && decoder.decode_bit(kEndProbability)) break;
-      if (record.size() >= limit) throw std::invalid_argument("longer than records may be");
+      if (record.size() >= limit) throw std::invalid_argument("the record is longer than the limit");
       record.push_back(byte);
     }
     decoder.finish();

@@ -58,17 +58,17 @@ def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.Argum
             if is_positional and value.startswith("-") and value != STANDARD_INPUT:
                 near = difflib.get_close_matches(value.partition("=")[0], options, 1)
                 hint = (
-                    f"Did you mean {near[0]}?"
+                    f"did you mean {near[0]}?"
                     if near
-                    else f"(For a file of this name, pass ./{value} or put it after --.)"
+                    else f"for a file of this name, pass ./{value} or put it after --"
                 )
-                raise cyclopts.CycloptsError(msg=f"Unknown option: {value}. {hint}")
+                raise cyclopts.CycloptsError(msg=f"unknown option {value}: {hint}")
             # Path("") is the current folder: --output "$UNSET" would write there.
             if Path in kinds and not value:
-                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty. For the current folder, pass a dot.")
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is empty: pass . for the current folder")
             # cyclopts rounds a fraction to an int.
             if int in kinds and str not in kinds and "." in value:
-                raise cyclopts.CycloptsError(msg=f"{value} for {argument.name} is not an integer.")
+                raise cyclopts.CycloptsError(msg=f"{argument.name} is {value}: it must be an integer")
 
 
 app = cyclopts.App(
@@ -112,7 +112,7 @@ def run_command_line(arguments: list[str]) -> int:
         )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        screen.show_error(f"{error} (see {'charloom --help' if error.app is None else '--help'})")
+        screen.show_error(f"{_describe_wrong_call(error)} (see {'charloom --help' if error.app is None else '--help'})")
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
@@ -133,11 +133,23 @@ def run_command_line(arguments: list[str]) -> int:
         # PyTorch reports a failed allocation as a RuntimeError; only its text distinguishes it from others.
         if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
             raise
-        screen.show_error("out of memory: decrease --hidden-size, --batch-size or --num-steps, or use less text")
+        is_training = arguments[:1] in (["train"], ["sweep"])  # the others do not have these options
+        remedy = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
+        screen.show_error(f"out of memory: {remedy if is_training else 'use less text or fewer threads'}")
         return 1
     finally:
         _flush_or_discard()
     return result if isinstance(result, int) else 0
+
+
+def _describe_wrong_call(error: cyclopts.CycloptsError) -> str:
+    """Returns the message of an error of cyclopts in the form of charloom's: lowercase, without a final period."""
+    if isinstance(error, cyclopts.UnusedCliTokensError):
+        unused = error.unused_tokens or []
+        return f"unexpected argument{'' if len(unused) == 1 else 's'}: {' '.join(unused)}"
+    text = str(error).removesuffix(".")
+    # Only a capitalized word: check_tokens names arguments such as MODEL.
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _mark_positional(arguments: list[str]) -> list[str]:

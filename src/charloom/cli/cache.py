@@ -8,16 +8,16 @@ from charloom.errors import pluralize
 
 
 def cache(*, clear: Flag = False) -> None:
-    """List the encoded texts in the cache.
+    """List the cached texts.
 
-    The first training run on a text whose token ids take more than 32 MiB stores them in the cache folder; later runs
-    read that file instead. A file that has not been used for 60 days is removed when another is added. Set the
-    environment variable CHARLOOM_CACHE to use another folder.
+    The first training run on a text whose token ids take more than 32 MiB writes them to a file in the cache folder;
+    later runs read this file instead of the text. A file that has not been used for 60 days is removed when another is
+    added. Set the environment variable CHARLOOM_CACHE to use another folder.
 
     Parameters
     ----------
     clear
-        Remove all encoded texts.
+        Remove all cached texts.
     """
     # Imported here: importing PyTorch takes seconds, for which "charloom --help" must not wait.
     from charloom.text import encoded_texts
@@ -36,4 +36,6 @@ def cache(*, clear: Flag = False) -> None:
     # Without rows, the table would be a line of headings.
     if texts:
         screen.show_table(out, ("MB", "tokens", "unit", "last used", "text"), rows, texts=(2, 3, 4))
-    out.print(f"{pluralize(len(texts), 'text')}, {sum(text.size for text in texts) / 1e6:,.1f} MB in {cache_folder()}")
+    out.print(
+        f"{pluralize(len(texts), 'cached text')}, {sum(text.size for text in texts) / 1e6:,.1f} MB in {cache_folder()}"
+    )

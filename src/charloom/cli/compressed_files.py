@@ -48,13 +48,13 @@ class FileOptions:
             raise SettingsError("no input file: pass one or more, or - for standard input")
         if self.output is not None and len(files) > 1:
             raise SettingsError(
-                f"--output is one file, but there are {len(files)} input files: pass a single input file, or "
+                f"--output names a single file, but there are {len(files)} input files: pass a single input file, or "
                 "omit --output"
             )
         if self.output == "":
             raise SettingsError("--output is empty: pass a file name, or - for standard output")
         if self.remove and self.output == STANDARD_INPUT:
-            raise SettingsError("--remove requires an output file: omit it, or choose a file with --output")
+            raise SettingsError("--remove requires an output file: omit --remove, or choose a file with --output")
         if self.keep and self.remove:
             raise SettingsError("--keep and --remove contradict each other: omit one of them")
 

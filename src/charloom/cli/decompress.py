@@ -25,8 +25,8 @@ def decompress(
     """Decompress files that 'charloom compress' compressed.
 
     FILE.loom is decompressed to FILE, with the same modification time and permissions, after all of it has been
-    verified; FILE.loom is kept. On standard output each block is written after its verification, so an error may follow
-    correct output. If a file fails, the others are still decompressed, and the exit status is 1.
+    verified; FILE.loom is kept. To standard output, each block is written as soon as it is verified, so an error may
+    follow correct output. If a file fails, the others are still decompressed, and the exit status is not 0.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def decompress(
     force
         Overwrite existing output files.
     record
-        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. Default output:
-        standard output.
+        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. They are written
+        to standard output by default.
     """
     options.check(files)
     # Checked here because the codec reads the model only when a file needs it.

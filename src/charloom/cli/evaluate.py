@@ -66,7 +66,7 @@ def evaluate(
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line, unk: each adds the bits of the probability of `<unk>` to its line.
+        refuse; with --by-line, unk: each such character adds the surprisal of `<unk>` to the score of its line.
     device
         Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """
@@ -189,9 +189,9 @@ def _show_summary(
     noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
-            f"gzip and xz are not shown: their output for less than {_MIN_COMPRESSED} bytes is mostly headers."
+            f"gzip and xz are not shown: their output for fewer than {_MIN_COMPRESSED} bytes is mostly headers."
         )
-    console.print(f"{result.num_chars:,} {noun}s scored in one pass. {_PROTOCOL.format(unit=noun)}")
+    console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {_PROTOCOL.format(unit=noun)}")
     if result.num_unknown:
         console.print(
             f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "

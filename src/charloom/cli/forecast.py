@@ -37,8 +37,8 @@ def forecast(
     """Forecast a column of a CSV file, with prediction intervals.
 
     A backtest holds out the end of the series, forecasts it from each of its points with a network and with baselines,
-    and prints a table of the errors and the coverage of the intervals. Then the best method, or that of --method, is
-    fitted to all points, and its forecast is printed and plotted.
+    and prints a table of the errors and the coverage of the intervals. Then the best method, or the one passed with
+    --method, is fitted to all points, and its forecast is printed and plotted.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
@@ -49,17 +49,18 @@ def forecast(
     file
         CSV file with a header; - for standard input. The default formats are plain numbers (-1234.5, 1e6) and ISO 8601
         dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30); the options under Table change them.
-        Formats are not inferred, and no row is skipped.
+        Formats are not inferred from the contents; rows that cannot be parsed are errors.
     held_out
         Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
     level
         Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
     no_backtest
-        Skip the backtest, which takes half of the time. The method is then chosen by its errors on held-out blocks.
+        Skip the backtest, which takes half of the time. With --method auto, the method with the smallest errors on
+        held-out blocks is then chosen.
     output
         CSV file for the forecast; - for standard output, with all other output on standard error.
     plot
-        Picture file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
+        Plot file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
     save
         Folder to save the fitted forecaster in; charloom.forecasting.Forecaster.load reads it.
     force
@@ -116,21 +117,21 @@ def forecast(
 def _show_saved(console: Console, picture: Path | None, table_file: Path | None, save: Path | None) -> None:
     """Prints the names of the saved files."""
     if picture is None:
-        console.print("No plot: the input is a pipe; pass a picture file with --plot.")
+        console.print("No plot: the input is a pipe; pass a plot file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")
 
 
 def _check_save(folder: Path | None) -> None:
-    """Raises SettingsError if the folder contains anything but a forecaster."""
+    """Raises SettingsError if the folder contains a language model, an interrupted run or a damaged config."""
     from charloom.forecasting.forecaster import KIND
-    from charloom.models.folder import check_kind
+    from charloom.models.folder import check_replaceable
 
     if folder is not None:
         # Checked before fitting: saving would refuse to overwrite a language model only after minutes of work.
         try:
-            check_kind(folder, KIND)
+            check_replaceable(folder, KIND)
         except ModelFolderError as error:
             raise SettingsError(*error.parts) from None
 

@@ -48,10 +48,12 @@ def show_backtest(
     horizon = len(report.num_forecasts)
     # Steps are spaced geometrically, since errors change most at the first ones.
     steps = sorted({max(1, round(horizon ** (i / (_SHOWN_STEPS - 1)))) for i in range(_SHOWN_STEPS)})
-    season = f", a season of {report.season}" if report.season > 1 else ""
+    season = f" with a season of {report.season}" if report.season > 1 else ""
     # A long series is fitted to its last MAX_POINTS points only.
     fitted = pluralize(min(report.num_fitted, MAX_POINTS), "point")
-    console.print(f"\nBacktest: fitted to {fitted}{season}; the last {len(series) - report.num_fitted:,} are held out.")
+    num_held_out = len(series) - report.num_fitted
+    held_out_points = "the last point is" if num_held_out == 1 else f"the last {num_held_out:,} points are"
+    console.print(f"\nBacktest: fitted to {fitted}{season}; {held_out_points} held out.")
     rows = [
         [name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
         for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean())
@@ -69,10 +71,10 @@ def _verdict(report: Backtest) -> str:
     if best == used:
         return f"{used} has the smallest errors and is used."
     if report.best.settings.method == "auto":
-        return f"{used} is used: {best} is only slightly better."
+        return f"{used} is used: its errors are almost as small as those of {best}."
     # A difference of mean logarithms is the logarithm of the ratio of geometric means.
     share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
-    return f"The errors of {best} are {100 * share:.0f} % smaller than those of {used}; --method auto uses {best}."
+    return f"The errors of {best} are {share:.0%} smaller than those of {used}; --method auto uses {best}."
 
 
 def show_forecast(
@@ -80,7 +82,7 @@ def show_forecast(
 ) -> None:
     """Prints a table of the first steps of a forecast, with intervals."""
     horizon = len(found.mean)
-    notes = f" by {forecaster.name}" + (f", a season of {forecaster.season}" if forecaster.season > 1 else "")
+    notes = f" by {forecaster.name}" + (f" with a season of {forecaster.season}" if forecaster.season > 1 else "")
     notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
     notes += ", as integers" if forecaster.scale.is_integer else ""
     console.print(f"\nForecast{notes}, fitted to {pluralize(min(len(series), MAX_POINTS), 'point')}:")

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, Word
-from charloom.errors import SettingsError
+from charloom.errors import SettingsError, pluralize
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_count
@@ -47,8 +47,9 @@ def generate(
 ) -> None:
     """Generate text that continues a prefix.
 
-    Characters are sampled at a temperature of 0.7 unless a sampling option is given; with --seed the text is
-    reproducible. --greedy generates the most likely characters, which are often repetitive.
+    Characters are sampled at a temperature of 0.7 unless --temperature, --power, --top-k, --top-p or --greedy is
+    passed; with --seed, the text is reproducible. With --greedy, the most likely characters are generated, and the text
+    is often repetitive.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
     requested = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
         if any(value is not None for value in requested):
-            raise SettingsError("--greedy contradicts the other sampling options: omit it or them")
+            raise SettingsError("--greedy cannot be combined with --temperature, --power, --top-k or --top-p: omit one")
         return sampling
     if all(value is None for value in requested):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
@@ -178,7 +179,7 @@ def _check_novelty_options(corpus: Sequence[str], min_length: int | None, num_ch
     # num_chars counts all samples: they are searched together.
     if corpus and num_chars > MAX_TEXTS:
         raise SettingsError(
-            f"--check-novelty is limited to {MAX_TEXTS:,} characters in all samples: "
+            f"--check-novelty is limited to a total of {MAX_TEXTS:,} characters over all samples: "
             "decrease --num-chars or --num-samples"
         )
 
@@ -203,19 +204,21 @@ def _show_novelty(
 
 def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
     """Prints the share of copied text, that of ordinary text, and a table of the copied passages."""
-    console = screen.messages()
+    console, noun = screen.messages(), unit.removesuffix("s")
     num_chars = sum(sample.num_chars for sample in report.samples)
     if not num_chars:
         console.print("Copied: nothing, because no text was generated.")
         return
     console.print(
-        f"Copied: {100 * report.share:.1f} % of the {num_chars:,} generated {unit} are in passages of at least "
-        f"{report.min_length} that also occur in {screen.printable(corpus)}; the longest has {report.longest}."
+        f"Copied: {report.share:.1%} of the {num_chars:,} generated {unit} are in passages of at least "
+        f"{pluralize(report.min_length, noun)} that also occur in {screen.printable(corpus)}; the longest "
+        f"passage that also occurs there, of any length, has {pluralize(report.longest, noun)}."
     )
     if report.num_chunks:
         console.print(
-            f"For comparison: {100 * report.baseline.share:.1f} % of {report.num_chunks} equally long chunks of that "
-            f"text also occur elsewhere in it; the longest passage has {report.baseline.longest}."
+            f"For comparison: {report.baseline.share:.1%} of the {unit} of {pluralize(report.num_chunks, 'chunk')} of "
+            "that text are in such passages elsewhere in it; the longest, of any length, has "
+            f"{pluralize(report.baseline.longest, noun)}."
         )
     else:
         console.print("For comparison: unknown, because that text is too short for chunks of this length.")
@@ -227,7 +230,7 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
     rows = []
     for stretch in report.stretches:
         sample = (str(stretch.sample + 1),) if several else ()
-        place = f"{screen.printable(stretch.source)}, line {stretch.line:,} ({unit[:-1]} {stretch.corpus_start:,})"
+        place = f"{screen.printable(stretch.source)}, line {stretch.line:,} ({noun} {stretch.corpus_start:,})"
         rows.append((*sample, f"{stretch.start:,}", f"{len(stretch.text):,}", place, _in_one_line(stretch)))
     screen.show_table(console, headings, rows, texts=range(len(headings) - 2, len(headings)))
 

@@ -58,7 +58,7 @@ def _check_target(option: str, target: Path, force: bool) -> None:
             f"{target}: the file exists; use --force to overwrite it, or choose another file with {option}"
         )
     if target.exists() and not target.is_file():  # an atomic write would replace /dev/null with a file
-        raise SettingsError(f"{target}: not a regular file; choose another with {option}")
+        raise SettingsError(f"{target}: not a regular file; choose another file with {option}")
     if not target.parent.is_dir():
         raise SettingsError(f"{target.parent}: no such folder; create it, or choose another file with {option}")
     if not os.access(target.parent, os.W_OK):

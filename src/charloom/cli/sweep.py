@@ -44,9 +44,12 @@ def sweep(
     Each combination of the values of --vary is trained with each seed; all other settings are those of 'charloom
     train'. Ctrl-C stops the sweep; repeat the command to resume it. If you add values or seeds, only the new runs are
     trained. The output folder contains the history of each run, results.csv (one row per combination), results.jsonl
-    (one line per run) and sweep.png. Without --validation-fraction, only training perplexities can be compared.
+    (one line per run) and sweep.png. If no text is held out (validation fraction 0, as in the recipe 'section'), only
+    training perplexities can be compared. The options for reports, samples and checkpoints are ignored: --report-every,
+    --sample-every, --prefix, --sample-chars, --checkpoint-minutes, --checkpoint-steps and --keep-checkpoints.
 
-    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section', which also sets --max-chars, --lowercase and
+    --collapse-whitespace; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
@@ -59,8 +62,8 @@ def sweep(
         and Training, except --seed and those that do not affect the trained weights. Repeat --vary for several
         settings.
     combinations
-        A .toml file with one table [[combination]] of settings for each combination. Each of them is combined with all
-        values of --vary.
+        A .toml file with a table [[combination]] for each combination of settings. Each combination is trained with
+        all values of --vary.
     num_seeds
         Number of runs of each combination, with consecutive seeds from --seed.
     jobs
@@ -143,7 +146,7 @@ def _values(vary: tuple[str, ...]) -> dict[str, list[Value]]:
         # find_varied_setting() makes hidden-size and hidden_size equal, so that a repetition is found.
         name = find_varied_setting(name)
         if name in values:
-            raise SettingsError("is varied twice; pass all its values in one option --vary", setting=name)
+            raise SettingsError("is varied twice; pass all its values with a single --vary", setting=name)
         values[name] = [parse_value(name, word.strip()) for word in rest.split(",")]
     return values
 
@@ -204,14 +207,16 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
         rows.append(row)
     # Values of the varied settings may be strings: left-justified.
     screen.show_table(console, [*rows[0]], [[*row.values()] for row in rows], texts=range(len(results.varied)))
-    console.print(
-        "Perplexities are means and standard deviations over seeds"
-        + (
-            "; best: the lowest of any epoch."
-            if validated
-            else "; they are training perplexities, because no text was held out."
-        )
+    notes = []
+    # A single seed has no standard deviation.
+    if any(one.perplexity.spread is not None for one in combinations):
+        notes.append("Perplexities are means and standard deviations over seeds.")
+    notes.append(
+        "Best: the lowest validation perplexity of any epoch."
+        if validated
+        else "All perplexities are those of training, because no text was held out."
     )
+    console.print(" ".join(notes))
     console.print(f"Saved to {screen.path_argument(output)}: results.csv, results.jsonl, sweep.png, and the runs.")
 
 

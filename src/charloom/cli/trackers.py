@@ -42,7 +42,7 @@ def open_trackers(
     before = before if isinstance(before, dict) else {}
     listeners: list[Tracker] = []
     stored: dict[str, object] = {}
-    if run.is_done or not run.processes.is_rank_zero:
+    if run.can_skip_training or not run.processes.is_rank_zero:
         yield listeners, stored
         return
     with ExitStack() as stack:

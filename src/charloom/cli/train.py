@@ -31,12 +31,13 @@ def train(
 ) -> int:
     """Train a language model and save it to a folder.
 
-    Without a text, the recipe is 'section', from the textbook Dive into Deep Learning: a plain RNN of 256 units on the
-    first 10,000 characters of The Time Machine. For any other text, the default recipe is 'own-text'. Ctrl-C stops
+    For The Time Machine, the default text, the default recipe is 'section' (from the textbook Dive into Deep Learning:
+    a plain RNN of 256 units on the first 10,000 characters). For any other text, it is 'own-text'. Ctrl-C stops
     training and saves the model; --resume continues the run from there, or from the last checkpoint if the process was
     killed.
 
-    The defaults shown below are those of the recipe 'section'; 'charloom recipes own-text' shows those for other texts.
+    The defaults shown below are those of the recipe 'section', which also sets --max-chars, --lowercase,
+    --collapse-whitespace and --prefix; 'charloom recipes own-text' shows those for other texts.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def train(
         Text to train on: time-machine (the default), tiny-shakespeare or python-reference; one or more files (.gz, .xz
         and .zst are decompressed); a folder; - for standard input; or a dataset, hf:NAME[:SPLIT[:COLUMN]].
     output
-        Folder for the model, history.jsonl and history.png. Default: NAME-model, for a text called NAME.
+        Folder for the model, history.jsonl and history.png. Default: NAME-model for a text called NAME.
     recipe
         Recipe that sets the defaults of the other options: a name from 'charloom recipes', or the path of a .toml file.
     force
@@ -53,10 +54,10 @@ def train(
         Do not store the end of the text (at most 1 MiB) in the model folder. 'charloom compress' reads it first;
         without it, compressed files are a few percent larger.
     resume
-        Folder of a run, or one of its checkpoint files. The run continues exactly, with its text, recipe and options.
-        You may change the options for duration (--epochs only without --schedule cosine), display, checkpoints and
-        device and, if the run diverged, --learning-rate and --clip-norm. With --output, the run continues in another
-        folder.
+        Folder of a run, or one of its checkpoint files. The run continues with its text, recipe and options, as if it
+        had not been interrupted. These options can be changed: --learning-rate and --clip-norm, for example after the
+        run diverged; --epochs (not with --schedule cosine), --patience, --keep-best, --device and --threads; and those
+        for reports, samples and checkpoints. With --output, the run continues in another folder.
     init_from
         Folder of a model whose weights the run starts from, to train it on the same or another text.
     extend_vocabulary

@@ -48,7 +48,7 @@ def reading_progress() -> Iterator[Callable[[int, int | None], None]]:
 def training_display(console: Console, run: "TrainingRun") -> Iterator[list["Listener"]]:
     """Prints the start of a run in its first process. Yields the listeners that show its progress."""
     # Other processes of the run would repeat each line.
-    if run.is_done or not run.processes.is_rank_zero:
+    if run.can_skip_training or not run.processes.is_rank_zero:
         yield []
         return
     show_start(console, run)
@@ -192,7 +192,7 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
     if run.end_reason is not None:
         console.print(f"Nothing to do: {screen.in_words(run.end_reason)}.")
         # A run that was complete before has no new results to show.
-        if run.is_done:
+        if run.can_skip_training:
             return
     if stopped_by:
         checkpoint = f" from {outcome.last_checkpoint}" if outcome.last_checkpoint else ""

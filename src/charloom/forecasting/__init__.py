@@ -13,7 +13,8 @@ from charloom.forecasting.backtest import Backtest, Scores, backtest
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.csv_series import read_series
 from charloom.forecasting.fitting import fit
-from charloom.forecasting.forecaster import Forecast, Forecaster
+from charloom.forecasting.forecast import Forecast
+from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.picture import draw_forecast
 from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series

@@ -1,4 +1,4 @@
-"""Linear autoregressions: least squares with a ridge penalty, averages of models, forecasts of several steps.
+"""Linear autoregressions: regularized least squares, weighted sums of models, forecasts of several steps.
 
 The linear part of the ensemble in ``network``; ``baselines`` has the textbook's AR(p). An autoregression of
 differences, multiplied out, is an autoregression of values whose coefficients sum to one, so every model here forecasts
@@ -49,25 +49,26 @@ class Linear:
         """Computes each step's coefficients (horizon, order) of known values, and intercepts (horizon,)."""
         coefficients = np.zeros((horizon, self.order), dtype=np.float64)
         intercepts = np.full(horizon, self.intercept)
-        for step in range(horizon):
-            # The forecast of a step combines known values with the forecasts of up to ``order`` steps before it, and
-            # these are already linear in the known values.
-            kept = max(self.order - step, 0)
-            coefficients[step, :kept] = self.coefficients[self.order - kept :]
-            num_forecast = min(step, self.order)
-            # Reversed, because the rows of earlier steps are in the order of time.
-            weights = self.coefficients[:num_forecast][::-1]
-            coefficients[step] += weights @ coefficients[step - num_forecast : step]
-            intercepts[step] += weights @ intercepts[step - num_forecast : step]
+        with np.errstate(all="ignore"):  # an unstable model may leave the range of floats
+            for step in range(horizon):
+                # The forecast of a step combines known values with the forecasts of up to ``order`` steps before it,
+                # and these are already linear in the known values.
+                kept = max(self.order - step, 0)
+                coefficients[step, :kept] = self.coefficients[self.order - kept :]
+                num_forecast = min(step, self.order)
+                # Reversed, because the rows of earlier steps are in the order of time.
+                weights = self.coefficients[:num_forecast][::-1]
+                coefficients[step] += weights @ coefficients[step - num_forecast : step]
+                intercepts[step] += weights @ intercepts[step - num_forecast : step]
         return coefficients, intercepts
 
     def forecast(self, values: Values, origins: Indices, horizon: int) -> Values:
         """Forecasts from each origin, the index of the first unknown value. Returns (origins, horizon)."""
         coefficients, intercepts = self.compute_step_weights(horizon)
-        with np.errstate(all="ignore"):  # an unstable model may leave the range of floats
+        with np.errstate(all="ignore"):
             return _clip_to_finite(select_past(values, origins, self.order) @ coefficients.T + intercepts)
 
-    def compute_error_growth(self, horizon: int, num_fitted: int | None = None) -> Values:
+    def compute_error_std(self, horizon: int, num_fitted: int | None = None) -> Values:
         """Computes standard deviations of forecast errors if one-step errors are independent with standard deviation 1.
 
         Source: Brockwell and Davis, Introduction to Time Series and Forecasting, 2002, section 3.3.
@@ -94,20 +95,23 @@ class Linear:
 
 
 def _clip_to_finite(values: Values) -> Values:
-    """Returns the values with overflow, infinity and NaN of an unstable autoregression replaced by finite limits."""
-    # np.clip leaves NaN as it is.
+    """Clips values of an unstable autoregression to at most ``_MAX_VALUE`` either way; NaN becomes ``_MAX_VALUE``."""
+    # NaN, as of infinity minus infinity, has no sign: either limit is a finite value with a very large error. np.clip
+    # keeps NaN.
     return np.nan_to_num(np.clip(values, -_MAX_VALUE, _MAX_VALUE), nan=_MAX_VALUE)
 
 
 def check_origins(origins: object, needed: int, length: int) -> Indices:
-    """Returns the origins as an array. Raises InputError unless each has ``needed`` of ``length`` values before it."""
+    """Returns the origins as an array.
+
+    Raises InputError if origins are not a non-empty list of ints from ``needed`` to ``length``.
+    """
     array = as_array(origins)
-    if array is None or array.dtype.kind not in "iu" or array.ndim != 1:
-        raise InputError("must be a list of integers", setting="origins")
+    if array is None or array.dtype.kind not in "iu" or array.ndim != 1 or not len(array):
+        raise InputError("must be a list of integers, at least one", setting="origins")
     indices = array.astype(np.int64)
-    if not len(indices) or indices.min() < needed:
-        known = indices.min() if len(indices) else 0
-        raise InputError(f"a forecast needs {needed} values before its origin, but there are only {known}")
+    if indices.min() < needed:
+        raise InputError(f"a forecast needs {needed} values before its origin, but there are only {indices.min()}")
     if indices.max() > length:
         raise InputError(f"origin {indices.max()} is beyond the end of {length} values")
     return indices
@@ -150,8 +154,15 @@ class Regression:
         self._targets = scaled[order:]
         self.indices = np.arange(lag + order, len(values))
 
-    def solve(self, kept: NDArray[np.bool_], ridges: tuple[float, ...]) -> list[Linear]:
-        """Fits a model with each ridge penalty to the targets for which ``kept`` is True."""
+    def solve(self, kept: NDArray[np.bool_], penalties: tuple[float, ...]) -> list[Linear]:
+        """Fits a model with each generalized Tikhonov penalty, s^2 b'(X'X)^-1 b for coefficients b and inputs X.
+
+        It keeps directions of large variance and drops weak ones. The intercept is not penalized.
+
+        Args:
+            kept: True for the targets to fit to: (indices,).
+            penalties: Values of s, for inputs of unit spread.
+        """
         inputs, targets = self._inputs[kept], self._targets[kept]
         input_mean, target_mean = inputs.mean(0), float(targets.mean())
         centered = inputs - input_mean
@@ -162,11 +173,11 @@ class Regression:
         powers = np.maximum(powers, 0.0)  # rounding makes zero eigenvalues slightly negative
         products = directions.T @ (tensor.T @ torch.from_numpy(targets - target_mean)).numpy()
         models = []
-        for ridge in ridges:
-            # Ridge regression shrinks a direction of power p by p / (p + s). This shrinks by p^2 / (p^2 + s^2), which
+        for penalty in penalties:
+            # Ridge regression multiplies a direction of power p by p / (p + s), this by p^2 / (p^2 + s^2), which
             # keeps strong directions (a slow wave) unchanged and drops weak ones (noise). The prior: coefficients are
             # large in the directions in which the inputs are large.
-            solution = directions @ (products * powers / (powers**2 + ridge**2))
+            solution = directions @ (products * powers / (powers**2 + penalty**2))
             intercept = (target_mean - float(input_mean @ solution)) * self._scale
             if self._lag:
                 # Multiply the polynomial of the differences by 1 - B^lag (B: backward shift) to forecast values.
@@ -186,7 +197,7 @@ def fit_least_squares(values: Values, order: int) -> Linear:
 
 
 def average_models(models: Sequence[Linear], weights: Sequence[float]) -> Linear:
-    """Returns the weighted average of the models, of the largest order among them."""
+    """Returns the sum of weight times model, of the largest order among them; the weights must sum to one."""
     coefficients = np.zeros(max(model.order for model in models))
     for model, weight in zip(models, weights, strict=True):
         coefficients[: model.order] += weight * model.coefficients
@@ -200,27 +211,27 @@ class AutoregressionSpec(NamedTuple):
     Attributes:
         lag: Lag of the differences that it is fitted to; 0 for values.
         order: Number of past values or differences.
-        ridge: Ridge penalty.
+        penalty: Factor s of the penalty of ``Regression.solve``.
     """
 
     lag: int
     order: int
-    ridge: float
+    penalty: float
 
 
 def is_outside(indices: NDArray[np.int64], block: tuple[int, int]) -> NDArray[np.bool_]:
-    """Returns True for the indices outside the block."""
+    """Returns True for the indices outside the block, which is the start and the end of a half-open range."""
     outside: NDArray[np.bool_] = (indices < block[0]) | (indices >= block[1])
     return outside
 
 
 def fit_average(weights: dict[AutoregressionSpec, float], values: Values, excluded: tuple[int, int] = (0, 0)) -> Linear:
-    """Fits each specification and averages the models by weight.
+    """Fits each specification. Returns the sum of weight times model; the weights must sum to one.
 
     Targets with indices ``excluded[0]`` to ``excluded[1] - 1`` are excluded from the fit.
     """
     models = []
     for spec in weights:
         regression = Regression(values, spec.lag, spec.order)
-        models += regression.solve(is_outside(regression.indices, excluded), (spec.ridge,))
+        models += regression.solve(is_outside(regression.indices, excluded), (spec.penalty,))
     return average_models(models, list(weights.values()))

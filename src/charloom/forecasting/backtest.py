@@ -30,7 +30,7 @@ class Scores:
     """Forecast errors by number of steps ahead, each (horizon,).
 
     Attributes:
-        rmse: Root mean square error, in the series' unit.
+        rmse: Root mean squared error, in the series' unit.
         mae: Mean absolute error, in the series' unit.
         mase: Mean absolute scaled error: ``mae`` divided by that of the seasonal naive forecast (naive if there is no
             season) within the training part. Source: Hyndman and Koehler, Another look at measures of forecast

@@ -1,6 +1,6 @@
 """Baselines: forecasts without a network, to compare with, or to forecast with if they are better.
 
-``autoregression`` has the regularized linear models that the networks correct.
+``autoregression`` has the regularized linear models whose residuals the networks predict.
 """
 
 import numpy as np

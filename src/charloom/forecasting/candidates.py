@@ -15,15 +15,15 @@ from charloom.errors import Argument, SeriesError
 from charloom.forecasting.autoregression import AutoregressionSpec, Indices, Linear, fit_average, select_future
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.cross_validation import select_steps, weigh_specs
-from charloom.forecasting.network import CorrectionConfig, Member, Progress, draw_paths
+from charloom.forecasting.network import Member, Progress, ResidualConfig, draw_paths
 from charloom.forecasting.network_training import fit_members
 from charloom.forecasting.series import Values
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
-_CORRECTION_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MIN_GAIN = 0.002
-"""Minimum gain in log RMSE for which the networks' corrections are used."""
+"""Minimum gain in log RMSE for which the residual networks are used."""
 _NUM_PATHS = 40
 """Paths per origin, of which the mean and the spread are used."""
 _MAX_ORIGINS = 600
@@ -87,29 +87,29 @@ def compute_later_errors(
         starts: Indices at which the model is fitted again; it forecasts from the origins up to the next one.
         values: The series: (points,).
         horizon: Number of steps ahead.
-        estimated: Whether the intercept is estimated from the points; if so its error counts in the growth.
+        estimated: Whether the intercept is estimated from the points; if so its error adds to the others.
 
     Returns:
-        The errors and their expected growth (``Linear.compute_error_growth``), each (origins, horizon), for at most 600
-        origins; NaN if unknown.
+        The errors, and their standard deviations if those of one step are 1 (``Linear.compute_error_std``), each
+        (origins, horizon), for at most 600 origins; NaN if unknown.
     """
     # All candidates use this grid of origins, so that they can be compared on common points.
     grid = space_evenly(0, len(values), _MAX_ORIGINS)
     true = select_future(values, grid, horizon)
-    errors, growths = np.full_like(true, np.nan), np.full_like(true, np.nan)
+    errors, stds = np.full_like(true, np.nan), np.full_like(true, np.nan)
     for start, end in itertools.pairwise([*starts.tolist(), len(values)]):
         linear = fit_before(start)
         rows = np.flatnonzero((grid >= max(start, linear.order)) & (grid < end))
         if len(rows):
             errors[rows] = true[rows] - linear.forecast(values, grid[rows], horizon)
-            growths[rows] = linear.compute_error_growth(horizon, start if estimated else None)
-    return errors, growths
+            stds[rows] = linear.compute_error_std(horizon, start if estimated else None)
+    return errors, stds
 
 
 def estimate_optimism(
     members: list[Member],
     specs: dict[AutoregressionSpec, float],
-    config: CorrectionConfig,
+    config: ResidualConfig,
     values: Values,
     settings: ForecastSettings,
 ) -> Values:
@@ -127,7 +127,7 @@ def estimate_optimism(
     )
     # The networks would need training on each fold; the linear parts show the effect of new levels.
     linear = [replace(member, network=None) for member in members]
-    between, _ = compute_block_errors(linear, CorrectionConfig(config.context, 1.0, 0.0), values, settings, noise=False)
+    between, _ = compute_block_errors(linear, ResidualConfig(config.context, 1.0, 0.0), values, settings, noise=False)
     # Errors of different points are not comparable.
     common = np.isfinite(after) & np.isfinite(between)
     sizes = [np.where(common, np.abs(errors), 0.0).sum(0) for errors in (after, between)]
@@ -145,20 +145,20 @@ def estimate_optimism(
 
 
 def choose_shrinkage(
-    members: list[Member], config: CorrectionConfig, values: Values, settings: ForecastSettings
-) -> CorrectionConfig:
-    """Returns the config with the shrinkage of corrections that has the smallest errors on the blocks.
+    members: list[Member], config: ResidualConfig, values: Values, settings: ForecastSettings
+) -> ResidualConfig:
+    """Returns the config with the shrinkage that has the smallest errors on the blocks.
 
-    It is 0, without corrections, if they gain less than 0.2 % over all steps.
+    It is 0, which removes the residual networks from the mean, if they gain less than 0.2 % over all steps.
     """
-    # 0 comes first: ``select_best`` prefers it, so that corrections of pure noise are not used.
-    tried = [replace(config, shrinkage=shrinkage) for shrinkage in _CORRECTION_SHRINKAGES]
+    # 0 comes first: ``select_best`` prefers it, so that predictions of pure noise are not used.
+    tried = [replace(config, shrinkage=shrinkage) for shrinkage in _SHRINKAGES]
     errors = [compute_block_errors(members, one, values, settings, noise=False)[0] for one in tried]
     return tried[select_best([mean_log_error(compute_rmse(some)) for some in errors], _MIN_GAIN)]
 
 
 def compute_block_errors(
-    members: list[Member], config: CorrectionConfig, values: Values, settings: ForecastSettings, *, noise: bool = True
+    members: list[Member], config: ResidualConfig, values: Values, settings: ForecastSettings, *, noise: bool = True
 ) -> tuple[Values, Values]:
     """Computes each member's errors on the block that it was not fitted to, and the spreads of its paths there.
 
@@ -209,7 +209,7 @@ class Candidate:
     method: Method
     name: str
     members: list[Member]
-    config: CorrectionConfig
+    config: ResidualConfig
     errors: Values
     spreads: Values
 
@@ -237,9 +237,12 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
             # At most one season less than the series has, so that another is left to measure errors on.
             baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
-        problem = (
-            f"the series has fewer than three seasons of {season} points" if season > 1 else "no season was detected"
-        )
+        if season <= 1:
+            problem = "no season was detected"
+        elif settings.method == "seasonal-naive":
+            problem = f"the series is not longer than one season of {season} points"
+        else:
+            problem = f"the series has fewer than three seasons of {season} points"
         raise SeriesError(problem, setting="method", value=settings.method, hint=("pass ", Argument("season")))
     baselines["naive"] = Naive()
     if length > 3:
@@ -260,15 +263,13 @@ def fit_baseline(method: Method, baseline: Baseline, values: Values, settings: F
     start = max(baseline.min_points, len(values) // (2 if method == "ar" else 4))
     # A baseline without estimates is the same for all origins: one fit is enough.
     starts = space_evenly(start, len(values), _MAX_FITS) if baseline.has_intercept else np.array([baseline.min_points])
-    errors, growths = compute_later_errors(
-        fit_before, starts, values, settings.horizon, estimated=baseline.has_intercept
-    )
+    errors, stds = compute_later_errors(fit_before, starts, values, settings.horizon, estimated=baseline.has_intercept)
     baseline.fit(values)  # the errors were of fits to a part
     first_steps = errors[:, 0][np.isfinite(errors[:, 0])]
     # Without a measured error, the spread of the series is the only one known.
     spread = float(np.sqrt(np.mean(first_steps**2))) if len(first_steps) else float(values.std())
     member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_intercept else None)
-    return Candidate(method, baseline.name, [member], CorrectionConfig(0, 1.0, 0.0), errors, spread * growths)
+    return Candidate(method, baseline.name, [member], ResidualConfig(0, 1.0, 0.0), errors, spread * stds)
 
 
 def fit_network(values: Values, season: int, settings: ForecastSettings, report: Progress) -> Candidate:

@@ -13,7 +13,7 @@ from charloom.forecasting.series import Values
 
 # Both grids are roughly geometric: errors change little between neighboring orders or penalties.
 _ORDERS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-_RIDGES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+_PENALTIES = (1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _NUM_BLOCKS = 5
 _MIN_DIFFERENCING_GAIN = np.log(1.2)
 """Gain in log RMSE (a fifth) for which models of undifferenced values are dropped; see ``weigh_specs``."""
@@ -57,7 +57,7 @@ def weigh_specs(values: Values, horizon: int, season: int, max_lags: int | None)
     for lag, lag_orders in orders.items():
         for order in sorted(lag_orders):
             regression = Regression(values, lag, order)
-            specs = [AutoregressionSpec(lag, order, ridge) for ridge in _RIDGES]
+            specs = [AutoregressionSpec(lag, order, penalty) for penalty in _PENALTIES]
             block_errors |= zip(specs, _compute_log_errors(values, regression, blocks, steps, start), strict=True)
             future_errors |= zip(specs, _compute_log_errors(values, regression, second_half, steps, start), strict=True)
     # Cross-validation flatters models with a fixed mean: a block between others holds no level that the fitted points
@@ -68,7 +68,7 @@ def weigh_specs(values: Values, horizon: int, season: int, max_lags: int | None)
         block_errors = {spec: error for spec, error in block_errors.items() if spec.lag}
     best = min(block_errors.values())
     if not np.isfinite(best):  # the series is too short to leave a block out
-        return {AutoregressionSpec(1, 1, _RIDGES[-1]): 1.0}
+        return {AutoregressionSpec(1, 1, _PENALTIES[-1]): 1.0}
     shares = {spec: float(np.exp(-_ERROR_SHARPNESS * (error - best))) for spec, error in block_errors.items()}
     chosen = sorted(shares, key=lambda spec: -shares[spec])[:_MAX_SPECS]
     # Every member fits each model again, so those with hardly any weight are dropped.
@@ -96,19 +96,19 @@ def _compute_log_errors(
     steps: NDArray[np.int64],
     start: int,
 ) -> list[float]:
-    """Computes the mean log RMSE over the steps for each ridge penalty.
+    """Computes the mean log RMSE over the steps for each of ``_PENALTIES``.
 
     Each block is forecast by models fitted to the points outside it, from origins at ``start`` or later.
     """
-    squares = np.zeros((len(_RIDGES), len(steps)))
+    squares = np.zeros((len(_PENALTIES), len(steps)))
     counts = np.zeros(len(steps), dtype=int)
     origins = np.arange(start, len(values))
     for block in blocks:
         targets = is_outside(regression.indices, block)
         if targets.sum() < _MIN_TARGETS:
-            return [np.inf] * len(_RIDGES)
+            return [np.inf] * len(_PENALTIES)
         # All penalties in one call, because they share the decomposition.
-        models = regression.solve(targets, _RIDGES)
+        models = regression.solve(targets, _PENALTIES)
         past = select_past(values, origins, models[0].order)
         ahead = [model.compute_step_weights(int(steps[-1])) for model in models]
         for j, step in enumerate(steps):
@@ -124,7 +124,7 @@ def _compute_log_errors(
             counts[j] += int(inside.sum())
     is_measured = counts > 0
     if not is_measured.any():
-        return [np.inf] * len(_RIDGES)
+        return [np.inf] * len(_PENALTIES)
     tiny = np.finfo(float).tiny  # a perfect forecast has no logarithm of its error
     with np.errstate(all="ignore"):
         means = np.mean(0.5 * np.log(squares[:, is_measured] / counts[is_measured] + tiny), axis=1)

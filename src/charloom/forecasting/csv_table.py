@@ -187,6 +187,6 @@ def _make_width_error(row: list[str], line: int, width: int, first: int) -> Seri
         *("; if this line is the header, pass ", Argument("skip_rows", line - 1)),
     )
     return SeriesError(
-        f"line {line} has {pluralize(len(row), 'column')}, line {first} has {width}",
+        f"line {line} has {pluralize(len(row), 'column')}, but line {first} has {width}",
         hint=hint if len(row) > width else "delete the row if it is not part of the table",
     )

@@ -68,8 +68,8 @@ def fit(
     on held-out points; the network if the gain of others is small. ``Forecaster.method`` is the method chosen.
 
     Each ensemble member of the network is fitted without one block of the series. The number of epochs and the
-    shrinkage of corrections are chosen for all members from the errors on these blocks, so that networks that have
-    nothing to correct do no harm, even on a short series.
+    shrinkage of the networks' predictions are chosen for all members from the errors on these blocks, so that networks
+    that predict nothing do no harm, even on a short series.
 
     Args:
         series: At least 4 evenly spaced values, the oldest first.

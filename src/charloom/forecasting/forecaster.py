@@ -1,6 +1,6 @@
-"""Fitted forecaster: forecasts with prediction intervals, sampled paths, and its folder on disk.
+"""Fitted forecaster: its forecasts, its sampled paths, and its folder on disk.
 
-``fitting`` makes it; ``network`` samples the paths of an ensemble.
+``fitting`` makes it; ``forecast`` computes intervals; ``network`` samples the paths of an ensemble.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ import torch
 from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Indices, Linear, check_origins
-from charloom.forecasting.intervals import LEVELS, interpolate_half_width
-from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, draw_paths
+from charloom.forecasting.forecast import Forecast
+from charloom.forecasting.intervals import LEVELS
+from charloom.forecasting.network import Member, ResidualConfig, ResidualNetwork, draw_paths
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
-from charloom.models.folder import WithoutInitialWeights, check_kind, read_model_folder, write_model_folder
+from charloom.models.folder import SkipInit, check_replaceable, read_model_folder, write_model_folder
 from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method, Transform
@@ -28,50 +29,6 @@ KIND = "forecaster"
 """Kind of the folder, in ``config.json``."""
 _EXPONENTS = range(-1074, 1025)
 """Exponents of the powers of two between which floats lie."""
-_ROUNDING = 1e-12
-"""Relative rounding error that the forecast even of a perfect line has."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Forecast from one origin or from several.
-
-    Attributes:
-        mean: Forecast values: (horizon,) or (origins, horizon). The mean of the networks' sampled paths, or the value
-            of the baseline; rounded if all values of the series are integers.
-    """
-
-    mean: Values
-    _center: Values
-    _spread: Values
-    _half_widths: Values
-    _scale: Scale
-
-    def interval(self, level: float = 0.95) -> tuple[Values, Values]:
-        """Computes a prediction interval.
-
-        It does not become narrower from one step to the next, on the scale that is forecast. Its bounds are integers if
-        all values of the series are, and are not negative if no value of the series is.
-
-        Args:
-            level: Nominal coverage: the share of true values that the interval should contain, above 0, at most 0.9999.
-
-        Returns:
-            Lower and upper bounds, each shaped like ``mean``.
-        """
-        half = interpolate_half_width(self._half_widths, level, self.mean.shape[-1]) * self._spread
-        rounding = _ROUNDING * (np.abs(self._center) + abs(self._scale.offset) / self._scale.spread)
-        # A baseline without errors has a spread of 0 and an interval without width.
-        half = np.where(self._spread > 0, np.maximum(half, rounding), 0.0)
-        # The running maximum alone would accumulate the sampling errors of the spreads: average it with the largest
-        # non-decreasing sequence below the widths.
-        above = np.maximum.accumulate(half, axis=-1)
-        below = np.minimum.accumulate(half[..., ::-1], axis=-1)[..., ::-1]
-        half = (above + below) / 2
-        low, high = (self._scale.from_unit(self._center + sign * half) for sign in (-1, 1))
-        low, high = self._scale.round_bounds(low, high)
-        # After clipping and rounding the mean may lie slightly outside its interval.
-        return np.minimum(low, self.mean), np.maximum(high, self.mean)
 
 
 @dataclass(eq=False, repr=False)
@@ -81,7 +38,7 @@ class Forecaster:
     Attributes:
         settings: Settings that it was fitted with.
         method: Forecasting method, as in ``ForecastSettings``, except auto.
-        name: Name of the method for tables: AR(13) for ar.
+        name: The method with its parameters, for tables: AR(13) for ar, seasonal naive (12) for seasonal-naive.
         scale: Map between the unit of the series and that of the model.
         season: Points per season, 1 if there is none.
         series: Series that it was fitted to; forecasts start at its end.
@@ -91,7 +48,7 @@ class Forecaster:
     method: Method
     name: str
     _members: list[Member]
-    _config: CorrectionConfig
+    _config: ResidualConfig
     _half_widths: Values
     scale: Scale
     season: int
@@ -99,7 +56,7 @@ class Forecaster:
 
     @property
     def shrinkage(self) -> float:
-        """Factor of the networks' corrections to the mean, 0 (none) to 1 (full)."""
+        """Factor by which the residual networks' mean predictions are multiplied: 1 for the full ones, 0 for none."""
         return self._config.shrinkage
 
     @property
@@ -115,6 +72,8 @@ class Forecaster:
     def forecast(self, horizon: int | None = None, *, history: SeriesLike | None = None) -> Forecast:
         """Forecasts the values after ``history``, or after the series that it was fitted to.
 
+        A network forecasts from ``settings.num_paths`` sampled paths.
+
         Args:
             horizon: Number of steps ahead; None for that of the settings. Intervals of steps after that of the settings
                 grow with the spread of the model, and have the calibration of the last calibrated step.
@@ -122,6 +81,8 @@ class Forecaster:
 
         Raises:
             InputError: The history is too short, or has values too far from those of the fitted series.
+            SeriesError: The history is not a valid series, or logarithms are forecast and it has a value of 0 or less.
+            SettingsError: The horizon is invalid.
         """
         series = self.series if history is None else as_series(history)
         forecast = self.forecast_from(series, [len(series)], horizon, num_paths=self.settings.num_paths)
@@ -136,17 +97,24 @@ class Forecaster:
             values: Evenly spaced values: (points,). Values at or after an origin are not used for it.
             origins: Indices of the first unknown values.
             horizon: Number of steps ahead; None for that of the settings.
-            num_paths: Number of sampled paths per origin.
+            num_paths: Number of sampled paths per origin, at least one for each ensemble member. Without effect on
+                methods other than network. ``forecast`` uses that of the settings.
 
         Returns:
             The forecast, with arrays (origins, horizon).
+
+        Raises:
+            InputError: An origin has too few values before it or is beyond the end, or values are too far from those of
+                the fitted series.
+            SeriesError: As for ``forecast``.
+            SettingsError: The horizon or the number of paths is invalid.
         """
         scaled, indices, horizon = self._prepare(values, origins, horizon, num_paths)
         if self.method != "network":
             member = self._members[0]
             center = member.linear.forecast(scaled, indices, horizon)
-            growth = member.linear.compute_error_growth(horizon, member.num_fitted)
-            spread = np.broadcast_to(member.spread * growth, center.shape)
+            stds = member.linear.compute_error_std(horizon, member.num_fitted)
+            spread = np.broadcast_to(member.spread * stds, center.shape)
             mean = self.scale.from_unit(center)
         else:
             paths = self._draw(scaled, indices, horizon, num_paths)
@@ -160,6 +128,9 @@ class Forecaster:
 
     def sample_paths(self, num_paths: int, horizon: int | None = None) -> Values:
         """Samples paths after the series; each value is drawn given the ones before (ancestral sampling).
+
+        The same arguments give the same paths (``settings.seed``). Methods other than network sample the errors of
+        their linear model.
 
         Args:
             num_paths: Number of paths, at least one for each ensemble member.
@@ -186,8 +157,7 @@ class Forecaster:
         return self.scale.to_unit(known[start : indices.max()]), indices - start, horizon
 
     def _draw(self, scaled: Values, origins: Indices, horizon: int, num_paths: int) -> Values:
-        """Samples paths on the model's scale, equally many of each member: (paths, origins, horizon)."""
-        # Numbers of paths differ by at most one between members.
+        """Samples paths on the model's scale: (paths, origins, horizon). Members' numbers differ by at most one."""
         shares = np.diff(np.linspace(0, num_paths, len(self._members) + 1).astype(int))
         with use_threads(self.settings.threads):
             # A new generator for each call: the same arguments give the same forecast.
@@ -205,16 +175,16 @@ class Forecaster:
             path: Folder; it is created, or a forecaster in it is replaced.
 
         Raises:
-            ModelFolderError: Writing failed, or the folder contains a language model.
+            ModelFolderError: Writing failed, or the folder contains a language model, an interrupted run or a damaged
+                config.
         """
-        # A language model in the folder must not be overwritten.
-        check_kind(path, KIND)
+        check_replaceable(path, KIND)
         tensors = {
             "half_widths": torch.from_numpy(self._half_widths),
             "values": torch.tensor(self.series.values, device="cpu"),
             "intercepts": torch.from_numpy(np.array([member.linear.intercept for member in self._members])),
             "spreads": torch.from_numpy(np.array([member.spread for member in self._members])),
-            # A key of the file format: the attributes of CorrectionConfig in order.
+            # A key of the file format: the attributes of ResidualConfig in order.
             "reading": torch.from_numpy(np.array(astuple(self._config), dtype=np.float64)),
             "scale": torch.from_numpy(np.array(astuple(self.scale)[1:], dtype=np.float64)),
         }
@@ -258,7 +228,7 @@ class Forecaster:
             exponent, offset, spread, sign, is_integer = tensors["scale"].tolist()
             scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(is_integer))
             context, window_spread, shrinkage = tensors["reading"].tolist()
-            correction_config = CorrectionConfig(int(context), window_spread, shrinkage)
+            residual_config = ResidualConfig(int(context), window_spread, shrinkage)
             members = []
             for i, (intercept, spread) in enumerate(zip(tensors["intercepts"], tensors["spreads"], strict=True)):
                 linear = Linear(as_series(tensors[f"members.{i}.coefficients"].numpy()).values, float(intercept))
@@ -275,23 +245,21 @@ class Forecaster:
                 or sign not in (-1, 0, 1)
                 or is_integer not in (0, 1)
                 or context not in range(settings.context + 1)
-                or not (
-                    scale.spread > 0 and correction_config.window_spread > 0 and 0 <= correction_config.shrinkage <= 1
-                )
-                or (correction_config.context > 0) != (method == "network")
+                or not (scale.spread > 0 and residual_config.window_spread > 0 and 0 <= residual_config.shrinkage <= 1)
+                or (residual_config.context > 0) != (method == "network")
             ):
                 raise ValueError("values that no fitted model has")
             series = Series(tensors["values"].numpy(), config["name"])
-            return cls(settings, method, name, members, correction_config, half_widths, scale, season, series)
+            return cls(settings, method, name, members, residual_config, half_widths, scale, season, series)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CharloomError) as error:
             raise ModelFolderError(f"{path}: config.json and model.safetensors do not match ({error!r})") from None
 
 
-def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> CorrectionNetwork:
+def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], prefix: str) -> ResidualNetwork:
     """Makes a network from the tensors whose names have the prefix."""
     # The file has all weights, so none are drawn.
-    with WithoutInitialWeights():
-        network = CorrectionNetwork(settings.cell, settings.hidden_size, device="meta")
+    with SkipInit():
+        network = ResidualNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
     network.load_state_dict(weights, assign=True)
     network.layer.flatten_parameters()

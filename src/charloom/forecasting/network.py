@@ -29,10 +29,10 @@ Progress: TypeAlias = Callable[[float], None]
 """Callback with the completed share, 0 to 1."""
 
 
-class CorrectionNetwork(nn.Module):
-    """Recurrent layer with a Gaussian head that predicts the residuals of a linear model.
+class ResidualNetwork(nn.Module):
+    """Residual network: a recurrent layer with a Gaussian head that predicts the residuals of a linear model.
 
-    The initial weights of the head are zero, so that an untrained network corrects nothing.
+    The initial weights of the head are zero: an untrained network predicts a mean of 0 and a variance of 1.
     """
 
     def __init__(self, cell: CellName, hidden_size: int, device: str = "cpu") -> None:
@@ -62,20 +62,20 @@ class CorrectionNetwork(nn.Module):
         return (mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
 
 
-def compute_gaussian_nll(correction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+def compute_gaussian_nll(prediction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
     """Computes the negative log likelihood of targets in nats, without its constant; all tensors are (steps, batch)."""
-    mean, log_variance = correction
+    mean, log_variance = prediction
     return 0.5 * (log_variance + (targets - mean) ** 2 * torch.exp(-log_variance))
 
 
 @dataclass
 class Member:
-    """Ensemble member: a linear part and a network that corrects it.
+    """Ensemble member: a linear part and a network that predicts its residuals.
 
     Attributes:
         linear: Linear part.
         spread: Standard deviation of the linear part's residuals on the points that it was fitted to.
-        network: Network that predicts the residuals; None for no correction.
+        network: Residual network; None for the linear part alone.
         block: Start and end of the indices that both were not fitted to.
         num_fitted: Number of points that the intercept of the linear part was estimated from; None if the intercept is
             known or its error is neglected.
@@ -83,19 +83,20 @@ class Member:
 
     linear: Linear
     spread: float
-    network: CorrectionNetwork | None = None
+    network: ResidualNetwork | None = None
     block: tuple[int, int] = (0, 0)
     num_fitted: int | None = None
 
 
 @dataclass(frozen=True)
-class CorrectionConfig:
-    """Inputs of the networks and weight of their corrections, common to all members.
+class ResidualConfig:
+    """Inputs of the residual networks and weight of their predictions, common to all members.
 
     Attributes:
         context: Context length: number of points that a network reads before its first forecast; 0 without a network.
         window_spread: Standard deviation of centered windows, the unit of the inputs.
-        shrinkage: Factor of the networks' corrections to the mean, 0 (none) to 1 (full).
+        shrinkage: Factor by which the predicted means of the residuals are multiplied, 0 (the linear part alone) to 1
+            (the full predictions). Their variances are not shrunk.
     """
 
     context: int
@@ -105,7 +106,7 @@ class CorrectionConfig:
 
 def draw_paths(
     member: Member,
-    config: CorrectionConfig,
+    config: ResidualConfig,
     values: Values,
     origins: Indices,
     horizon: int,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from charloom.forecasting.autoregression import AutoregressionSpec, fit_average
 from charloom.forecasting.cross_validation import split_blocks
-from charloom.forecasting.network import CorrectionConfig, CorrectionNetwork, Member, Progress, compute_gaussian_nll
+from charloom.forecasting.network import Member, Progress, ResidualConfig, ResidualNetwork, compute_gaussian_nll
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
 
@@ -77,8 +77,8 @@ def make_batch(centered: Values, errors: Values, block: tuple[int, int], context
 
 def fit_members(
     values: Values, specs: dict[AutoregressionSpec, float], settings: ForecastSettings, report: Progress
-) -> tuple[list[Member], CorrectionConfig]:
-    """Fits an ensemble member for each block of the series. Returns the members, and a config with full corrections.
+) -> tuple[list[Member], ResidualConfig]:
+    """Fits an ensemble member for each block of the series. Returns the members, and a config without shrinkage.
 
     Args:
         values: Values on the model's scale: (points,).
@@ -96,14 +96,14 @@ def fit_members(
     context = min(settings.context, len(values) // 4)
     windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
     batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
-    networks = [CorrectionNetwork(settings.cell, settings.hidden_size) for _ in blocks]
+    networks = [ResidualNetwork(settings.cell, settings.hidden_size) for _ in blocks]
     _train(networks, batches, settings, report)
     members = [Member(one, spread, net, block) for one, net, block in zip(linears, networks, blocks, strict=True)]
-    return members, CorrectionConfig(context, window_spread, shrinkage=1.0)
+    return members, ResidualConfig(context, window_spread, shrinkage=1.0)
 
 
 def _train(
-    networks: list[CorrectionNetwork], batches: list[WindowBatch], settings: ForecastSettings, report: Progress
+    networks: list[ResidualNetwork], batches: list[WindowBatch], settings: ForecastSettings, report: Progress
 ) -> None:
     """Trains all networks with early stopping on their common validation loss, and restores the best epoch."""
     # One stopping epoch for all: the loss on a single block is too noisy to choose an epoch for each network.
@@ -114,7 +114,7 @@ def _train(
     ]
     # Only windows that reach into the block have targets to validate on.
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
-    # Epoch 0, the linear forecast without corrections, may be the best.
+    # Epoch 0, the linear forecast alone, may be the best.
     best, best_epoch = _compute_held_out_nll(networks, held_out), 0
     # state_dict refers to the tensors themselves, which training changes in place.
     best_weights = copy.deepcopy([one.state_dict() for one in networks])
@@ -133,7 +133,7 @@ def _train(
 
 
 def _train_epoch(
-    network: CorrectionNetwork,
+    network: ResidualNetwork,
     optimizer: torch.optim.Optimizer,
     batch: WindowBatch,
     batch_size: int,
@@ -151,23 +151,23 @@ def _train_epoch(
         # The loss would be 0 / 0.
         if not weights.any():
             continue
-        correction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
-        loss = (weights * compute_gaussian_nll(correction, batch.targets[chosen].T)).sum() / weights.sum()
+        prediction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
+        loss = (weights * compute_gaussian_nll(prediction, batch.targets[chosen].T)).sum() / weights.sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
 
 
-def _compute_held_out_nll(networks: list[CorrectionNetwork], batches: list[WindowBatch]) -> float:
+def _compute_held_out_nll(networks: list[ResidualNetwork], batches: list[WindowBatch]) -> float:
     """Computes the mean loss on all held-out targets; infinity if there are none or it is not finite."""
     total, count = 0.0, 0.0
     with torch.no_grad():
         for network, batch in zip(networks, batches, strict=True):
             if not len(batch.inputs):
                 continue
-            correction, _ = network(batch.inputs.transpose(0, 1).contiguous())
-            total += float((batch.held_out.T * compute_gaussian_nll(correction, batch.targets.T)).sum())
+            prediction, _ = network(batch.inputs.transpose(0, 1).contiguous())
+            total += float((batch.held_out.T * compute_gaussian_nll(prediction, batch.targets.T)).sum())
             count += float(batch.held_out.sum())
     # Infinity is never an improvement: training then stops, and an earlier epoch is restored.
     return total / count if count and math.isfinite(total) else math.inf

@@ -7,7 +7,7 @@ import numpy as np
 
 from charloom.arguments import check_type
 from charloom.errors import InputError
-from charloom.forecasting.forecaster import Forecast
+from charloom.forecasting.forecast import Forecast
 from charloom.forecasting.intervals import sort_levels
 from charloom.forecasting.series import Series, SeriesLike, as_series
 from charloom.io import plots

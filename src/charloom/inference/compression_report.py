@@ -47,8 +47,8 @@ class CompressionReport:
         model_bytes: Size in bytes of the model's files that decompression needs.
         rows: Row of the model's entropy, then those of charloom, then those of other compressors.
         best: Row of charloom with the smaller size, for which the break-even lengths are computed.
-        known: Share of the text, in blocks of 64 bytes, that the priming contains too. Such blocks take almost no
-            space, so that the result does not generalize to other texts.
+        known: Share of the text, in blocks of 64 bytes, that the priming (text that the compressor reads before the
+            data) contains too. Such blocks take almost no space, so that the result does not generalize to other texts.
     """
 
     num_bytes: int
@@ -132,7 +132,7 @@ def size_of_model(model: Path) -> int:
 
 
 def _entropy_row(data: bytes, model: Path) -> Row:
-    """Measures the entropy under the float model, unknown characters as <unk>; no size if it cannot read the text."""
+    """Measures the entropy under the float model, with <unk> for unknown characters; no size for unreadable text."""
     name = "entropy under the model"
     # Imported here, since PyTorch takes seconds to import, and may be missing.
     try:

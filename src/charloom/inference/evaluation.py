@@ -39,7 +39,7 @@ class Evaluation:
     """The surprisal of a text under a model.
 
     Attributes:
-        num_chars: Number of scored tokens: all except the first (bytes, for a byte model).
+        num_chars: Number of characters (bytes, for a byte model) that were scored: all except the first.
         num_bytes: Length of the scored tokens in UTF-8, in bytes.
         total_nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
@@ -78,7 +78,7 @@ class Surprisal:
     Attributes:
         number: Number of the chunk in the text, from 1.
         text: The chunk before normalization; bytes that are not UTF-8 as ``\xff``.
-        num_chars: Number of its scored tokens: all except the first token of the text.
+        num_chars: Number of its characters (bytes, for a byte model) that were scored: all except the text's first.
         nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
     """
@@ -114,15 +114,16 @@ def evaluate(
         text: The text.
         unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
             (skip).
-        progress: Callback, called after every 2,048 tokens.
+        progress: Callback, called after each chunk of at most 2,048 tokens.
 
     Returns:
         The evaluation.
 
     Raises:
+        SettingsError: ``unknown`` is not one of these.
         UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
         CorpusError: The text has fewer than two tokens.
-        InputError: The model's weights or predictions have NaN or infinite values.
+        InputError: An argument is of the wrong type, or the model's weights or predictions have NaN or infinite values.
     """
     return evaluate_chunks(model, [text], unknown=unknown, progress=progress)[0]
 
@@ -136,7 +137,8 @@ def evaluate_chunks(
 ) -> tuple[Evaluation, list[Surprisal]]:
     """Measures the concatenation of chunks as ``evaluate`` does, and the surprisal of each chunk in the same pass.
 
-    ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments are those of ``evaluate``.
+    ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments, and the errors, are those of
+    ``evaluate``.
     """
     check_type(Predictor, model=model)
     check_type(Sequence, chunks=chunks)
@@ -212,15 +214,16 @@ def evaluate_lines(
         sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are
             in the order of the text, unless ``top`` is given: then they are sorted by bits.
         top: The number of lines to return; all if None.
-        progress: Callback, called after every 2,048 tokens.
+        progress: Callback, called after each chunk of at most 2,048 tokens.
 
     Returns:
         The evaluation of the whole text, and the lines.
 
     Raises:
-        SettingsError: ``sort`` is not an order, or ``top`` is below 1.
+        SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1.
         UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
         CorpusError: The text has fewer than two tokens.
+        InputError: As for ``evaluate``.
     """
     if sort is not None:
         check_choice("sort", sort, LineOrder)
@@ -241,7 +244,7 @@ def sum_nats_in_parts(
     model: Predictor,
     ids: AnyIds,
     num_parts: int,
-    rows: slice = ALL_ROWS,
+    parts: slice = ALL_ROWS,
     progress: Callable[[float], None] = lambda _: None,
 ) -> tuple[float, int]:
     """Measures a text in parts of equal length, each from a zero state, for validation during training.
@@ -252,18 +255,20 @@ def sum_nats_in_parts(
     Args:
         model: A language model.
         ids: Token ids of the text.
-        num_parts: Number of parts into which the text is divided.
-        rows: Parts to read. Default: all.
-        progress: Callback for the fraction that has been read.
+        num_parts: Number of parts into which the text is divided. Up to ``num_parts - 1`` ids at its end are not
+            scored, so that all parts have the same length.
+        parts: Parts to read. Default: all.
+        progress: Callback for the fraction that has been read, 0 to 1.
 
     Returns:
-        The sum of the surprisals in nats, and the number of scored ids.
+        The sum of the surprisals in nats, NaN or infinite if predictions are (unlike ``evaluate``, this does not
+        raise), and the number of scored ids.
     """
-    length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[rows])
+    length, num_read = (len(ids) - 1) // num_parts, len(range(num_parts)[parts])
     if not num_read:
         return 0.0, 0
     # Fewer tokens per part if there are many parts, so that the logits take the same memory.
-    batches = sequential_batches(ids, num_parts, max(1, _CHUNK_TOKENS // num_read), 0, rows, include_rest=True)
+    batches = sequential_batches(ids, num_parts, max(1, _CHUNK_TOKENS // num_read), 0, parts, include_rest=True)
     # Summed batch by batch: a surprisal takes 8 bytes, more than its character in the stored text.
     total, done = 0.0, 0
     for nats in _score(model, batches):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, AnyStr
 
 import torch
+from torch import Tensor
 
 from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
@@ -35,7 +36,7 @@ def generate(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> AnyStr:
-    """Returns the prefix with ``num_chars`` generated tokens after it.
+    """Returns the prefix with ``num_chars`` generated tokens after it, or fewer if ``stop`` occurs.
 
     ``stream`` takes the same arguments and yields the text while it is generated.
 
@@ -44,14 +45,22 @@ def generate(
         prefix: Text to continue, with at least one character that the model knows. It is normalized like the
             model's training text. Bytes, for byte models only, give bytes; for a str, the output of a byte model is
             decoded as UTF-8, with replacement characters for invalid bytes.
-        num_chars: Number of tokens to generate; 0 or more.
+        num_chars: Maximum number of tokens to generate; 0 or more.
         sampling: Sampling settings; greedy choice if None.
-        stop: Text before which generation ends.
+        stop: Generation ends before the first occurrence of this text after the prefix; it is not returned. It is of
+            the type of the prefix and not empty.
         unknown: Treatment of characters of the prefix that are out of vocabulary.
-        precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate.
+        precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate. int8 requires
+            the native kernels, and a model on the CPU without hooks and without the nonlinearity relu.
 
     Returns:
         The normalized prefix and the generated text.
+
+    Raises:
+        UnknownCharacterError: The prefix has characters that are out of vocabulary and ``unknown`` is refuse; or it is
+            empty, perhaps only after such characters are skipped.
+        SettingsError: ``num_chars``, ``stop`` or ``unknown`` is invalid, or the model does not support ``precision``.
+        InputError: An argument is of the wrong type, or the model's weights or predictions have NaN or infinite values.
     """
     chunks = stream(model, prefix, num_chars, sampling, stop=stop, unknown=unknown, precision=precision)
     return prefix[:0].join(chunks)
@@ -67,14 +76,19 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """Yields the text that ``generate`` returns, in chunks: the normalized prefix, then each generated chunk.
+    """Returns an iterator over the text that ``generate`` returns: the normalized prefix, then each generated chunk.
 
-    The prefix is read when this is called. Do not change the model before the last chunk: without native kernels, each
-    chunk is computed with the model's weights at that time.
+    Arguments are validated, and the prefix is read, when this is called. Do not change the model before the last chunk:
+    without native kernels, each chunk is computed with the model's weights at that time.
+
+    Raises:
+        UnknownCharacterError: As for ``generate``.
+        SettingsError: As for ``generate``.
+        InputError: As for ``generate``; the iterator raises it, too, if later predictions are not finite.
     """
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     chunks = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
-    return _chunks(model, prefix, prefix_ids, (chunk[0].tolist() for chunk in chunks), stop)
+    return _decode_and_cut(model, prefix, prefix_ids, (chunk[0].tolist() for chunk in chunks), stop)
 
 
 def generate_samples(
@@ -88,16 +102,24 @@ def generate_samples(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> list[AnyStr]:
-    """Generates several continuations of one prefix side by side; sample 0 is the result of ``generate``."""
+    """Generates several continuations of one prefix side by side; sample 0 is the result of ``generate``.
+
+    Returns a text for each sample. The arguments other than ``num_samples`` are those of ``generate``, and so are the
+    errors. SettingsError is also raised for more than 10,000 samples or, for two or more, more than 20 million
+    tokens in all.
+    """
     check_samples(num_samples, num_chars)
     prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
     chunks = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
     samples = torch.cat(chunks, dim=1) if chunks else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
-    return [prefix[:0].join(_chunks(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
+    return [prefix[:0].join(_decode_and_cut(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
 
 
 def check_samples(num_samples: int, num_chars: int) -> None:
-    """Raises SettingsError for more samples than can be computed side by side."""
+    """Raises SettingsError if the samples are too many, or need too much memory together.
+
+    One sample may have any length.
+    """
     check_count("num_samples", num_samples, minimum=1)
     check_count("num_chars", num_chars)
     if num_samples > MAX_SAMPLES:
@@ -123,13 +145,34 @@ def generate_ids(
     num_samples: int = 1,
     precision: GenerationPrecision = "float32",
 ) -> Iterator[Ids]:
-    """Yields the ids that follow a prefix, (samples, some steps) at a time; ``<unk>`` is never chosen.
+    """Returns an iterator over the ids that follow a prefix, (samples, some steps) at a time, without ``<unk>``.
 
-    Arguments are validated when this is called, and so are the weights, which must be finite.
+    Arguments are validated, and the prefix is read, when this is called.
+
+    Args:
+        model: Model with finite weights.
+        prefix_ids: Ids to continue, at least one.
+        num_steps: Number of ids to generate for each sample; 0 or more.
+        sampling: Sampling settings; greedy choice if None.
+        num_samples: Number of samples.
+        precision: Precision of the weights.
+
+    Raises:
+        SettingsError: A number or ``precision`` is invalid, or the model does not support the precision.
+        InputError: Another argument is invalid, or weights or predictions are not finite. The iterator raises it for
+            later predictions.
     """
+    check_type(Predictor, model=model)
+    check_type(Tensor, prefix_ids=prefix_ids)
+    if prefix_ids.ndim != 1 or not len(prefix_ids):
+        raise InputError(
+            f"must be ids in one dimension, at least one, not {(*prefix_ids.shape,)}", setting="prefix_ids"
+        )
+    check_count("num_steps", num_steps)
+    check_count("num_samples", num_samples, minimum=1)
     sampling = SamplingSettings() if sampling is None else sampling
     check_type(SamplingSettings, sampling=sampling)
-    # This function is no generator itself, so that errors occur at the call and not at the first chunk.
+    # This function is not a generator itself, so that errors occur at the call and not at the first chunk.
     sampler = Sampler(sampling, num_samples)
     check_choice("precision", precision, GenerationPrecision)
     check_weights(model)
@@ -137,8 +180,8 @@ def generate_ids(
     # An error, not a fallback: int8 changes the text, so that the same command must not depend on the machine.
     if generator is None and precision != "float32":
         raise SettingsError(
-            "it requires a model whose hidden states lie between -1 and 1 (not the relu cell), without hooks or "
-            "replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
+            "it requires a model whose hidden states lie between -1 and 1 (not the rnn cell with relu), without hooks "
+            "or replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
             setting="precision",
             value=precision,
         )
@@ -215,10 +258,13 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     return ids
 
 
-def _chunks(
+def _decode_and_cut(
     model: Predictor, prefix: AnyStr, prefix_ids: TextIds, ids: Iterable[list[int]], stop: AnyStr | None
 ) -> Iterator[AnyStr]:
-    """Decodes the prefix and each chunk of ids to the prefix's type."""
+    """Decodes the prefix and each chunk of ids to the prefix's type, and ends before ``stop``.
+
+    Raises SettingsError for a stop text that is empty or not of the prefix's type.
+    """
     if stop is not None and not (isinstance(stop, type(prefix)) and stop):
         raise SettingsError(
             f"it must be a {type(prefix).__name__}, like the prefix, and not empty", setting="stop", value=stop

@@ -36,6 +36,7 @@ def freeze(module: _Module) -> _Module:
     layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
         raise InputError(f"{type(module).__name__} has no recurrent layer of charloom inside: call accelerate first")
+    # Dropout draws new masks at each call, and training changes the weights: packed weights suit evaluation only.
     module.eval()
     for layer in layers:
         layer.frozen_weights = FrozenWeights()

@@ -174,7 +174,10 @@ class RecurrentLayer(nn.RNNBase):
         return super().train(mode)
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """Returns this layer with PyTorch's class for compilation; ``torch.jit.script`` calls this."""
+        """Changes this layer's own class to PyTorch's, in place, and returns the layer, for ``torch.jit.script``.
+
+        ``DeferredRestoration`` restores the class at the layer's next use in Python.
+        """
         # TorchScript looks the overloads of forward up by the class itself: a subclass has none.
         DeferredRestoration(self, type(self))
         torch_class: Any = TORCH_CLASSES[self.mode]
@@ -187,6 +190,7 @@ class RecurrentLayer(nn.RNNBase):
 
     @property
     def _num_weights(self) -> int:
+        """Number of weight tensors of all layers and directions, including biases and projections."""
         kinds = (4 if self.bias else 2) + (1 if self.proj_size else 0)
         return self.num_layers * (2 if self.bidirectional else 1) * kinds
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from charloom.arguments import check_type
-from charloom.errors import InputError
+from charloom.errors import InputError, pluralize
 from charloom.layers import RecurrentLayer
 from charloom.recurrence.torch_internals import is_in_distributed_forward, is_observed
 from charloom.settings.limits import check_count
@@ -46,7 +46,7 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
     smallest, largest = (int(bound) for bound in ids.aminmax())
     if smallest < 0 or largest >= vocabulary_size:
         wrong = smallest if smallest < 0 else largest
-        raise InputError(f"id {wrong} is not in the vocabulary of {vocabulary_size}")
+        raise InputError(f"id {wrong} is not in the vocabulary of {pluralize(vocabulary_size, 'token')}")
 
 
 def check_state(state: object, expected: object) -> None:

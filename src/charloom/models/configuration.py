@@ -9,7 +9,7 @@ from torch import Tensor
 
 from charloom.errors import InputError
 from charloom.layers import LAYERS, RNN
-from charloom.models.folder import CONFIG_FILE, Config, WithoutInitialWeights, describe_misfit
+from charloom.models.folder import CONFIG_FILE, Config, SkipInit, describe_misfit
 from charloom.models.predictor import predicting
 from charloom.recurrence.torch_internals import are_hooked
 from charloom.settings.cells import CELL_OF_MODE
@@ -48,7 +48,8 @@ def config_of(model: "LanguageModel") -> Config:
     # Exact types: a subclass could encode text differently, and a configuration cannot name it.
     if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
         raise InputError(
-            "the vocabulary or its clean_up is of a subclass, which would be lost on saving: use charloom's own classes"
+            "the vocabulary or its normalization is of a subclass, which would be lost on saving: use charloom's own "
+            "classes"
         )
     return {
         "vocabulary": vocabulary.to_json(),
@@ -148,7 +149,7 @@ def model_without_weights(model_class: type[_Model], config: Config, num_tensors
     """Creates a model on the meta device, with at most ``num_tensors`` layers."""
     # A hostile configuration can name any size: on the meta device tensors take no memory, but each layer takes some,
     # and every layer has a tensor in the file.
-    with WithoutInitialWeights():
+    with SkipInit():
         return model_from_config(model_class, config, num_tensors, device="meta")
 
 

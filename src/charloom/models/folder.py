@@ -23,7 +23,7 @@ from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.models.predictor import check_finite
 
 FORMAT_VERSION = 1
-CHECKPOINTS = "checkpoints"
+CHECKPOINT_FOLDER = "checkpoints"
 """Subfolder of a run's checkpoints."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -38,7 +38,10 @@ _DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
 
 def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tensor]) -> None:
-    """Writes both files atomically.
+    """Writes each file atomically, the weights first, and deletes codec files of other weights.
+
+    An interruption between the two files leaves a SHA-256 in the config that is not that of the weights; reading such a
+    folder raises an error.
 
     Args:
         path: Folder, which is created if necessary.
@@ -61,7 +64,6 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
     text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The weights first: an interruption between the two leaves a SHA-256 that differs, which reading detects.
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
         write_atomically(files, remove=_find_stale_codec_files(folder, head["weights_sha256"]))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -70,17 +72,20 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
 
 
 def read_kind(path: Path) -> str | None:
-    """Returns the kind of model in a folder; None for a language model, and for a folder that does not exist."""
+    """Returns the kind of model in a folder; None for a language model, and for a folder that does not exist.
+
+    Raises ModelFolderError for a folder without a valid config.
+    """
     kind = _read_config(path).get("kind") if path.is_dir() else None
     return kind if isinstance(kind, str) else None
 
 
-def check_kind(path: str | Path, kind: str) -> None:
-    """Raises ModelFolderError for a folder with a model of another kind."""
+def check_replaceable(path: str | Path, kind: str) -> None:
+    """Raises ModelFolderError for a folder with a model of another kind, an interrupted run or a damaged config."""
     check_type(PATH, path=path)
     folder = Path(path)
     # Saving over another kind would leave some of its files beside the new ones.
-    taken = [name for name in (CONFIG_FILE, CHECKPOINTS) if (folder / name).exists()]
+    taken = [name for name in (CONFIG_FILE, CHECKPOINT_FOLDER) if (folder / name).exists()]
     if taken and (found := _read_config(folder).get("kind")) != kind:
         raise ModelFolderError(
             f"{folder}: contains {_describe_kind(found)}; choose another folder for {_describe_kind(kind)}"
@@ -88,7 +93,10 @@ def check_kind(path: str | Path, kind: str) -> None:
 
 
 def _find_stale_codec_files(folder: Path, weights_sha256: object) -> list[Path]:
-    """Returns the codec's files in a folder if they were derived from other weights than the new model's."""
+    """Returns the paths of the codec's files, which need not exist; none if the folder's config has the same weights.
+
+    An unreadable config counts as one of other weights.
+    """
     try:
         same_weights = _read_config(folder)["weights_sha256"] == weights_sha256
     except (ModelFolderError, KeyError):
@@ -98,7 +106,7 @@ def _find_stale_codec_files(folder: Path, weights_sha256: object) -> list[Path]:
 
 
 def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config, dict[str, Tensor]]:
-    """Returns the config and the tensors.
+    """Returns the config and the tensors, whose values may be NaN or infinite.
 
     Args:
         path: The folder.
@@ -124,7 +132,7 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     # Before the tensors are created: a folder copied while a run saves can have files of two models.
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
-            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 differs)"
+            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 does not match)"
         )
     try:
         return config, safetensors.torch.load(data)
@@ -137,7 +145,10 @@ def _describe_kind(kind: object) -> str:
 
 
 def describe_misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str | None:
-    """Describes why tensors do not fit a model with the expected ones; returns None if they fit."""
+    """Describes the first difference in names and shapes from the expected tensors; returns None if there is none.
+
+    The dtypes need not be the expected ones, but all tensors found must have one floating-point dtype.
+    """
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
     # One sorted name instead of a list: a model of another size differs in every tensor.
     if shapes[0] != shapes[1]:
@@ -163,7 +174,7 @@ def _read_config(folder: Path) -> Config:
                 f"{folder}: no model yet: a training run is in progress and saves it at the end; wait, or stop "
                 "the run with Ctrl-C, which also saves the model"
             ) from None
-        if (folder / CHECKPOINTS).is_dir() and not file.exists():
+        if (folder / CHECKPOINT_FOLDER).is_dir() and not file.exists():
             raise ModelFolderError(
                 f"{folder}: no model yet, only an interrupted run",
                 hint=("resume it with ", Argument("resume", str(folder))),
@@ -175,16 +186,18 @@ def _read_config(folder: Path) -> Config:
         raise ModelFolderError(f"{file}: not the configuration of a charloom model")
     if config["format_version"] != FORMAT_VERSION:
         raise ModelFolderError(
-            f"{file}: format version {config['format_version']!r:.40}; this charloom reads version {FORMAT_VERSION}: "
-            "install the charloom version that wrote it"
+            f"{file}: format version {config['format_version']!r:.40}; this version of charloom reads version "
+            f"{FORMAT_VERSION}: install the version that wrote it"
         )
     return config
 
 
-class WithoutInitialWeights(TorchFunctionMode):
-    """A mode in which no initial weights are drawn, for a model whose weights are replaced."""
+class SkipInit(TorchFunctionMode):
+    """A mode in which the functions of ``torch.nn.init`` return the tensor unchanged, as ``torch.nn.utils.skip_init``.
 
-    # On the meta device, drawing them would import modules of PyTorch for a second.
+    For a model whose weights are replaced. On the meta device, ``torch.nn.init`` would import modules of PyTorch for a
+    second.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":

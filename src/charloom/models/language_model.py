@@ -68,7 +68,8 @@ class LanguageModel(nn.Module):
             tied_output: Share the embedding's weights with the output layer.
 
         Raises:
-            InputError: An argument is invalid, or the layer does not fit the other arguments.
+            SettingsError: ``embedding_size`` is not an int of at least 1.
+            InputError: Another argument is invalid, or the layer does not fit the other arguments.
         """
         super().__init__()
         checks.check_parts(layer, vocabulary, embedding_size, dropout, tied_output)
@@ -91,7 +92,10 @@ class LanguageModel(nn.Module):
 
     @property
     def settings(self) -> ModelSettings:
-        """Settings that build a model like this; ``init_sigma``, which a model does not store, is the default."""
+        """Settings of a model like this, without the precision, a projection and missing biases.
+
+        ``init_sigma`` is the default, and ``dropout`` is the higher of the model's and the layer's.
+        """
         return make_settings(self)
 
     @property
@@ -103,7 +107,8 @@ class LanguageModel(nn.Module):
     def precision(self) -> Precision:
         """Precision of matrix products in training: float32, or bfloat16 with float32 weights.
 
-        bfloat16 products are computed by the native kernels or under ``torch.autocast``.
+        bfloat16 products are computed by the native kernels or under ``torch.autocast``. Raises SettingsError if set to
+        another value.
         """
         return getattr(self.layer, "precision", "float32")  # torch.nn's layers have none
 
@@ -256,6 +261,7 @@ class LanguageModel(nn.Module):
 
         Raises:
             ModelFolderError: The folder is missing, damaged, or of a later format.
+            InputError: ``path`` is not a str or a path.
         """
         config, tensors = read_model_folder(path)
         try:

@@ -48,7 +48,10 @@ class Backend(NamedTuple):
             return "reference (the equations, step by step)"
         if _supported():
             return "PyTorch's own"
-        return "PyTorch's own (charloom was installed without native kernels: no C++ compiler was found then)"
+        return (
+            "PyTorch's own (charloom was installed without native kernels, because no C++ compiler was found during "
+            "installation)"
+        )
 
 
 # torch.compile would otherwise trace the lookup in the environment, and break the graph there.

@@ -16,6 +16,7 @@ class FrozenWeights:
     """
 
     def __init__(self) -> None:
+        # Without kernels there is nothing to pack, and PyTorch's forward computes every call.
         kernels = backend().kernels
         self.native = None if kernels is None else kernels.frozen_weights()
 

@@ -23,6 +23,7 @@ precision (index into ``PRECISIONS``), input size, hidden size, number of layers
 
 def can_infer() -> bool:
     """Returns True if a call may use ``infer`` now: no gradient is needed, and nothing records PyTorch's operators."""
+    # The cheapest test first: this runs at each call of a layer, and most calls of training end here.
     return not torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_recorded()
 
 
@@ -49,6 +50,7 @@ def infer(
     kernels = backend().kernels
     if kernels is None:
         return None
+    # None also for weights that were frozen while another backend was selected.
     native = None if frozen is None else frozen.native
     return kernels.infer_layers(
         options, threads=thread_limit(), input=inputs, state=state, weights=weights, frozen=native

@@ -1,6 +1,6 @@
 """Loss and all gradients of a language model in one native call.
 
-The call computes token ids -> recurrent layers -> logits -> mean cross-entropy, and back-propagates. It is an autograd
+The call computes token ids -> recurrent layers -> logits -> mean cross-entropy, and backpropagates. It is an autograd
 function whose forward pass computes the gradients too, so that any optimizer and distributed training can use it. Rows
 of the input weights are gathered by token id: no one-hot tensor is allocated.
 

@@ -7,18 +7,20 @@ import contextlib
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from charloom.codec.model import priming
 from charloom.codec.model.preparation import prepare_codec
-from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderError, Part
+from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, ModelFolderError, Part
 from charloom.io import plots
 from charloom.io.atomic import remove_leftovers, write_atomically
 from charloom.io.lock import FolderLock
-from charloom.models.folder import CHECKPOINTS, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
+from charloom.models.folder import CHECKPOINT_FOLDER, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
+from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
@@ -59,7 +61,7 @@ class RunFolder:
         """Creates the folder and locks it against other runs.
 
         Args:
-            force: If True, accepts a folder that contains a model or an interrupted run.
+            force: If True, accepts a folder that contains a model or an interrupted run (a checkpoint after step 0).
 
         Raises:
             ModelFolderError: The path is a file, the folder cannot be written or is locked by another run, or, without
@@ -74,7 +76,7 @@ class RunFolder:
         if (self.path / CONFIG_FILE).exists():
             found, hint = "already contains a model", (*_CHOOSE_ANOTHER, ", or use ", _FORCE)
         # A checkpoint of step 0 holds no training, so it may be replaced.
-        elif list_checkpoint_files(self.path / CHECKPOINTS, after=0):
+        elif list_checkpoint_files(self.path / CHECKPOINT_FOLDER, after=0):
             found = "contains an interrupted run"
             hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
         if hint and not force:
@@ -82,16 +84,17 @@ class RunFolder:
             raise ModelFolderError(f"{self.path} {found}", hint=hint)
 
     def prepare(self, history: History | None = None) -> None:
-        """Prepares the folder for a run; call it after ``acquire``.
+        """Removes temporary files of killed processes and, for a resumed run, writes its history.
+
+        Call it after ``acquire``. Files of an earlier run are not deleted.
 
         Args:
-            history: Epochs of the run that is resumed; None or empty for a new run.
+            history: Epochs of the run that is resumed, which are copied; None or empty for a new run.
 
         Raises:
             ModelFolderError: The folder cannot be written.
         """
         with report_write_errors(self.path):
-            # Temporary files of a process that was killed during an atomic write.
             remove_leftovers(self.path, _OWN_FILES)
             if history:
                 self.history[:] = history  # in place: TrainingRun refers to the same list
@@ -109,7 +112,10 @@ class RunFolder:
             self.path.rmdir()
 
     def __call__(self, event: Event) -> None:
-        """Appends the record of each epoch to the history; warns once if the file cannot be written."""
+        """Appends the record of each epoch to the history.
+
+        If the file cannot be written, warns once until a write succeeds.
+        """
         if isinstance(event, EpochEnded):
             self.history.append(event.record)
             try:
@@ -142,12 +148,20 @@ class RunFolder:
     def finish(self, model: LanguageModel, texts: tuple[bytes, bytes] = (b"", b"")) -> None:
         """Writes the model, the files for compression, the history and its plot.
 
+        The files for compression are ``codec.safetensors`` and, with texts, ``priming.safetensors``: text that the
+        compressor reads before the data. If the codec does not support the model, this warns and does not write them.
+        The plot is deleted first and written last, as the mark of a complete save. Without epochs there is no plot, and
+        ``history.jsonl`` is deleted.
+
         Args:
             model: The trained model.
             texts: Ends of the training part and of the held-out part (``texts_for_codec``); empty to store none.
+
+        Raises:
+            ModelFolderError: The model or the files for compression cannot be written.
+            OSError: The history or the plot cannot be written or deleted.
         """
-        # The plot is deleted first and written last: a folder with a plot has a completely saved model, which
-        # TrainingRun relies on. The model comes before the files that can be created from it again.
+        # The model comes before the files that can be created from it again.
         (self.path / PLOT_FILE).unlink(missing_ok=True)
         model.save(self.path)
         seen, held_out = texts
@@ -155,13 +169,37 @@ class RunFolder:
             prepare_codec(self.path, model, seen=seen, held_out=held_out)
         # The model is saved, so a model or text that the codec does not support is no reason to fail.
         except InputError as error:
-            warnings.warn(CharloomWarning("the model is saved, but cannot compress: ", *error.parts), stacklevel=2)
+            warnings.warn(
+                CharloomWarning("the model is saved, but cannot be used for compression: ", *error.parts), stacklevel=2
+            )
         if self.history:
             self._write_history()
             kept_epoch = (model.provenance.get("results") or {}).get("epoch")
             write_atomically({self.path / PLOT_FILE: plot_history(self.history, kept_epoch)})
         else:
             (self.path / HISTORY_FILE).unlink(missing_ok=True)  # of a run that this one overwrites
+
+    def load_finished(self, checkpoint: Checkpoint, settings: TrainingSettings) -> LanguageModel | None:
+        """Loads the model of a run with nothing left to train; returns None if it has to be saved (again).
+
+        Args:
+            checkpoint: Last checkpoint of the run. The model's provenance must have its settings and number of epochs.
+            settings: Present settings; None is returned if they require the weights of another epoch, such as the best.
+        """
+        if not (self.path / PLOT_FILE).exists():  # the process was killed while it was saving
+            return None
+        if settings.ends_with_best != checkpoint.settings.ends_with_best:
+            return None
+        try:
+            model = LanguageModel.load(self.path)
+        # A model that cannot be loaded is saved again.
+        except CharloomError:
+            return None
+        results = model.provenance.get("results") or {}
+        # The provenance was read from JSON, which has lists and no tuples.
+        stored = asdict(checkpoint.settings) | {"prefix": list(checkpoint.settings.prefix)}
+        same = model.provenance.get("training") == stored
+        return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:

@@ -13,7 +13,7 @@ from typing import cast
 
 from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError, pluralize
-from charloom.models.folder import CHECKPOINTS
+from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import Recipe
 from charloom.text.compressed_inputs import detect_compression
@@ -44,7 +44,8 @@ class RunPlan:
         init_from: Folder of a model whose weights the run starts from.
         extend_vocabulary: With ``init_from``: add the characters of the text that the model's vocabulary lacks.
         force: Replace a model or run in the folder.
-        priming: Store the end of the text in the folder, compressed, for ``charloom compress`` to start from.
+        priming: Store the end of the text in the folder, compressed, as the priming: text that ``charloom compress``
+            reads before the data.
         checkpoints: Write checkpoints, so that the run can be resumed.
         save_model: Write the trained model to the folder. If False, only the history is written.
     """
@@ -61,6 +62,10 @@ class RunPlan:
     save_model: bool = True
 
     def __post_init__(self) -> None:
+        """Validates the fields and converts paths.
+
+        If ``resume`` is a path, ``init_from`` is refused, and a recipe if it has a name; ``resume=True`` accepts both.
+        """
         optional = (*PATH, NoneType)
         check_type((Recipe, NoneType), recipe=self.recipe)
         check_type(optional, output=self.output, init_from=self.init_from)
@@ -108,11 +113,14 @@ class RunPlan:
         return default_folder(self.texts)
 
     @property
-    def resumes(self) -> Path | None:
-        """Run or checkpoint to resume; None to start from scratch or to fine-tune."""
+    def resume_path(self) -> Path | None:
+        """Path of the run or checkpoint to resume; None to start from scratch or to fine-tune.
+
+        With ``resume=True`` it is the folder if that contains a checkpoint at present.
+        """
         # Any checkpoint counts, even the one before the first step.
         if self.resume is True:
-            return self.folder if list_checkpoint_files(self.folder / CHECKPOINTS) else None
+            return self.folder if list_checkpoint_files(self.folder / CHECKPOINT_FOLDER) else None
         return self.resume if isinstance(self.resume, Path) else None
 
     @property
@@ -121,7 +129,7 @@ class RunPlan:
 
         Raises SettingsError if that would delete newer checkpoints than the one to resume, and ``force`` is not set.
         """
-        resume = self.resumes
+        resume = self.resume_path
         run = None if resume is None else find_run_folder(resume)
         if resume is None or run is None or self.folder.resolve() != run.resolve():
             return False
@@ -156,11 +164,14 @@ def default_folder(texts: Sequence[str]) -> Path:
 
 
 def check_corpus_settings(corpus: Corpus, settings: CorpusSettings) -> None:
-    """Raises SettingsError if a corpus was read with other settings than these."""
+    """Raises SettingsError if a corpus was read with other settings than these.
+
+    A setting of None matches any. ``max_chars`` must not be less than the length of the corpus.
+    """
     # Other settings would be recorded in the model without having had an effect.
     for name, value in vars(corpus_settings_of(corpus)).items():
         given = getattr(settings, name)
-        # A corpus does not record the limit it was read with, so max_chars is compared with its length below.
+        # A corpus does not record the limit it was read with.
         if name != "max_chars" and given not in (None, value):
             raise SettingsError(*("the corpus was read with ", Argument(name, value)), setting=name, value=given)
     if settings.max_chars is not None and settings.max_chars < len(corpus.ids):

@@ -63,7 +63,7 @@ def recipe_of_plan(plan: RunPlan) -> Recipe:
     """
     if plan.recipe is not None:
         return plan.recipe
-    if resume := plan.resumes:
+    if resume := plan.resume_path:
         return recipe_of_run(resume)
     recipe = load_recipe(default_recipe(plan.texts))
     if isinstance(plan.corpus, Corpus):

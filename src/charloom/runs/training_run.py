@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -24,7 +24,7 @@ from charloom.errors import (
     TrainingDivergedError,
 )
 from charloom.models.language_model import LanguageModel
-from charloom.runs.folder import PLOT_FILE, RunFolder, texts_for_codec
+from charloom.runs.folder import RunFolder, texts_for_codec
 from charloom.runs.plan import RunPlan
 from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
@@ -47,11 +47,12 @@ class Outcome:
         status: ``finished``: all epochs are trained, or patience is exhausted. ``stopped``: a listener stopped the run,
             which can be resumed. ``diverged``: the loss or a weight is not finite; ``error`` states what to do.
             ``nothing to do``: the run to be resumed had finished already.
-        model: The model, with the weights that were saved.
+        model: The model, with the weights that were saved; if the run diverged, they are saved only if an epoch ended.
         history: Records of the epochs that ended.
         kept: Record of the epoch whose weights the model has or, if the run was stopped within an epoch and does not
             keep the best weights, of the last epoch that ended; None if none did.
-        last_checkpoint: Path and position of the last checkpoint if later ones could not be written; else empty.
+        last_checkpoint: Description of the last checkpoint, with its path and position in the run, if later ones could
+            not be written; else empty.
         error: The error, if the run diverged; else None.
     """
 
@@ -86,8 +87,9 @@ class TrainingRun:
 
         Args:
             plan: Plan of the run; the same on all processes.
-            processes: Process group to train in. None: the processes that torchrun started, or this process alone.
-            progress: Callback for the progress of reading the text.
+            processes: Process group to train in; the caller destroys it, not this run. None: the processes that
+                torchrun started, or this process alone.
+            progress: Callback for the progress of reading the text, in bytes; see ``load_corpus``.
 
         Raises:
             SettingsError: The plan resumes a checkpoint outside the folder of a run, and does not set ``output``.
@@ -99,7 +101,6 @@ class TrainingRun:
         self.folder = RunFolder(plan.folder)
         self.history = self.folder.history
         self.processes = processes or Processes()
-        # A process group that the caller passes is initialized and destroyed by the caller.
         self._owns_processes = processes is None
         self.start: Start
         self.end_reason: tuple[Part, ...] | None = None
@@ -172,7 +173,7 @@ class TrainingRun:
 
     def _checkpoint(self) -> Checkpoint | None:
         """Returns the checkpoint to resume: after a restart by torchrun, the run's own last one; else the plan's."""
-        processes, path = self.processes, self.plan.resumes
+        processes, path = self.processes, self.plan.resume_path
         if processes.restarts:
             found = broadcast_newest_checkpoint(processes, self.folder.path, of_this_run=True)
             if found is not None:
@@ -183,42 +184,38 @@ class TrainingRun:
         return found if found is not None else newest_checkpoint(path)  # raises the error that states the reason
 
     @property
-    def is_done(self) -> bool:
-        """True if a resumed run has nothing left to train, and its model is saved in the folder."""
+    def can_skip_training(self) -> bool:
+        """True if ``train`` would return the model in the folder: nothing is left to train, and all files are saved.
+
+        False with several processes, which all train, and if the weights of another epoch are to be saved.
+        """
         return self._saved_model is not None
 
     @cached_property
     def _saved_model(self) -> LanguageModel | None:
         """Model in the folder, if a run with nothing left to train would save the same one; else None."""
-        start, checkpoint = self.start, self.start.checkpoint
+        checkpoint = self.start.checkpoint
         # With several processes, all train: if one skipped it, the others would wait in their first collective call.
         if checkpoint is None or self.end_reason is None or self.processes.size > 1:
             return None
-        if not (self.folder.path / PLOT_FILE).exists():  # the plot is written last: the process was killed while saving
-            return None
-        # The weights of another epoch would be saved.
-        if start.settings.ends_with_best != checkpoint.settings.ends_with_best:
-            return None
-        try:
-            model = LanguageModel.load(self.folder.path)
-        # A model that cannot be loaded is saved again.
-        except CharloomError:
-            return None
-        results = model.provenance.get("results") or {}
-        # The provenance was read from JSON, which has lists and no tuples.
-        stored = asdict(checkpoint.settings) | {"prefix": list(checkpoint.settings.prefix)}
-        same = model.provenance.get("training") == stored
-        return model if same and results.get("epochs_trained") == len(checkpoint.history) else None
+        return self.folder.load_finished(checkpoint, self.start.settings)
 
     def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, object] | None = None) -> Outcome:
-        """Trains the model and saves it, even if a listener stops training or the run diverges.
+        """Trains the model and saves it, even if a listener stops training.
+
+        After a divergence or another ``Exception``, it is saved only if an epoch ended; the latter is raised again.
 
         Args:
-            listeners: Callbacks for events; the last event is ``SavingStarted``.
-            notes: JSON values to store in checkpoints.
+            listeners: Callbacks for events, which are not called if the model in the folder is returned. If there is a
+                model to save, ``SavingStarted`` is the last event, on rank 0; ``StopTraining`` has no effect then.
+            notes: JSON values to store in checkpoints, in ``Checkpoint.source``. They override its keys.
+
+        Returns:
+            The outcome, also of a run that diverged: its ``error`` is not raised.
 
         Raises:
-            CharloomError: Training failed; the message names the folder if a model was saved.
+            CharloomError: Training failed. An OSError is converted to it only if a model was saved; the message then
+                names the folder.
             InputError: The run is not entered, or was trained before.
             ModelFolderError: The folder cannot be written; the model is saved in a temporary folder.
         """
@@ -277,7 +274,10 @@ class TrainingRun:
         return Outcome(status, model, history, kept, last_checkpoint, error)
 
     def _save(self, listeners: Sequence[Listener], *, priming: bool) -> None:
-        """Saves the model to the folder or, if that fails, to a new temporary folder."""
+        """Emits ``SavingStarted`` and saves the model to the folder.
+
+        If that fails, saves it to a new temporary folder and raises ModelFolderError.
+        """
         for listener in listeners:
             with suppress(StopTraining):  # there is nothing left to stop
                 listener(SavingStarted())

@@ -33,17 +33,20 @@ class TableSettings:
     """Settings of reading a series from a CSV file. None of them is inferred from the file.
 
     Attributes:
-        column: Column to forecast: its header, or its number from 1. Default: the only column besides the dates.
-        time: Column of dates: its header, or its number from 1. Dates must be evenly spaced and ascending. Default: the
-            first other column. none: rows are evenly spaced, in the order of the file.
-        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single point) between others: refuse
+        column: Column to forecast: its header, or its number, counted from 1. Default: the only column besides the
+            dates.
+        time: Column of dates: its header, or its number, counted from 1. Dates must be evenly spaced and ascending.
+            Default: the first column that is not forecast. Pass none if the table has no dates: its rows are then taken
+            as evenly spaced, in file order.
+        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between others: refuse
             them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
         delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
-        decimal: Decimal separator, . or ,. Default: a point.
-        thousands: Thousands separator: , or . or ' or a space. Default: none.
+        decimal: Decimal separator: a period or a comma. Default: a period.
+        thousands: Thousands separator: a comma (,), period (.), apostrophe (') or space. Default: none.
         date_format: Format of the dates for strptime, for example %d.%m.%Y. Default: ISO 8601. Forecast dates are
-            formatted by strftime: 09/02/2023 after 9/1/2023.
-        header: Whether the first row contains column names. Default: yes, but a header that may be values is refused.
+            written by strftime, which pads with zeros: after 9/1/2023 comes 09/02/2023.
+        header: Whether the first row contains column names. Default: yes, but a first row that may contain values is
+            refused.
         skip_rows: Lines to skip before the header.
     """
 
@@ -86,7 +89,9 @@ class TableSettings:
         )
         if delimiter is not None and not is_name and not is_character:
             raise SettingsError(
-                "it must be one character, not a letter, digit or quote; or tab", setting="delimiter", value=delimiter
+                "it must be the word tab, or a single character other than a letter, a digit or a quote",
+                setting="delimiter",
+                value=delimiter,
             )
         if self.date_format is not None:
             self._check_date_format()
@@ -113,26 +118,29 @@ class ForecastSettings:
     Attributes:
         horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this horizon.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
-            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last three), drift
-            (the last value and the mean change), naive (the last value), mean (the mean of all values), or auto, the
-            method with the smallest errors.
+            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last
+            seasons, at most three), drift (the last value and the mean change), naive (the last value), mean (the mean
+            of all values), or auto (the method with the smallest errors in the backtest, or the one that fitting
+            selects if the difference is below 2%).
         season: Points per season (12 for monthly data with a yearly season, 1 for none). Default: detected by a test.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
             whose amplitude grows with their level.
-        domain: Domain of the forecast: integers if all values are integers, not negative if no value is negative, not
-            positive if no value is positive (auto); or all real numbers (real).
+        domain: Domain of the forecast: auto (integers if all values are integers, not negative if no value is negative,
+            not positive if no value is positive), or real (all real numbers).
         num_lags: Order of the plain autoregression (ar). Default: the season plus one, or 4.
-        max_lags: Maximum order of the linear part. Default: a fifth of the series, at most 256.
+        max_lags: Maximum order of the linear autoregressions of the network method. Default: a fifth of the series, at
+            most 256.
         cell: Recurrent cell of the networks.
         hidden_size: Hidden units of each network.
         context: Context length: points that a network reads before its first forecast, at most a quarter of the series.
-        members: Ensemble members: networks, each fitted without one block of the series that measures its errors.
+        members: Number of networks in the ensemble. Each is fitted without one block of the series, on which its errors
+            are measured.
         epochs: Maximum number of epochs of each network; early stopping ends training before it overfits.
         batch_size: Windows in a minibatch.
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
         num_paths: Simulated paths of a forecast; each path feeds its own values back.
-        seed: Seed of initial weights, order and paths.
+        seed: Seed for the initial weights, the order of windows, and the simulated paths.
         threads: CPU threads. Networks this small gain nothing from more than one.
     """
 

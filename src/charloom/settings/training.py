@@ -26,7 +26,7 @@ class TrainingSettings:
         batch_size: Number of sequences in a minibatch.
         gradient_accumulation_steps: Number of minibatches whose gradients are accumulated for one optimizer step: the
             effect of a larger batch in the memory of a smaller one.
-        num_steps: Sequence length, in characters or bytes; also the truncation length of back-propagation through time.
+        num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
         partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
             detached; random: sequences in random order, each from a zero state.
@@ -37,18 +37,18 @@ class TrainingSettings:
             multiplies the rate by the decay factor every few epochs.
         warmup_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
             Default: half an epoch with the cosine schedule, otherwise none.
-        decay_every: Number of epochs between decreases of the step schedule.
-        decay_factor: Factor of each decrease of the step schedule.
+        decay_every: Number of epochs between decreases of the learning rate (step schedule).
+        decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text, at its end, that is held out for validation.
-        patience: Number of epochs without an improvement of validation perplexity after which training stops early.
+        patience: Number of epochs without an improvement in validation perplexity after which training stops early.
             Default: no early stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
             Default: on if patience is set.
-        seed: Seed of initial weights, offsets, order and dropout.
+        seed: Seed for the initial weights, the random offset of each epoch, the order of sequences, and dropout.
         device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if available.
         threads: Threads of the kernels and of PyTorch. Default: for the kernels, as many as PyTorch is set to; for
-            PyTorch's own operations, one.
+            PyTorch's own operations, one (if the native kernels are installed).
         precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on CPUs with
             AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
         report_every: Report results every N epochs.

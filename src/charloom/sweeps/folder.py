@@ -135,7 +135,7 @@ class SweepFolder:
         # Raised outside the try block, which would report the file as damaged.
         if is_later:
             raise ModelFolderError(
-                f"{file}: written by a version of charloom later than {__version__}; upgrade charloom"
+                f"{file}: written by a version of charloom later than {__version__}; install a later version"
             )
         for run in sorted((self.path / "runs").glob(f"*/{RUN_FILE}")):
             try:

@@ -17,7 +17,7 @@ from charloom.training.history import EpochRecord, History
 
 Outcome: TypeAlias = Literal["finished", "diverged"]
 
-_FIGURES = ("validation_perplexity", "best_validation_perplexity", "best_epoch", "perplexity", "seconds")
+_METRICS = ("validation_perplexity", "best_validation_perplexity", "best_epoch", "perplexity", "seconds")
 """Results that are written to the files: attributes of both SweepRun and CombinationResult."""
 
 
@@ -41,12 +41,12 @@ class SweepRun:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The record of the epoch with the lowest validation perplexity; None without validation."""
+        """The record of the epoch with the lowest validation perplexity; None without validation or without epochs."""
         return self.history.best
 
     @property
     def kept(self) -> EpochRecord | None:
-        """The record of the epoch whose weights are the final ones; None for a diverged run."""
+        """The record of the epoch whose weights are the final ones; None for a diverged run or without epochs."""
         if self.outcome == "diverged" or not self.history:
             return None
         # With keep_best or patience, training restores the weights of the best epoch at its end.
@@ -68,17 +68,17 @@ class SweepRun:
 
     @property
     def best_validation_perplexity(self) -> float | None:
-        """The lowest validation perplexity of any epoch."""
+        """The lowest validation perplexity of any epoch; None without validation or without epochs."""
         return self.best.validation_perplexity if self.best else None
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch with the lowest validation perplexity."""
+        """The epoch with the lowest validation perplexity; None without validation or without epochs."""
         return self.best.epoch if self.best else None
 
     @property
     def seconds(self) -> float:
-        """Training time of the run in seconds."""
+        """Seconds of training up to the end of the last epoch, validation included; 0 without epochs."""
         # Records count from the start of the run, so that the last one has the total.
         return self.history[-1].seconds if self.history else 0.0
 
@@ -114,27 +114,36 @@ class CombinationResult:
 
     @property
     def perplexity(self) -> MeanAndSpread:
-        """Training perplexity of the final weights of the runs."""
+        """Mean and standard deviation over the runs of the final weights' training perplexity."""
         return _mean_and_spread([run.perplexity for run in self.runs])
 
     @property
     def validation_perplexity(self) -> MeanAndSpread | None:
-        """Validation perplexity of the final weights of the runs; None without validation."""
+        """Mean and standard deviation over the runs of the final weights' validation perplexity.
+
+        None without validation.
+        """
         return _mean_and_spread_if_any([run.validation_perplexity for run in self.runs])
 
     @property
     def best_validation_perplexity(self) -> MeanAndSpread | None:
-        """The lowest validation perplexity of any epoch."""
+        """Mean and standard deviation over the runs of each run's lowest validation perplexity.
+
+        Runs without an epoch are omitted. None without validation, or if no run has an epoch.
+        """
         return _mean_and_spread_if_any([run.best_validation_perplexity for run in self.runs])
 
     @property
     def best_epoch(self) -> MeanAndSpread | None:
-        """The epoch with the lowest validation perplexity."""
+        """Mean and standard deviation over the runs of each run's epoch with the lowest validation perplexity.
+
+        Runs without an epoch are omitted. None without validation, or if no run has an epoch.
+        """
         return _mean_and_spread_if_any([run.best_epoch for run in self.runs])
 
     @property
     def seconds(self) -> MeanAndSpread:
-        """Training time of the runs in seconds."""
+        """Mean and standard deviation of the runs' training times in seconds."""
         return _mean_and_spread([run.seconds for run in self.runs])
 
 
@@ -165,8 +174,10 @@ class SweepResults:
         return sorted(groups.values(), key=lambda one: (one.validation_perplexity or one.perplexity).mean)
 
     def find(self, **values: Value) -> CombinationResult:
-        """Returns the combination with these values of varied settings. Raises KeyError if there is not exactly one."""
-        # Settings that are omitted may have any value, if that leaves one combination.
+        """Returns the combination with these values of varied settings; omitted settings match any value.
+
+        Raises KeyError if not exactly one combination matches.
+        """
         found = [one for one in self.combinations() if values.items() <= one.values.items()]
         if len(found) != 1:
             raise KeyError(f"{len(found)} combinations have {values}")
@@ -174,12 +185,12 @@ class SweepResults:
 
 
 def runs_as_json_lines(results: SweepResults) -> str:
-    """Returns a JSON line for each run: varied settings, seed, outcome and results."""
+    """Returns a JSON line for each run: varied settings, seed, outcome and results; an infinite value is null."""
     lines = []
     for combination in results.combinations():
         for run in combination.runs:
             row = combination.values | {"seed": run.recipe.training.seed, "outcome": run.outcome}
-            for name in _FIGURES:
+            for name in _METRICS:
                 value = getattr(run, name)
                 # JSON has no infinity and no NaN; json.dumps would write Infinity, which other parsers reject.
                 row[name] = value if value is not None and math.isfinite(value) else None
@@ -191,15 +202,18 @@ def runs_as_json_lines(results: SweepResults) -> str:
 
 
 def combinations_as_csv(results: SweepResults) -> str:
-    """Returns a CSV row for each combination, best first: means and standard deviations over seeds."""
+    """Returns a CSV row for each combination, best first: means and standard deviations over seeds.
+
+    An infinite value is inf, a missing one an empty cell.
+    """
     text = io.StringIO()
     # The default line end of csv is that of Windows.
     writer = csv.writer(text, lineterminator="\n")
-    columns = [f"{figure}{part}" for figure in _FIGURES for part in ("", "_sd")]
+    columns = [f"{metric}{part}" for metric in _METRICS for part in ("", "_sd")]
     writer.writerow([*results.varied, "runs", "diverged", *columns])
     for one in results.combinations():
         # csv writes None as an empty cell.
-        pairs = [getattr(one, figure) or (None, None) for figure in _FIGURES]
+        pairs = [getattr(one, metric) or (None, None) for metric in _METRICS]
         writer.writerow(
             [*one.values.values(), len(one.runs), one.num_diverged, *(part for pair in pairs for part in pair)]
         )
@@ -214,6 +228,6 @@ def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:
 
 
 def _mean_and_spread_if_any(values: Sequence[float | None]) -> MeanAndSpread | None:
-    # A run without the figure, such as one that diverged in its first epoch, is omitted from the mean.
+    # A run without the metric, such as one that diverged in its first epoch, is omitted from the mean.
     known = [value for value in values if value is not None]
     return _mean_and_spread(known) if known else None

@@ -33,9 +33,10 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
     # One more id, as the targets are the inputs shifted by one.
     needed = batch_size * num_steps + 1
     if length < needed:
+        step = "a training step" if gradient_accumulation_steps > 1 else "a minibatch"
         raise SettingsError(
-            f"the training text has {pluralize(length, 'character')}, but a minibatch of {batch_size} x {num_steps} "
-            f"needs {needed}: ",
+            f"the training text has {pluralize(length, 'token')}, but {step} of {batch_size} x {num_steps} needs "
+            f"{needed}: ",
             *(
                 "decrease ",
                 *((Argument("gradient_accumulation_steps"), ", ") if gradient_accumulation_steps > 1 else ()),

@@ -211,7 +211,7 @@ def _open_source(
         except CorpusUnavailableError as error:
             # stacklevel 3 is the caller of load_corpus.
             warnings.warn(
-                CharloomWarning(*error.parts, "; training continues with the reference text that is part of Python"),
+                CharloomWarning(*error.parts, "; using the reference text that is part of Python instead"),
                 stacklevel=3,
             )
             name, text, _ = _open_source(PYTHON_REFERENCE, unit)

@@ -80,7 +80,9 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
     try:
         from datasets import load_dataset  # large, and an extra
     except ImportError:
-        raise CorpusError(f"{source}: reading a dataset requires the package datasets: pip install datasets") from None
+        raise CorpusError(
+            f"{source}: reading a dataset requires the package datasets: pip install 'charloom[datasets]'"
+        ) from None
     path, _, configuration = name.partition("@")
 
     # A generator, so that the network is used only when the rows are read.

@@ -225,6 +225,10 @@ def _find_all_files(sources: Sequence[str | Path], unit: Unit) -> list[str | Pat
 
 
 def _warn_skipped(folder: Path, skipped: list[str], one: str, several: str) -> None:
+    """Warns of the skipped files or folders, at least one.
+
+    ``one`` describes a single one ("a file"), ``several`` more than one, without the number ("files").
+    """
     names = ", ".join(sorted(skipped)[:_MAX_LISTED_FILES]) + (" ..." if len(skipped) > _MAX_LISTED_FILES else "")
     what = one if len(skipped) == 1 else f"{len(skipped)} {several}"
     warnings.warn(f"{folder}: skipped {what}: {names}", CharloomWarning, stacklevel=2)

@@ -95,7 +95,10 @@ class StoredIds:
         return list(self)
 
     def part(self, start: int, stop: int | None = None) -> "StoredIds":
-        """Returns a view of the ids from ``start`` up to, not including, ``stop``, both 0 or more."""
+        """Returns a view of the ids from ``start`` up to, not including, ``stop``, both 0 or more.
+
+        Raises SettingsError if one is negative.
+        """
         check_count("start", start)
         if stop is not None:
             check_count("stop", stop)
@@ -105,7 +108,8 @@ class StoredIds:
     def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
         """Returns the sequences at ``starts``, a 1-D int64 array, as int64 ids of shape (len(starts), length).
 
-        Raises InputError if a sequence is not within the text, and CorpusError if the file of the ids was truncated.
+        Raises SettingsError if ``length`` is negative, InputError if a sequence is not within the text, and CorpusError
+        if the file of the ids was truncated.
         """
         check_count("length", length)
         listed = isinstance(starts, np.ndarray) and starts.ndim == 1 and starts.dtype == np.int64
@@ -119,8 +123,8 @@ class StoredIds:
     def with_new_ids(self, new_ids: Sequence[int]) -> "StoredIds":
         """Returns a view in which each id ``i`` reads as ``new_ids[i]``.
 
-        Raises InputError if an id has no entry in ``new_ids``: here if the view has a table of ids, else when the id is
-        read.
+        Raises SettingsError if a new id is negative, and InputError if an id has no entry in ``new_ids``: here if the
+        view has a table of ids, else when the id is read.
         """
         check_type(Sequence, new_ids=new_ids)
         for number in new_ids:
@@ -138,7 +142,7 @@ class StoredIds:
 
 
 def _look_up(id_of: NDArray[np.int64], numbers: Integers) -> NDArray[np.int64]:
-    """Returns the id of each number. Raises InputError if one has none."""
+    """Returns the id of each number. Raises InputError if a number is not an index of the table."""
     try:
         # NumPy would take a negative number from the end of the table. Unsigned ones need no pass over them.
         if numbers.dtype.kind == "i" and (numbers < 0).any():
@@ -146,7 +150,8 @@ def _look_up(id_of: NDArray[np.int64], numbers: Integers) -> NDArray[np.int64]:
         ids: NDArray[np.int64] = id_of.take(numbers)
     except IndexError:
         raise InputError(
-            f"the ids contain {_find_outside(numbers, len(id_of))}: their table has entries for 0 to {len(id_of) - 1}"
+            f"the ids contain {_find_outside(numbers, len(id_of))}, but the table that maps them has entries only for "
+            f"0 to {len(id_of) - 1}"
         ) from None
     return ids
 
@@ -187,7 +192,9 @@ class FileNumbers:
 
     def __reduce__(self) -> NoReturn:
         """Raises TypeError: the descriptor of a copy, or of another process, could belong to another file."""
-        raise TypeError("ids in a file cannot be copied or sent to another process: load the corpus there")
+        raise TypeError(
+            "ids in a file cannot be copied or sent to another process: load the corpus again, in that process"
+        )
 
     def __getitem__(self, part: slice) -> Integers:
         """Returns the numbers of a slice as a read-only array.

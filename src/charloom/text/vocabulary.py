@@ -159,6 +159,7 @@ class Vocabulary:
             ) from None
 
     def _ids_with_policy(self, text: str, ids: NDArray[np.int64], unknown: UnknownPolicy) -> NDArray[np.int64]:
+        """Applies the policy to ids, which are 0 for characters that are out of vocabulary."""
         lacking = np.flatnonzero(ids == 0)
         if len(lacking) and unknown == "refuse":
             first_places: dict[str, int] = {}

@@ -1,1 +1,1 @@
-"""Training: truncated back-propagation through time, its events and its history."""
+"""Training: truncated backpropagation through time, its events and its history."""

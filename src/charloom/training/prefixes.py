@@ -33,7 +33,7 @@ def sample_prefixes(model: LanguageModel, corpus: Corpus, settings: TrainingSett
 def _start_of(text: str | bytes) -> str | bytes:
     """Returns the first non-blank line, truncated; for binary data, the first run of printable ASCII characters."""
     if isinstance(text, str):
-        # A text of white space only has no non-blank line, hence the default.
+        # A text of whitespace only has no non-blank line, hence the default.
         return next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     first_line = next(iter(text.strip().splitlines()), text)[:_PREFIX_CHARS]
     # The cut may go through a UTF-8 character, which has at most 4 bytes: up to 3 undecodable bytes are dropped.

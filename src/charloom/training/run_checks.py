@@ -26,8 +26,10 @@ def check_run(settings: TrainingSettings, length: int, device_name: str | None =
         settings.num_steps,
         settings.gradient_accumulation_steps,
     )
+    # For its error only: a device that this machine lacks is reported before the first step.
     find_device(device_name or settings.device)
     cores, threads, precision = os.cpu_count() or 1, settings.threads, settings.precision
+    # More threads than cores wait for each other at every barrier, which is slower than one thread.
     if threads is not None and threads > cores:
         raise SettingsError(f"this machine has {pluralize(cores, 'core')}", setting="threads", value=threads)
     if precision != "float32" and backend().name == "reference":
@@ -38,12 +40,13 @@ def compute_training_length(length: int, settings: TrainingSettings) -> int:
     """Returns the length of the training part; the rest of the text is the held-out part.
 
     The held-out part is empty if ``validation_fraction`` is 0. Raises SettingsError if it would otherwise have fewer
-    than two characters.
+    than two tokens.
     """
     num_validation = int(length * settings.validation_fraction)
+    # A single token has no successor, so nothing of it could be scored.
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"only {num_validation} of {length} characters would be held out; increase it, or set it to 0",
+            f"only {num_validation} of {length} tokens would be held out; increase it, or set it to 0",
             setting="validation_fraction",
             value=settings.validation_fraction,
         )

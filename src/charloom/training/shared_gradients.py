@@ -39,6 +39,7 @@ class SharedGradients:
         self.processes = processes
         self._pending = self._agreed = Requests()
         parameters = [parameter.detach() for parameter in model.parameters()]
+        # The initial weights of the ranks differ if a user built the models with different seeds.
         weights = torch.cat([parameter.flatten() for parameter in parameters])
         call_collective(lambda: distributed.broadcast(weights, 0))
         _copy_into(weights, parameters)
@@ -52,6 +53,7 @@ class SharedGradients:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+        # One message: latency, not bandwidth, dominates the exchange of small gradients.
         message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
         call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size

@@ -173,7 +173,7 @@ class TrainingState:
                 tensor.copy_(weights[name])
 
     def warn_of_problems(self) -> None:
-        """Warns of an exploding but finite loss and of overfitting, once each.
+        """Warns of an exploding but finite loss and of overfitting, once each, and again after the run was resumed.
 
         Overfitting is reported if validation has been worse than its best for some epochs and the run would end with
         the weights of the last epoch.
@@ -182,8 +182,8 @@ class TrainingState:
         if last.perplexity > num_tokens**2:  # the loss is more than twice that of a uniform guess
             self._warn_once(
                 "explosion",
-                f"perplexity is {last.perplexity:.3g} after epoch {last.epoch}, far above the {num_tokens} of guessing "
-                f"uniformly among the {num_tokens} tokens: the learning rate is too high; lower ",
+                f"perplexity is {last.perplexity:.3g} after epoch {last.epoch}, far above {num_tokens}, the "
+                "perplexity of a uniform guess: the learning rate is too high; lower ",
                 *(Argument("learning_rate"), " or ", Argument("clip_norm")),
             )
         # A run that ends with the best weights needs no warning.

@@ -157,7 +157,10 @@ class _Trainer:
         self._is_stop_requested = False
 
     def run(self) -> None:
-        """Trains the remaining epochs, or fewer if early stopping ends the run."""
+        """Trains the remaining epochs, or fewer if early stopping ends the run.
+
+        Then finishes the checkpoints, loads the final weights and draws the final samples.
+        """
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
         # Shifted back by the training time before the run was resumed.
@@ -196,7 +199,7 @@ class _Trainer:
             raise StopTraining
 
     def _end_epoch(self, virtual_start: float) -> None:
-        """Validates, records the epoch, emits ``EpochEnded`` and, if they are due, draws samples.
+        """Validates, records the epoch, emits ``EpochEnded`` and, if they are due and epochs remain, draws samples.
 
         Args:
             virtual_start: Time by ``time.perf_counter`` at which an uninterrupted run would have started.
@@ -262,6 +265,7 @@ class _Trainer:
 
 
 def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str | bytes]) -> dict[str, object]:
+    """Returns the ``provenance`` of the model, with the results: call ``load_final_weights`` before."""
     texts = [prefix if isinstance(prefix, str) else prefix.decode("utf-8", "surrogateescape") for prefix in prefixes]
     return {
         "charloom": __version__,

@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
+"""Truncated backpropagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -110,10 +110,10 @@ def train_step(
         state: Recurrent state before the first time step.
         clip_norm: Maximum global norm of the gradients; 0 disables clipping.
         gradient_accumulation_steps: Equal parts of the batch whose gradients are accumulated one after the other.
-        shared: Averages gradients over processes; None for one process.
+        shared: Averages gradients and loss over processes; None for one process.
 
     Returns:
-        The mean loss in nats, and the detached state after the last time step.
+        The mean loss in nats, over all processes, and the detached state after the last time step.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:

@@ -103,9 +103,9 @@ def test_a_truncated_payload_ends_the_decoding(fast: bool, name: str) -> None:
     noise = random.Random(9).randbytes(60)
     payload = engine.start_session(1).encode(noise)
     for size in (0, 1, len(payload) // 2, len(payload) - 9):
-        with pytest.raises(ValueError, match="end too early"):
+        with pytest.raises(ValueError, match="too early"):
             engine.start_session(1).decode(payload[:size], 1 << 16)
-    with pytest.raises(ValueError, match="continue after their end"):  # trailing zeros are redundant
+    with pytest.raises(ValueError, match=r"data .* end"):  # trailing zeros are redundant
         engine.start_session(1).decode(payload + bytes(9), 60)
 
 

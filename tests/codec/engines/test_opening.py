@@ -36,14 +36,14 @@ def test_an_engine_is_returned_as_given() -> None:
     assert choice.mode == "mixing"
     assert choice.open_for_compression() is engine
     assert choice.open_for_file(Header("mixing", engine.fingerprint[:8])) is engine
-    with pytest.raises(WrongModelError, match="mode 'fast', but this engine has mode 'mixing'"):
+    with pytest.raises(WrongModelError, match="compressed in mode 'fast', but this codec has mode 'mixing'"):
         choice.open_for_file(Header("fast", engine.fingerprint[:8]))
     with pytest.raises(WrongModelError, match="compressed with another model, whose fingerprint is 00"):
         choice.open_for_file(Header("mixing", bytes(8)))
 
 
 def test_invalid_models() -> None:
-    with pytest.raises(InputError, match="the model must be a model folder, a LanguageModel or an engine, not int"):
+    with pytest.raises(InputError, match="the model must be a model folder or a LanguageModel, not int"):
         EngineChoice(5)  # type: ignore[arg-type]
     with pytest.raises(WrongModelError, match="compression needs a model"):
         EngineChoice(None).open_for_compression()

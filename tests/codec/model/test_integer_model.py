@@ -108,7 +108,7 @@ def _renamed(name: str, other: str) -> Callable[[dict[str, Any]], None]:
 
 
 _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "later version": (_set("header", 2, 0), "version 2, but this charloom reads version 1"),
+    "later version": (_set("header", 2, 0), "format version 2, but this version of charloom reads format version 1"),
     "no such cell": (_set("header", 4, 1), "4 is not a valid cell number"),
     "another cell": (_set("header", 2, 1), "candidate_bias"),
     "start token": (_set("header", 5, 2), "start_token is not in the vocabulary"),

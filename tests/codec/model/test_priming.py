@@ -46,6 +46,19 @@ def test_a_folder_without_priming_has_an_empty_one(tmp_path: Path) -> None:
     assert Priming.load(tmp_path) == Priming(b"text", 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "number", "message"),
+    [
+        (b"fox", 5, "bytes_without_network is 5, more than the 3 bytes of the priming text"),
+        (b"fox", -1, "bytes_without_network is -1: it must not be negative"),
+        (bytes(MAX_PRIMING + 1), 0, "the priming text has 1048577 bytes, more than 1048576"),
+    ],
+)
+def test_invalid_lengths_are_errors(text: bytes, number: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Priming(text, number)
+
+
 def test_damage(tmp_path: Path) -> None:
     """A truncation or a flipped bit: an error in one line or the same priming, never a crash."""
     whole = Priming(b"some text, some text" * 20, 100)

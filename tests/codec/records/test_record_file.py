@@ -119,7 +119,7 @@ def test_a_damaged_record_is_named_and_the_others_are_readable(tmp_path: Path) -
         for number in range(2000):
             if number != 700:
                 assert file[number] == records[number]
-        with pytest.raises(DamagedRecordError, match=r"record 700 \(counted from 0\) is lost; others") as caught:
+        with pytest.raises(DamagedRecordError, match=r"record 700 \(counted from 0\) is lost; the others") as caught:
             file[700]
         assert caught.value.records == (700,)
     target = io.BytesIO()

@@ -81,7 +81,7 @@ def test_invalid_facts(checkpoint: Path, wrong: dict[str, Any]) -> None:
 def test_tensors_that_do_not_fit(checkpoint: Path, wrong: dict[str, torch.Tensor]) -> None:
     facts, tensors = read_checkpoint(checkpoint)
     write_checkpoint(checkpoint, facts, tensors | wrong)
-    with pytest.raises(CheckpointError, match="damaged, or of another model"):
+    with pytest.raises(CheckpointError, match="damaged, or from another model"):
         Checkpoint.read(checkpoint).restore(_started(), Processes())
 
 
@@ -90,7 +90,7 @@ def test_missing_tensors(checkpoint: Path, missing: str) -> None:
     facts, tensors = read_checkpoint(checkpoint)
     del tensors[missing]
     write_checkpoint(checkpoint, facts, tensors)
-    with pytest.raises(CheckpointError, match="damaged, or of another model"):
+    with pytest.raises(CheckpointError, match="damaged, or from another model"):
         Checkpoint.read(checkpoint).restore(_started(), Processes())
 
 

@@ -184,7 +184,7 @@ def test_a_folder_that_is_removed_is_created_again(tmp_path: Path) -> None:
         if isinstance(event, EpochEnded) and event.record.epoch == 2:
             raise StopTraining
 
-    with pytest.warns(CharloomWarning, match="checkpoints is missing and is created again"):
+    with pytest.warns(CharloomWarning, match="checkpoints was missing and has been created again"):
         train_or_resume(
             "dropout", _CORPUS, folder, _at_step(5, lambda: shutil.rmtree(folder)), stop_later, checkpoint_steps=2
         )

@@ -33,9 +33,7 @@ class EngineChoice:
         # A language model is recognized by a method: importing its class would import PyTorch, which decompression
         # does without.
         if not (model is None or isinstance(model, (str, Path, Engine)) or hasattr(model, "to_config")):
-            raise InputError(
-                f"the model must be a model folder, a LanguageModel or an engine, not {type(model).__name__}"
-            )
+            raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
         self._model = model
@@ -65,12 +63,11 @@ class EngineChoice:
 
     def _open_mode(self, mode: Mode) -> Engine:
         if self._model is None:
-            raise WrongModelError("compression needs a model: pass a model folder, a model or an engine")
+            raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
         if isinstance(self._model, Engine):
             if self._model.mode != mode:
                 raise WrongModelError(
-                    f"compressed by an engine of mode {mode!r}, but this engine has mode {self._model.mode!r}: pass "
-                    "the other engine"
+                    f"compressed in mode {mode!r}, but this codec has mode {self._model.mode!r}: pass the model folder"
                 )
             return self._model
         if mode not in self._opened:
@@ -121,7 +118,7 @@ def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:
         problem = f"it does not belong to {INTEGER_MODEL_FILE}" if priming.text else "it is missing"
         raise ModelFolderError(
             f"{folder / PRIMING_FILE}: {problem}; restore it from a copy of this model (data compressed with ",
-            *(Argument("fast", True), " do not need it)"),
+            *(Argument("fast", True), " does not need it)"),
         )
     return integers, priming
 

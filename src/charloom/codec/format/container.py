@@ -87,7 +87,10 @@ class ByteReader:
         self._ahead = bytearray()
 
     def read_exactly(self, count: int) -> bytes:
-        """Returns the next ``count`` bytes. Raises TruncatedFileError if the stream ends before."""
+        """Returns the next ``count`` bytes.
+
+        Raises TruncatedFileError, and consumes nothing, if the stream ends before.
+        """
         self._look_ahead(count)
         if len(self._ahead) < count:
             raise TruncatedFileError(
@@ -168,15 +171,16 @@ class Header:
             TruncatedFileError: The file ends within the header.
         """
         if source.is_at_end():
-            raise NotCompressedError("empty: charloom's compressed files are never empty")
+            raise NotCompressedError("not a file compressed by charloom (it is empty)")
         if not source.starts_with(MAGIC):
-            raise NotCompressedError("not a file compressed by charloom (its first bytes differ)")
+            raise NotCompressedError("not a file compressed by charloom (wrong magic number)")
         byte = source.read_exactly(len(MAGIC) + 1)[-1]
         version, kind = byte >> 4, byte & 15
         # The version comes first, because later versions may define other kinds.
         if version > VERSION:
             raise LaterVersionError(
-                f"the format has version {version}, but this charloom reads version {VERSION}: install a later charloom"
+                f"the file has format version {version}, but this version of charloom reads format version {VERSION}: "
+                "install a later version of charloom"
             )
         for mode, number in _MODES.items():
             # All other bits must be 0, so that later versions can use them.

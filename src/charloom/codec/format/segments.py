@@ -90,7 +90,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
             f"damaged: an invalid segment head before byte {source.position:,} of the compressed file; "
-            f"the bytes from {position:,} of the original are lost",
+            f"the original is lost from byte {position:,} on",
             start=position,
         )
     blocks: list[tuple[bytes, bytes]] = []
@@ -140,7 +140,7 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
             data = session.decode(payload, length) if session is not None else payload
             running = crc32(data, running)
             if encode_checksum(running) != expected:
-                raise ValueError("the checksum differs")
+                raise ValueError("the checksum does not match")
         except ValueError:
             # The end of every lane is lost, so with several lanes the damage starts at the start of the segment.
             start = segment.position + (done if lanes == 1 else 0)

@@ -88,9 +88,9 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
     # The last checksum of a single segment covers the whole. Without any segment, nothing but this checksum
     # distinguishes an empty original from a damaged file whose segments are lost.
     if segments != 1 and source.read_exactly(CHECKSUM_BYTES) != encode_checksum(running):
-        raise DamagedFileError("damaged: the checksum of the whole file differs, although all blocks are intact")
+        raise DamagedFileError("damaged: the checksum of the whole file does not match, although all blocks are intact")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            f"data follows the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
             "split them"
         )

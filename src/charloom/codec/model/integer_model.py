@@ -175,7 +175,9 @@ class IntegerModel:
             raise ModelFolderError(f"{path}: cannot read the integer model ({error.strerror or error})") from None
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
             reason = f"{error!s:.200}"  # parts of a hostile file may be in the message
-            raise ModelFolderError(f"{path}: not an integer model that this charloom can use ({reason})") from None
+            raise ModelFolderError(
+                f"{path}: not an integer model that this version of charloom can use ({reason})"
+            ) from None
         if fingerprint != model.compute_fingerprint().hex():
             raise ModelFolderError(f"{path}: damaged (its fingerprint does not match): restore it from a copy")
         return model, priming
@@ -194,7 +196,8 @@ class IntegerModel:
         # The version comes first: the arrays of another version may differ.
         if version != FORMAT_VERSION:
             raise ValueError(
-                f"it has version {version}, but this charloom reads version {FORMAT_VERSION}: run prepare_codec again"
+                f"it has format version {version}, but this version of charloom reads format version {FORMAT_VERSION}: "
+                "run prepare_codec again"
             )
         if not 0 <= cell < len(CELLS):
             raise ValueError(f"{cell} is not a valid cell number")

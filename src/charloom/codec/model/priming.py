@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
-from charloom.errors import ModelFolderError
+from charloom.errors import ModelFolderError, pluralize
 from charloom.io.tensor_files import read_metadata, read_tensor_file, sort_metadata
 
 PRIMING_FILE = "priming.safetensors"
@@ -40,9 +40,14 @@ class Priming:
     bytes_without_network: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.bytes_without_network <= len(self.text) <= MAX_PRIMING:
+        if len(self.text) > MAX_PRIMING:
+            raise ValueError(f"the priming text has {len(self.text)} bytes, more than {MAX_PRIMING}")
+        if self.bytes_without_network < 0:
+            raise ValueError(f"bytes_without_network is {self.bytes_without_network}: it must not be negative")
+        if self.bytes_without_network > len(self.text):
             raise ValueError(
-                f"{self.bytes_without_network} bytes without the network in a priming text of {len(self.text)}"
+                f"bytes_without_network is {self.bytes_without_network}, more than the "
+                f"{pluralize(len(self.text), 'byte')} of the priming text"
             )
 
     @classmethod
@@ -84,7 +89,10 @@ class Priming:
             version, bytes_without_network = header.tolist()
             # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
-                raise ValueError(f"it has version {version}, but this charloom reads version {_FORMAT_VERSION}")
+                raise ValueError(
+                    f"it has format version {version}, but this version of charloom reads format version "
+                    f"{_FORMAT_VERSION}"
+                )
             # A hostile file must neither exhaust memory (the limit) nor expand without end (the length below).
             decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
             text = decompressor.decompress(packed.tobytes(), MAX_PRIMING + 1)
@@ -108,4 +116,6 @@ class Priming:
         except OSError as error:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:
-            raise ModelFolderError(f"{file}: not a priming that this charloom can use ({error!s:.200})") from None
+            raise ModelFolderError(
+                f"{file}: not a priming that this version of charloom can use ({error!s:.200})"
+            ) from None

@@ -141,7 +141,7 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
         raise DamagedFileError("damaged: the index does not match the records")
     if not source.is_at_end():
         raise TrailingDataError(
-            f"data follow the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
+            f"data follows the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
             "split them"
         )
     if stored == closed_end:
@@ -160,7 +160,7 @@ def _make_decoding_tasks(
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
             raise DamagedFileError(
                 f"damaged: an invalid group size ({size:,} bytes) before byte {source.position:,} of the compressed "
-                f"file; the records from {first:,} (counted from 0) are lost"
+                f"file; the records from number {first:,} on (counted from 0) are lost"
             )
         body = source.read_exactly(size)
         # Here and not in the task, because the index and the numbers of records must be in order.
@@ -168,7 +168,8 @@ def _make_decoding_tasks(
             blobs, damaged = decode_group(body)
         except ValueError:
             raise DamagedRecordError(
-                f"damaged: a group of records from {first:,} (counted from 0) is lost", records=(first,)
+                f"damaged: the group of records that starts with record {first:,} (counted from 0) is lost",
+                records=(first,),
             ) from None
         index.groups.append((size, len(blobs)))
         yield functools.partial(_decode_group, sessions, blobs, damaged, first, work)
@@ -217,5 +218,5 @@ def make_damage_error(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
     plural, verb = ("s", "are") if len(records) > 1 else ("", "is")
     return DamagedRecordError(
-        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; others can be read", records=records
+        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; the others can be read", records=records
     )

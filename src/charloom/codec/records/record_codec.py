@@ -67,7 +67,9 @@ class RecordCodec:
             return self._sessions.decode(blob)
         record = self._sessions.decode(blob[:-1])
         if self._compute_check_byte(record) != blob[-1:]:
-            raise DamagedRecordError("damaged, or compressed with another model: the record's check byte differs")
+            raise DamagedRecordError(
+                "damaged, or compressed with another model: the record's check byte does not match"
+            )
         return record
 
     def encode_batch(self, records: Sequence[bytes]) -> list[bytes]:

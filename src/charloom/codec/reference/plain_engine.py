@@ -187,7 +187,7 @@ class ReferenceRecordSession:
         # The limit bounds the memory: a damaged payload may code far more bytes than it has.
         while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _P_END):
             if len(record) >= limit:
-                raise ValueError("longer than records may be")
+                raise ValueError("the record is longer than the limit")
             record.append(byte)
         decoder.finish()
         return bytes(record)

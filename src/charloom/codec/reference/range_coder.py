@@ -118,7 +118,7 @@ class Decoder(Coder):
     def finish(self) -> None:
         """Raises ValueError if bytes are left over, which an encoder does not write."""
         if self._next < len(self._payload):
-            raise ValueError("the data continue after their end")
+            raise ValueError("data follows the end")
 
     def _move(self, start: int) -> None:
         self.code -= start
@@ -128,5 +128,5 @@ class Decoder(Coder):
         byte = self._payload[self._next] if self._next < len(self._payload) else 0
         self._next += 1
         if self._next > len(self._payload) + _LOOK_AHEAD:
-            raise ValueError("the data end too early")
+            raise ValueError("the data ends too early")
         self.code = (self.code << 8 | byte) & _MASK

@@ -134,7 +134,7 @@ class Checkpoint:
         try:
             self._restore(training, processes)
         except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-            raise CheckpointError(f"{self.path}: damaged, or of another model ({error!r:.200})") from None
+            raise CheckpointError(f"{self.path}: damaged, or from another model ({error!r:.200})") from None
 
     def _restore(self, training: TrainingState, processes: Processes) -> None:
         tensors, device = self._tensors, training.model.device
@@ -177,7 +177,7 @@ class Checkpoint:
             return default
         expected = get_weights(training.model)
         if found.keys() != expected.keys():
-            raise ValueError(f"{name} has other tensors than the model")
+            raise ValueError(f"{name} does not have the same tensors as the model")
         return {name: _checked_copy(tensor, expected[name]).to(training.model.device) for name, tensor in found.items()}
 
     def _optimizer_state(self, training: TrainingState) -> dict[int, dict[str, Tensor]]:

@@ -20,7 +20,7 @@ from torch import distributed
 from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
 from charloom.io.atomic import remove_leftovers
-from charloom.models.folder import CHECKPOINTS
+from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes, call_collective
@@ -53,7 +53,7 @@ class CheckpointFolder:
         """
         check_type(PATH, path=path)
         check_type((Mapping, NoneType), source=source)
-        self.path = Path(path) / CHECKPOINTS
+        self.path = Path(path) / CHECKPOINT_FOLDER
         self.last: Path | None = None
         self._about: dict[str, object] = {"source": dict(source or {})}
         self._processes = Processes()
@@ -119,7 +119,7 @@ class CheckpointFolder:
         path = self.path / f"step-{training.steps:010d}.checkpoint"
         try:
             if self.last is not None and not self.path.is_dir():
-                _warn(f"{self.path} is missing and is created again; training continues")
+                _warn(f"{self.path} was missing and has been created again; training continues")
             self.path.mkdir(parents=True, exist_ok=True)
             try:
                 save_checkpoint(path, training, state, random_states, self._about)
@@ -187,7 +187,8 @@ def find_run_folder(path: Path) -> Path | None:
     """Returns the folder of a run.
 
     Args:
-        path: The folder itself, the folder of its checkpoints, or one of its checkpoint files.
+        path: The folder itself, its ``checkpoints`` folder if that has a checkpoint in it, or one of its checkpoint
+            files.
 
     Returns:
         The folder of the run; ``path`` itself if it does not exist. None for a file that is not a checkpoint in a run's
@@ -196,9 +197,11 @@ def find_run_folder(path: Path) -> Path | None:
     absolute = path.resolve()
     if path.is_file():
         return (
-            absolute.parent.parent if absolute.parent.name == CHECKPOINTS and _NAME.fullmatch(absolute.name) else None
+            absolute.parent.parent
+            if absolute.parent.name == CHECKPOINT_FOLDER and _NAME.fullmatch(absolute.name)
+            else None
         )
-    return absolute.parent if absolute.name == CHECKPOINTS and list_checkpoint_files(path) else path
+    return absolute.parent if absolute.name == CHECKPOINT_FOLDER and list_checkpoint_files(path) else path
 
 
 def newest_checkpoint(path: str | Path) -> Checkpoint:
@@ -214,7 +217,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
     run = find_run_folder(Path(path))
     if run is None or Path(path).is_file():
         return Checkpoint.read(path)
-    files = list_checkpoint_files(run / CHECKPOINTS)
+    files = list_checkpoint_files(run / CHECKPOINT_FOLDER)
     damaged: list[CheckpointError] = []
     # A crash of the machine may damage the newest file, hence more than one is kept by default.
     for file in reversed(files):

@@ -47,7 +47,7 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
         # The curve depends on the number of epochs: the steps made so far would not lie on the new one.
         if name == "epochs" and settings.schedule == "cosine":
             raise SettingsError(
-                f"the cosine schedule was laid out for {before} epochs, so their number cannot change",
+                f"the cosine schedule was computed for {before} epochs, so their number cannot change",
                 setting=name,
                 value=now,
                 hint=("omit it, ", *_NEW_RUN),
@@ -67,7 +67,7 @@ def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
         difference = f"it has the same number of tokens ({before['num_chars']:,}), but different ones"
     raise CheckpointError(
         f"{corpus.name}: not the text that the run was started with ({before['name']}): {difference}",
-        hint=("pass the right text, ", *_NEW_RUN),
+        hint=("pass that text, ", *_NEW_RUN),
     )
 
 
