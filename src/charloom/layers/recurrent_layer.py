@@ -185,10 +185,6 @@ class RecurrentLayer(nn.RNNBase):
         return self
 
     @property
-    def _state_parts(self) -> int:
-        return CELL_OF_MODE[self.mode].state_parts
-
-    @property
     def _num_weights(self) -> int:
         """Number of weight tensors of all layers and directions, including biases and projections."""
         kinds = (4 if self.bias else 2) + (1 if self.proj_size else 0)
@@ -275,9 +271,9 @@ class RecurrentLayer(nn.RNNBase):
             return False
         if hx is None:
             return True
-        parts = hx if self._state_parts > 1 else (hx,)
+        parts = hx if CELL_OF_MODE[self.mode].state_parts > 1 else (hx,)
         # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if type(parts) is not tuple or len(parts) != self._state_parts:
+        if type(parts) is not tuple or len(parts) != CELL_OF_MODE[self.mode].state_parts:
             return False
         layers = self.num_layers * (2 if self.bidirectional else 1)
         batch = inputs.shape[0 if self.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
@@ -301,4 +297,4 @@ class RecurrentLayer(nn.RNNBase):
         layers = self.num_layers * (2 if self.bidirectional else 1)
         batch = inputs.shape[1] if batch_sizes is None else int(batch_sizes[0])
         zeros = inputs.new_zeros(layers, batch, self.hidden_size)
-        return (zeros,) * self._state_parts
+        return (zeros,) * CELL_OF_MODE[self.mode].state_parts
