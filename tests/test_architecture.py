@@ -122,7 +122,7 @@ def test_importing_charloom_imports_no_torch() -> None:
 
 
 def test_the_command_line_uses_training_through_runs() -> None:
-    """Of the package that trains it imports only events; everything else comes from ``runs``."""
+    """It imports only events of ``charloom.training``; everything else comes from ``runs``."""
     for file in (_SOURCE / "cli").glob("*.py"):
         of_training = {name for name in _imports(file) if name.startswith("charloom.training")}
         assert of_training <= {"charloom.training.events"}, file.name

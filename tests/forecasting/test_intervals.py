@@ -10,7 +10,7 @@ from charloom.forecasting.intervals import calibrate, interpolate_half_width
 
 
 def test_an_interval_covers_its_share_of_errors() -> None:
-    """Of many independent errors. Errors half as many steps ahead count too: the change to 3 is a slope."""
+    """The errors are independent. Errors half as many steps ahead count too, so that the change to 3 is a slope."""
     errors = np.random.default_rng(0).normal(0, [1.0] * 40 + [3.0] * 40, (20_000, 80))
     half_widths = calibrate(errors)
     for level, normal in ((0.5, 0.674), (0.8, 1.282), (0.95, 1.960), (0.99, 2.576)):

@@ -63,7 +63,7 @@ def test_gradients_stay_enabled_for_the_caller() -> None:
 
 
 def test_random_choice_follows_the_model() -> None:
-    """Of many draws after a, 90 % are b, as the fake's probabilities."""
+    """The fake gives b a probability of 90% after a."""
     text = generate(cyclic_predictor(), "a", 5000, _SAMPLING)
     following = [after for before, after in itertools.pairwise(text) if before == "a"]
     assert following.count("b") / len(following) == pytest.approx(0.9, abs=0.03)

@@ -41,7 +41,7 @@ def test_frozen_layers_give_the_same_bits(cell: Any, precision: Any, kernels: st
 
 @pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
 def test_weights_are_packed_once_and_a_write_that_leaves_no_trace_is_not_seen() -> None:
-    """As documented; otherwise the other tests would pass without freezing."""
+    """The docstring states it. Otherwise the other tests would pass without freezing."""
     layer: Any = charloom.freeze(layers.GRU(3, 32))
     inputs = torch.randn(1, 1, 3)
     before = _outputs(layer, inputs)

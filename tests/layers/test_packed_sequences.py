@@ -7,21 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
 from charloom import layers
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.threads import use_threads
 from native import INSTRUCTION_SETS, Switch, switching
+from torch_equivalent import CELLS
 
 _NATIVE = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
-_CELLS: list[tuple[Any, Any, dict[str, Any]]] = [
-    (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
-    (nn.RNN, layers.RNN, {"nonlinearity": "relu"}),
-    (nn.GRU, layers.GRU, {}),
-    (nn.LSTM, layers.LSTM, {}),
-]
 
 
 def _parts(state: Any) -> tuple[Tensor, ...]:
@@ -63,7 +58,7 @@ _LENGTHS = st.one_of(
 @given(data=st.data())
 def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     """Within 1e-5 of the exact result, or about as near as PyTorch if a saturated tanh leaves few digits."""
-    torch_class, our_class, options = data.draw(st.sampled_from(_CELLS))
+    torch_class, our_class, options = data.draw(st.sampled_from(CELLS))
     size = st.sampled_from([1, 3, 8, 31, 32, 33, 65])
     input_size, hidden_size = data.draw(size), data.draw(size)
     options = options | {name: data.draw(st.booleans()) for name in ("bias", "bidirectional", "batch_first")}
@@ -97,9 +92,9 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
 
 @_NATIVE
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Switch) -> None:
-    torch_class, our_class, options = _CELLS[cell]
+    torch_class, our_class, options = CELLS[cell]
     compute_by(kernels)
     torch.manual_seed(cell)
     theirs = torch_class(17, 100, bidirectional=True, **options)
@@ -118,9 +113,9 @@ def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Swi
 @_NATIVE
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_a_row_has_the_bits_that_it_has_alone(cell: int, precision: Any, kernels: str, compute_by: Switch) -> None:
-    _, our_class, options = _CELLS[cell]
+    _, our_class, options = CELLS[cell]
     compute_by(kernels)
     layer = our_class(9, 40, 2, bidirectional=True, **options)
     layer.precision = precision
@@ -143,9 +138,9 @@ def test_a_row_has_the_bits_that_it_has_alone(cell: int, precision: Any, kernels
 
 @_NATIVE
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_threads_change_no_bit(cell: int, precision: Any) -> None:
-    _, our_class, options = _CELLS[cell]
+    _, our_class, options = CELLS[cell]
     layer = our_class(40, 70, 2, bidirectional=True, **options)
     layer.precision = precision
     packed = pack_sequence([torch.randn(length, 40) for length in range(1, 50, 2)], enforce_sorted=False)
@@ -157,9 +152,9 @@ def test_threads_change_no_bit(cell: int, precision: Any) -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_gradients_of_gradients(cell: int, compute_by: Switch) -> None:
-    _, our_class, options = _CELLS[cell]
+    _, our_class, options = CELLS[cell]
     layer = our_class(3, 4, 2, bidirectional=True, **options)
     packed = pack_sequence([torch.randn(length, 3) for length in (2, 5, 1)], enforce_sorted=False)
     x = packed.data.requires_grad_()
@@ -173,9 +168,9 @@ def test_gradients_of_gradients(cell: int, compute_by: Switch) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_dropout_has_the_mask_of_pytorch(cell: int) -> None:
-    torch_class, our_class, options = _CELLS[cell]
+    torch_class, our_class, options = CELLS[cell]
     theirs = torch_class(3, 4, 3, dropout=0.5, **options)
     ours = our_class(3, 4, 3, dropout=0.5, **options)
     ours.load_state_dict(theirs.state_dict())
@@ -250,9 +245,9 @@ def _outcome(layer: Any, packed: PackedSequence, state: Any) -> Any:
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("hostile", _HOSTILE)
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_what_was_made_by_hand_has_the_outcome_of_pytorch(cell: int, hostile: str) -> None:
-    torch_class, our_class, options = _CELLS[cell]
+    torch_class, our_class, options = CELLS[cell]
     theirs, ours = torch_class(3, 4, **options), our_class(3, 4, **options)
     ours.load_state_dict(theirs.state_dict())
     packed = _HOSTILE[hostile](pack_sequence([torch.randn(3, 3), torch.randn(1, 3)]))

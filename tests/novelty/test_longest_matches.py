@@ -68,5 +68,5 @@ def test_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lone_surrogates() -> None:
-    """As a command line passes bytes that are not UTF-8."""
+    """A command line passes bytes that are not UTF-8 as such characters."""
     assert longest_matches(["x\udcffy"], "\udcffy", min_exact=1) == [[0, 1, 2]]

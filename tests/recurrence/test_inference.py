@@ -14,15 +14,9 @@ from charloom import layers
 from charloom.recurrence import inference
 from charloom.recurrence.threads import use_threads
 from native import INSTRUCTION_SETS, switching
-from torch_equivalent import torch_equivalent
+from torch_equivalent import CELLS, torch_equivalent
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
-_CELLS: list[tuple[Any, dict[str, Any]]] = [
-    (layers.RNN, {"nonlinearity": "tanh"}),
-    (layers.RNN, {"nonlinearity": "relu"}),
-    (layers.GRU, {}),
-    (layers.LSTM, {}),
-]
 _SIZES = st.sampled_from([1, 2, 5, 8, 15, 16, 31, 32, 33, 40, 63, 64, 70])
 
 
@@ -47,7 +41,7 @@ def native_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_equal_to_pytorch_and_to_the_last_bit_for_every_batch_and_chunking(data: st.DataObject) -> None:
-    layer_class, options = data.draw(st.sampled_from(_CELLS))
+    _, layer_class, options = data.draw(st.sampled_from(CELLS))
     options = options | {
         "num_layers": data.draw(st.integers(1, 3)),
         "bias": data.draw(st.booleans()),

@@ -13,14 +13,9 @@ from charloom.recurrence.native import fill_places
 from charloom.recurrence.threads import use_threads
 from charloom.settings.cells import CELL_OF_MODE
 from native import INSTRUCTION_SETS, Switch, switching
+from torch_equivalent import CELLS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
-_CELLS: list[tuple[Any, Any, dict[str, Any]]] = [
-    (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
-    (nn.RNN, layers.RNN, {"nonlinearity": "relu"}),
-    (nn.GRU, layers.GRU, {}),
-    (nn.LSTM, layers.LSTM, {}),
-]
 
 
 def _results(layer: nn.Module, inputs: Tensor, state: Any, weights: Tensor) -> list[Tensor]:
@@ -46,7 +41,7 @@ def _error(found: Tensor, exact: Tensor) -> float:
 @given(data=st.data())
 def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     """Within 1e-5 of the exact result, or about as near as PyTorch if a saturated tanh leaves few digits."""
-    torch_class, our_class, options = data.draw(st.sampled_from(_CELLS))
+    torch_class, our_class, options = data.draw(st.sampled_from(CELLS))
     size = st.sampled_from([1, 2, 3, 5, 7, 8, 16, 31, 32, 33, 64, 65])
     input_size, hidden_size = data.draw(size), data.draw(size)
     batch_first = data.draw(st.booleans())
@@ -87,9 +82,9 @@ def test_as_exact_as_pytorch(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Switch) -> None:
-    torch_class, our_class, options = _CELLS[cell]
+    torch_class, our_class, options = CELLS[cell]
     compute_by(kernels)
     for input_size, hidden_size, num_layers, batch in ((44, 64, 1, 32), (17, 100, 2, 5)):
         torch.manual_seed(cell)
@@ -105,9 +100,9 @@ def test_bfloat16_is_within_two_percent(cell: int, kernels: str, compute_by: Swi
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_threads_change_no_bit(cell: int, precision: Any) -> None:
-    _, our_class, options = _CELLS[cell]
+    _, our_class, options = CELLS[cell]
     layer = our_class(40, 70, 2, bidirectional=True, **options)
     layer.precision = precision
     inputs, weights = torch.randn(20, 37, 40), torch.randn(20 * 37 * 140)
@@ -150,10 +145,10 @@ def test_values_fill_the_places_that_are_not_none() -> None:
     assert fill_places([b, None, a, None], iter([a, b])) == [a, None, b, None]
 
 
-@pytest.mark.parametrize("cell", range(len(_CELLS)))
+@pytest.mark.parametrize("cell", range(len(CELLS)))
 def test_the_shape_function_gives_the_shapes_of_the_results(cell: int) -> None:
     """``torch.compile`` calls it on tensors without memory."""
-    _, our_class, options = _CELLS[cell]
+    _, our_class, options = CELLS[cell]
     layer = our_class(3, 4, **options)
     mode = CELL_OF_MODE[layer.mode]
     weights = [p.detach() for p in layer.parameters()]

@@ -15,7 +15,7 @@ def _megabytes(training: TrainingSettings, ids: StoredIds = _SHORT) -> float:
 
 
 def test_the_estimate_includes_all_that_training_allocates() -> None:
-    """Of 1.06 million parameters: weights and gradients are two copies, AdamW's moments two, the best epoch one."""
+    """Weights and gradients are two copies of 1.06 million parameters, AdamW's moments two, the best epoch one."""
     a_copy = 4 * 1.06
     small = TrainingSettings(batch_size=1, num_steps=1)
     assert 4 * a_copy < _megabytes(small) < 4.2 * a_copy

@@ -1,9 +1,19 @@
-"""A recurrent layer's equivalent in PyTorch, in double precision."""
+"""The recurrent layers of PyTorch and charloom side by side, and a layer's equivalent in double precision."""
 
 from typing import Any
 
 import torch
 from torch import nn
+
+from charloom import layers
+
+CELLS: list[tuple[Any, Any, dict[str, Any]]] = [
+    (nn.RNN, layers.RNN, {"nonlinearity": "tanh"}),
+    (nn.RNN, layers.RNN, {"nonlinearity": "relu"}),
+    (nn.GRU, layers.GRU, {}),
+    (nn.LSTM, layers.LSTM, {}),
+]
+"""The class of ``torch.nn``, that of charloom, and options."""
 
 
 def torch_equivalent(layer: nn.RNNBase) -> nn.RNNBase:
