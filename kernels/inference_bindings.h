@@ -57,7 +57,10 @@ inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, cons
 struct PackedWeights {
   const Kernels *kernels;
   LayerOptions options;
-  nb::tuple tensors;  // references, so that no other tensor gets the address of a deleted one
+  nb::tuple tensors;  // references, so that no other tensor gets the identity of a deleted one
+  // Aliases, which own the memory that was packed: `weight.data = another` would free it, and the allocator could give
+  // the same address to the next assignment.
+  std::vector<nb::object> memory;
   std::vector<long> versions;
   std::vector<LayerWeights> layers;
   std::vector<std::unique_ptr<Workspace>> blocks;
@@ -76,7 +79,9 @@ class FrozenWeights {
     if (packed_ && packed_->kernels == &kernels && packed_->options == options && packed_->versions == versions &&
         same_tensors(packed_->tensors, tensors) && same_memory(packed_->layers, layers))
       return packed_;
-    packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(versions), layers,
+    std::vector<nb::object> memory;
+    for (nb::handle tensor : tensors) memory.push_back(tensor.attr("detach")());
+    packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(memory), std::move(versions), layers,
                                     pack_layers(kernels, options, layers)});
     return packed_;
   }

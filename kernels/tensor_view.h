@@ -1,5 +1,5 @@
 // The memory of a PyTorch tensor, read through the C functions that its type exports (DLPack's exchange interface,
-// version 1.3): a hundredth of the time of the same questions in Python, and no dependence on PyTorch's C++ library.
+// version 1.3), which is faster than the same questions in Python and does not depend on PyTorch's C++ library.
 // Source: https://dmlc.github.io/dlpack/latest/c_api.html.
 #pragma once
 #include <nanobind/nanobind.h>

@@ -226,7 +226,7 @@ for _kind in (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings,
 
 
 def test_every_function_is_tested() -> None:
-    """Of charloom.forecasting, with all arguments, unless there is a reason."""
+    """Each public function of charloom.forecasting is called with all arguments, unless there is a reason."""
     assert not {*forecasting.__all__} - {*_PUBLIC} - {*_UNTRIED}
     assert {*_UNTRIED} <= {*forecasting.__all__}
     for name in {*forecasting.__all__} & {*_PUBLIC}:

@@ -10,8 +10,8 @@ namespace {
 // Rows whose products with the input weights are computed together, so that these weights are read once for all of
 // them. Rows of several steps, if the batch has fewer.
 constexpr long kInputRows = 2 * kMicroRows;
-// Calls of at most this number of steps read the weights as PyTorch lays them out: packing takes as long as about five
-// reads.
+// Calls of at most this number of steps read the weights as PyTorch lays them out: packing takes as long as about three
+// reads from memory.
 constexpr long kUnpackedSteps = 3;
 
 // The arrays of a call. Without a backward pass the tape needs no gates, and its hidden states are y if these have no

@@ -51,6 +51,7 @@ _CHANGES: dict[str, _Change] = {
     "state dict assigned": lambda layer: layer.load_state_dict(
         {k: _small_like(v) for k, v in layer.state_dict().items()}, assign=True
     ),
+    "to half precision and back": lambda layer: layer.half().float(),
     "to and back": lambda layer: layer.to(torch.float64).to(torch.float32),
     "pruned": lambda layer: prune.random_unstructured(layer, "weight_hh_l0", 0.3),  # type: ignore[no-untyped-call]
     "flattened": lambda layer: layer.flatten_parameters(),

@@ -3,8 +3,10 @@
 import copy
 import pickle
 import threading
+import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -154,3 +156,20 @@ def test_without_kernels_a_frozen_layer_computes_as_others(backend: str, compute
     inputs = torch.randn(2, 1, 3)
     assert torch.equal(_outputs(layer, inputs), _outputs(charloom.freeze(layer), inputs))
     assert isinstance(layer, RecurrentLayer)
+
+
+@pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
+@torch.no_grad()
+def test_replaced_memory_lives_until_the_next_call() -> None:
+    """Otherwise a later replacement could get its address, and the weights would look unchanged."""
+    layer: Any = charloom.freeze(layers.GRU(5, 32))
+    inputs = torch.randn(1, 1, 5)
+    memory = np.ones(layer.weight_ih_l0.shape, np.float32)
+    alive = weakref.ref(memory)
+    layer.weight_ih_l0.data = torch.from_numpy(memory)
+    del memory
+    layer(inputs)
+    layer.weight_ih_l0.data = torch.randn_like(layer.weight_ih_l0)
+    assert alive() is not None
+    layer(inputs)
+    assert alive() is None

@@ -61,7 +61,7 @@ def test_it_exits_when_nobody_waits_for_the_run(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_run_starts_if_the_parent_is_gone(tmp_path: Path) -> None:
-    """As when a sweep is killed while its processes start."""
+    """A sweep may be killed while its processes start."""
     write_corpus(tmp_path / "text", corpus_from(_TEXT))
     task = _task(tmp_path) | {"corpus": str(tmp_path / "text")}
     command = [sys.executable, "-P", "-m", worker.__name__]

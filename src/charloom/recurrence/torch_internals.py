@@ -70,7 +70,7 @@ def is_recorded() -> bool:
     Unlike ``is_observed``, this includes modes of ``__torch_function__``, autocast, ``torch.export`` and the profiler:
     a native call without an operator would escape them.
     """
-    # Names of this module, in one expression: each lookup in torch._C costs a hundredth of a small layer's step.
+    # Names of this module, in one expression: lookups in torch._C add to the time of each step of a stream.
     return (
         _interpreters() is not None
         or forward_ad._current_level >= 0

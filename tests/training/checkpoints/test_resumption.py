@@ -66,7 +66,7 @@ def test_stopped_and_resumed(kind: str, path: str, tmp_path: Path, compute_by: S
 @settings(max_examples=12)
 @given(kind=st.sampled_from(sorted(KINDS)), stops=st.lists(st.integers(1, 40), min_size=1, max_size=5), data=st.data())
 def test_lost_and_resumed(kind: str, stops: list[int], data: st.DataObject, tmp_path_factory: Any) -> None:
-    """As by a power failure: steps after the last checkpoint are repeated."""
+    """The run ends as by a power failure: steps after the last checkpoint are repeated."""
     folder = tmp_path_factory.mktemp("runs")
     corpus = corpus_of(_TEXT)
     every = data.draw(st.integers(1, 9))

@@ -28,7 +28,7 @@ def _stop_at(step: int) -> Callable[[Any], None]:
 
 
 def test_pytorchs_mixed_precision(tmp_path: Path, compute_by: Switch) -> None:
-    """As on GPUs: carried state and weights are float32, and the whole state."""
+    """PyTorch computes all training on GPUs. Carried state and weights are float32 there."""
     compute_by("pytorch")
     corpus = corpus_of(_TEXT)
     expected = train_or_resume("dropout", corpus, tmp_path / "whole", precision="bfloat16")
