@@ -62,11 +62,14 @@ size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape, Address ba
 }
 
 // Returns the part of a call that both passes share. An address of 0 stands for an array that the call does not have.
-LayerCall layer_call(const LayerShape &shape, bool backward_in_time, const std::vector<Address> &weights, Address x,
-                     Address first_hidden, Address first_cell, Address reserve) {
+LayerCall layer_call(const LayerShape &shape, bool backward_in_time, Address resets,
+                     const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell,
+                     Address reserve) {
   LayerCall call{};
   (LayerSizes &)call = make_sizes(shape);
+  if (resets && call.packed_rows) throw std::invalid_argument("a packed batch has no resets");
   call.backward_in_time = backward_in_time;
+  call.resets = (const uint8_t *)resets;
   call.weights = weights_at(weights);
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
@@ -75,11 +78,11 @@ LayerCall layer_call(const LayerShape &shape, bool backward_in_time, const std::
   return call;
 }
 
-// threads: as in on_threads.
+// resets: 0 for none, here and below. threads: the limit of run_call.
 void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
-                   long threads, const std::vector<Address> &weights, Address x, Address first_hidden,
+                   Address resets, long threads, const std::vector<Address> &weights, Address x, Address first_hidden,
                    Address first_cell, Address y, Address last_hidden, Address last_cell, Address reserve) {
-  LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
+  LayerCall call = layer_call(shape, backward_in_time, resets, weights, x, first_hidden, first_cell, reserve);
   const PackedBatch packed((const int64_t *)batch_sizes, call);
   packed.add_to(call);
   call.y = (float *)y;
@@ -95,10 +98,11 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
 
 // dx: 0 if the gradient of the input is not needed. The reserve is overwritten.
 void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
-                    long threads, const std::vector<Address> &weights, const std::vector<Address> &gradients, Address x,
-                    Address first_hidden, Address first_cell, Address reserve, Address dy, Address d_last_hidden,
-                    Address d_last_cell, Address dx, Address d_first_hidden, Address d_first_cell) {
-  LayerCall call = layer_call(shape, backward_in_time, weights, x, first_hidden, first_cell, reserve);
+                    Address resets, long threads, const std::vector<Address> &weights,
+                    const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
+                    Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
+                    Address d_first_hidden, Address d_first_cell) {
+  LayerCall call = layer_call(shape, backward_in_time, resets, weights, x, first_hidden, first_cell, reserve);
   const PackedBatch packed((const int64_t *)batch_sizes, call);
   packed.add_to(call);
   call.gradients = gradients_at(gradients);
@@ -253,14 +257,15 @@ NB_MODULE(_kernels, m) {
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
       .def("reserve_bytes", reserve_bytes, "sizes"_a, "batch_sizes"_a = 0)
-      .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "threads"_a,
-           "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a, "reserve"_a)
+      .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "resets"_a,
+           "threads"_a, "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a,
+           "reserve"_a)
       .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a, "state"_a.none(),
-           "weights"_a, "frozen"_a.none())
+           "resets"_a.none(), "weights"_a, "frozen"_a.none())
       .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
       .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a,
-           "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a, "dy"_a,
-           "d_last_hidden"_a, "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
+           "resets"_a, "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a,
+           "dy"_a, "d_last_hidden"_a, "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
       .def("language_model_step", language_model_step, "sizes"_a, nb::kw_only(), "precision"_a, "steps"_a, "batch"_a,
            "threads"_a, "ids"_a, "targets"_a, "strides"_a, "parameters"_a, "gradients"_a, "dropout"_a,
            "layer_dropout"_a, "seed"_a, "first_hidden"_a, "first_cell"_a, "last_hidden"_a, "last_cell"_a, "loss"_a)

@@ -133,13 +133,13 @@ class FrozenWeights {
 
 // Runs the layer on an input (steps, batch, features) without a backward pass.
 //
-// state: None, or a tuple of the state's parts. weights: as layer_weights takes them. frozen: None, or what keeps their
-// packed copy. threads: the limit of run_call.
+// state: None, or a tuple of the state's parts. resets: None, or a Boolean tensor (steps, batch). weights: as
+// layer_weights takes them. frozen: None, or what keeps their packed copy. threads: the limit of run_call.
 //
 // Returns outputs (steps, batch, directions * hidden) and a tuple of the last state's parts; None if a tensor is not
-// dense float32 in the CPU's memory or does not have the shape that the options require.
+// dense float32 (the resets: bool) in the CPU's memory or does not have the shape that the options require.
 inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
-                               nb::handle state, const nb::list &weights, FrozenWeights *frozen) {
+                               nb::handle state, nb::handle resets, const nb::list &weights, FrozenWeights *frozen) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
   const TensorReader &reader = TensorReader::instance();
   int64_t sizes[3];
@@ -147,6 +147,8 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   const long steps = sizes[0], batch = sizes[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
   const float *x = reader.address<3>(input, {steps, batch, input_size});
   if (!x) return nb::none();
+  const uint8_t *reset_at = resets.is_none() ? nullptr : reader.address<2, uint8_t>(resets, {steps, batch});
+  if (!resets.is_none() && !reset_at) return nb::none();
   const bool has_cell = (CellKind)cell == CellKind::lstm;
   const long output = directions * hidden;
 
@@ -176,6 +178,7 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
       LayerCall call{};
       (LayerSizes &)call = {(CellKind)cell, (Precision)precision, steps, batch, layer ? output : input_size, hidden};
       call.backward_in_time = direction == 1;
+      call.resets = reset_at;
       call.weights = layers[i];
       call.packed = packed ? packed->blocks[i]->data() : nullptr;
       call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;

@@ -59,12 +59,15 @@ struct LayerCall : LayerSizes {
   // A packed batch, as in torch.nn.utils.rnn.PackedSequence: step t has the rows b < batch_sizes[t], which are at
   // offsets[t] + b of arrays (rows, ...). Batch sizes are positive and descend from `batch`. Null if padded.
   const int64_t *batch_sizes, *offsets;  // (steps)
-  const float *x;                        // (rows, inputs); rows = steps * batch if padded
-  const float *first_hidden;             // (batch, hidden)
-  const float *first_cell;               // (batch, hidden); LSTM only
-  float *y;                              // (rows, hidden); not read by the backward pass
-  long y_stride;                         // distance of its rows: more than hidden if two directions write side by side
-  float *last_hidden, *last_cell;        // (batch, hidden)
+  // (steps, batch), or null: not 0 if no state passes between that step and the one before it in time. Not for packed
+  // batches.
+  const uint8_t *resets;
+  const float *x;                  // (rows, inputs); rows = steps * batch if padded
+  const float *first_hidden;       // (batch, hidden)
+  const float *first_cell;         // (batch, hidden); LSTM only
+  float *y;                        // (rows, hidden); not read by the backward pass
+  long y_stride;                   // distance of its rows: more than hidden if two directions write side by side
+  float *last_hidden, *last_cell;  // (batch, hidden)
   // As in cuDNN: reserve_bytes(...) bytes that the forward pass leaves for the backward pass, which overwrites them.
   // Null if no backward pass follows.
   void *reserve;

@@ -5,6 +5,7 @@
 #include <nanobind/nanobind.h>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace charloom {
 
@@ -30,7 +31,7 @@ struct ExchangeInterface {
 
 }  // namespace dlpack
 
-// Reads float32 tensors of exactly the types torch.Tensor and torch.nn.Parameter: a subclass may be anything.
+// Reads float32 and bool tensors of exactly the types torch.Tensor and torch.nn.Parameter: a subclass may be anything.
 class TensorReader {
  public:
   // The reader of this process; it imports PyTorch.
@@ -39,18 +40,19 @@ class TensorReader {
     return *reader;
   }
 
-  // Returns the address of a dense, contiguous, non-empty float32 tensor of this shape in the CPU's memory; null for
-  // any other object. The equivalent of dense_address in src/charloom/recurrence/kernel_arguments.py.
-  template <int DIMENSIONS>
-  float *address(nanobind::handle object, const int64_t (&shape)[DIMENSIONS]) const {
+  // Returns the address of a dense, contiguous, non-empty tensor of this shape in the CPU's memory, of float32 or, for
+  // uint8_t, of bool; null for any other object. The equivalent of dense_address in
+  // src/charloom/recurrence/kernel_arguments.py.
+  template <int DIMENSIONS, class Element = float>
+  Element *address(nanobind::handle object, const int64_t (&shape)[DIMENSIONS]) const {
     dlpack::Tensor tensor;
-    if (!read(object, &tensor) || tensor.dimensions != DIMENSIONS) return nullptr;
+    if (!read<Element>(object, &tensor) || tensor.dimensions != DIMENSIONS) return nullptr;
     int64_t count = 1;
     for (int i = DIMENSIONS - 1; i >= 0; i--) {
       if (tensor.shape[i] != shape[i] || (shape[i] != 1 && tensor.strides[i] != count)) return nullptr;
       count *= shape[i];
     }
-    return count && is_allocated(object, count) ? static_cast<float *>(tensor.data) : nullptr;
+    return count && is_allocated(object, count, sizeof(Element)) ? static_cast<Element *>(tensor.data) : nullptr;
   }
 
   // Returns the address of a tensor that new_empty has just created from one that address() accepted.
@@ -63,7 +65,7 @@ class TensorReader {
   // Reads the shape of a tensor of three dimensions; false for any other object.
   bool shape_of(nanobind::handle object, int64_t (&shape)[3]) const {
     dlpack::Tensor tensor;
-    if (!read(object, &tensor) || tensor.dimensions != 3) return false;
+    if (!read<float>(object, &tensor) || tensor.dimensions != 3) return false;
     for (int i = 0; i < 3; i++) shape[i] = tensor.shape[i];
     return true;
   }
@@ -86,6 +88,7 @@ class TensorReader {
       *name = PyUnicode_InternFromString(text);
   }
 
+  template <class Element>
   bool read(nanobind::handle object, dlpack::Tensor *tensor) const {
     const auto *type = reinterpret_cast<const PyObject *>(Py_TYPE(object.ptr()));
     if (!read_ || (type != tensor_ && type != parameter_)) return false;
@@ -93,14 +96,14 @@ class TensorReader {
       PyErr_Clear();  // sparse, nested and meta tensors, for example
       return false;
     }
-    constexpr int cpu = 1, floating = 2;
-    return tensor->device_type == cpu && tensor->type_code == floating && tensor->type_bits == 32 &&
-           tensor->type_lanes == 1 && tensor->data && !tensor->byte_offset;
+    constexpr int cpu = 1, floating = 2, boolean = 6;
+    return tensor->device_type == cpu && tensor->type_code == (std::is_same_v<Element, float> ? floating : boolean) &&
+           tensor->type_bits == 8 * sizeof(Element) && tensor->type_lanes == 1 && tensor->data && !tensor->byte_offset;
   }
 
   // Returns false for a lazy negative view, whose memory has the values with the other sign, and for a tensor whose
   // storage has been freed or shrunk (fully_shard and offloading do so with weights).
-  bool is_allocated(nanobind::handle object, int64_t count) const {
+  bool is_allocated(nanobind::handle object, int64_t count, int64_t element_size) const {
     namespace nb = nanobind;
     auto call = [](nb::handle of, PyObject *name) {
       PyObject *result = PyObject_CallMethodNoArgs(of.ptr(), name);
@@ -109,7 +112,7 @@ class TensorReader {
     };
     if (call(object, is_neg_).ptr() != Py_False) return false;
     const auto bytes = nb::cast<int64_t>(call(call(object, storage_), nbytes_));
-    return (nb::cast<int64_t>(call(object, storage_offset_)) + count) * (int64_t)sizeof(float) <= bytes;
+    return (nb::cast<int64_t>(call(object, storage_offset_)) + count) * element_size <= bytes;
   }
 
   PyObject *tensor_ = nullptr, *parameter_ = nullptr;

@@ -19,7 +19,7 @@ constexpr long kUnpackedSteps = 3;
 template <class Cell, class Number>
 struct Inference {
   const LayerCall &call;
-  Tape<Number> tape{call.steps, call.batch, call.hidden, call.backward_in_time};
+  Tape<Number> tape = make_tape<Number>(call);
   Number *x = nullptr;
   float *last_hidden = nullptr, *last_cell = nullptr;
   float *inputs_share = nullptr;  // (steps_at_once * batch, pre-activations, width)
@@ -28,7 +28,7 @@ struct Inference {
 
   void allocate(Arena &arena) {
     if constexpr (std::is_same_v<Number, float>)
-      if (tape.width == call.hidden && call.y_stride == call.hidden) tape.hidden = call.y;
+      if (tape.width == call.hidden && call.y_stride == call.hidden && !call.resets) tape.hidden = call.y;
     allocate_tape<Cell>(arena, tape, false);
     x = allocate_input<Number>(arena, call);
     last_hidden = arena.allocate<float>(call.batch * tape.width);

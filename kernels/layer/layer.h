@@ -31,7 +31,7 @@ static auto for_cell(CellKind cell, bool small, Work work) {
 
 template <class Number>
 static Tape<Number> make_tape(const LayerCall &call) {
-  return {call.steps, call.batch, call.hidden, call.backward_in_time, call.batch_sizes, call.offsets};
+  return {call.steps, call.batch, call.hidden, call.backward_in_time, call.batch_sizes, call.offsets, call.resets};
 }
 
 // Returns the rows of thread `id`.
@@ -165,7 +165,7 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
   float *carry = Cell::has_carry ? arena.allocate<float>(call.batch * width) : nullptr;
   float *d_last_hidden = arena.allocate<float>(call.batch * width),
         *d_first_hidden = arena.allocate<float>(call.batch * width);
-  const long scratch_each = scratch_size<Cell, Number>(call.batch);
+  const long scratch_each = scratch_size<Cell, Number>(call.batch) * (call.resets ? 2 : 1);
   float *scratch = arena.allocate<float>(scratch_each * call.threads);
   const RowGroups<Number> groups(call.steps, call.batch, call.rows(), call.batch_sizes);
   LayerGradients sums[kMaxGroups] = {call.gradients};

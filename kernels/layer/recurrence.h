@@ -122,6 +122,7 @@ static void forward_over_time(const Tape<Number> &tape, const Weights &weights, 
                               float *last_cell, float *y, long y_stride, float *scratch) {
   for (long s = steps.begin; s < steps.end; s++) {
     const Range with_step = tape.rows_of_step(s, rows);
+    tape.reset_rows(s, with_step, last_hidden, last_cell);
     if (with_step.begin < with_step.end)
       forward_step<Cell>(tape, weights, s, with_step, initial_row, x, x_stride, last_hidden, last_cell, y, y_stride,
                          scratch);
@@ -168,6 +169,16 @@ static void add_to_first_rows(const Tape<Number> &tape, const PackedLayer<Number
     for (long p = 0; p < panels; p++) memcpy(result.from(first, p).data, others + p * block * kPanel, size);
 }
 
+// Copies the rows of `rows` that are reset, of `panels` panels, from one block to another.
+CHARLOOM_INLINE void copy_reset_rows(const uint8_t *reset, Range rows, long panels, long block, const float *from,
+                                     float *to) {
+  for (long b = rows.begin; b < rows.end; b++)
+    for (long p = 0; reset[b] && p < panels; p++) {
+      const long at = p * block + (b - rows.begin) * kPanel;
+      memcpy(to + at, from + at, kPanel * sizeof(float));
+    }
+}
+
 // Backpropagates through step s for some rows, which all have it; see backward_over_time. with_next: those that have
 // the next step too.
 template <class Cell, class Number, class Upstream>
@@ -179,13 +190,19 @@ static void backward_step(const Tape<Number> &tape, const PackedLayer<Number> &w
   const Number *previous_hidden = tape.previous_hidden(s);
   const Number *previous_cells = Cell::has_cell ? tape.previous_cells(s) : nullptr,
                *cells = Cell::has_cell ? tape.cells_after(s) : nullptr;
+  const uint8_t *reset = tape.resets_before(s), *next_reset = s + 1 < tape.steps ? tape.resets_before(s + 1) : nullptr;
   for (long u = 0; u < width; u += at_once * kPanel) {
     const long panels = min(at_once, (width - u) / kPanel);
     upstream(s, u, panels, scratch);
+    // The next step's gradient does not reach a row that is reset before it.
+    float *kept_rows = scratch + panels * block;
+    if (next_reset) copy_reset_rows(next_reset, with_next, panels, block, scratch, kept_rows);
     add_to_first_rows<Cell>(tape, weights, with_next, n, s + 1, u, panels, {scratch, kPanel, block});
+    if (next_reset) copy_reset_rows(next_reset, with_next, panels, block, kept_rows, scratch);
     if (tape.hidden_size - u < panels * kPanel) clear_padding(scratch, n, block, panels, kPanel, tape.hidden_size - u);
     for (long r = 0; r < n; r++) {
       const long b = rows.begin + r;
+      const bool is_reset = reset && reset[b];
       for (long j = 0; j < panels * kPanel; j += kLanes) {
         const long unit = b * width + u + j;
         Number *kept = tape.template gates_row<Cell>(s, b) + u + j;
@@ -197,7 +214,7 @@ static void backward_step(const Tape<Number> &tape, const PackedLayer<Number> &w
         prefetch(previous_hidden + unit + panels * kPanel);
         Vector c_prev{}, c{};
         if constexpr (Cell::has_cell) {
-          c_prev = load(previous_cells + unit);
+          if (!is_reset) c_prev = load(previous_cells + unit);
           prefetch(previous_cells + unit + panels * kPanel);
           c = load(cells + unit);
         }
@@ -206,7 +223,7 @@ static void backward_step(const Tape<Number> &tape, const PackedLayer<Number> &w
           store(kept + q * width, gate[q]);
           prefetch(kept + q * width + panels * kPanel);
         }
-        if constexpr (Cell::has_carry) store(carry + unit, carried);
+        if constexpr (Cell::has_carry) store(carry + unit, is_reset ? Vector{} : carried);
       }
     }
   }
@@ -219,6 +236,7 @@ static void gradient_of_first_hidden(const Tape<Number> &tape, const PackedLayer
                                      const float *carry, float *d_first_hidden, float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
   const long at_once = panels_at_once<Number>(n);
+  const uint8_t *reset = tape.resets_before(s);
   for (long u = 0; n > 0 && u < width; u += at_once * kPanel) {
     const long panels = min(at_once, (width - u) / kPanel);
     memset(scratch, 0, panels * block * sizeof(float));
@@ -229,7 +247,7 @@ static void gradient_of_first_hidden(const Tape<Number> &tape, const PackedLayer
         Vector dh = load(scratch + j / kPanel * block + r * kPanel + j % kPanel);
         // The carry of a GRU is a gradient of the hidden state; that of an LSTM is the gradient of the cell state.
         if constexpr (Cell::has_carry && !Cell::has_cell) dh += load(carry + unit);
-        store(d_first_hidden + unit, dh);
+        store(d_first_hidden + unit, reset && reset[rows.begin + r] ? Vector{} : dh);
       }
   }
 }

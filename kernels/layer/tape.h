@@ -2,7 +2,8 @@
 // each time step.
 //
 // A padded batch has the same rows in each step. In a packed batch, as in torch.nn.utils.rnn.PackedSequence, rows are
-// sorted by length: step t has the rows before batch_sizes[t], and a row without a step keeps its state.
+// sorted by length: step t has the rows before batch_sizes[t], and a row without a step keeps its state. A row of a
+// padded batch can be reset: it then computes a step from the zero state.
 #pragma once
 #include "kernels.h"
 #include "products/matmul.h"
@@ -57,6 +58,7 @@ struct Tape {
   long steps = 0, batch = 0, hidden_size = 0;
   bool backward_in_time = false;
   const int64_t *batch_sizes = nullptr, *offsets = nullptr;  // (steps): rows, and rows of earlier times; null if padded
+  const uint8_t *resets = nullptr;                           // as in LayerCall
   long width = padded(hidden_size);
   Number *first_hidden = nullptr;  // (batch, width)
   // (states, width): H_t, which is also the left-hand side of the next step's product
@@ -85,7 +87,7 @@ struct Tape {
   // Return the states after step s, and before it.
   Number *hidden_after(long s) const { return hidden + state_offset(time(s)) * width; }
   Number *cells_after(long s) const { return cells + state_offset(time(s)) * width; }
-  const Number *previous_hidden(long s) const { return s ? hidden_after(s - 1) : first_hidden; }
+  Number *previous_hidden(long s) const { return s ? hidden_after(s - 1) : first_hidden; }
   const Number *previous_cells(long s) const { return s ? cells_after(s - 1) : first_cell; }
   // Distance of two rows of gates: one cache line more than they need. Rows a multiple of 4 kB apart would map to the
   // same sets of the first-level cache and evict each other.
@@ -96,6 +98,24 @@ struct Tape {
   template <class Cell>
   Number *gates_row(long s, long b) const {
     return gates + (offset(time(s)) + b) * gates_stride<Cell>();
+  }
+
+  // Returns for each row whether it is reset before step s; null if no row is.
+  const uint8_t *resets_before(long s) const {
+    if (!resets || (backward_in_time && s == 0)) return nullptr;
+    return resets + (backward_in_time ? time(s) + 1 : time(s)) * batch;
+  }
+  // Sets the state before step s of rows that are reset there to zero: the operands of the products, and last_hidden
+  // and last_cell (batch, width), which may be null. The tape's cell states remain, since the backward pass of step
+  // s - 1 reads them.
+  void reset_rows(long s, Range range, float *last_hidden, float *last_cell) const {
+    const uint8_t *reset = resets_before(s);
+    for (long b = range.begin; reset && b < range.end; b++) {
+      if (!reset[b]) continue;
+      memset(previous_hidden(s) + b * width, 0, width * sizeof(Number));
+      memset(last_hidden + b * width, 0, width * sizeof(float));
+      if (last_cell) memset(last_cell + b * width, 0, width * sizeof(float));
+    }
   }
 
   // Completes the states after step s with the initial states of the rows among `range` that start in the next step.

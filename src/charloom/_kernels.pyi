@@ -26,6 +26,7 @@ class Kernels:
         threads: int,
         input: Tensor,  # noqa: A002 - torch.nn's name
         state: tuple[Tensor, ...] | None,
+        resets: Tensor | None,
         weights: list[Any],
         frozen: FrozenWeights | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]] | None: ...

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
 from charloom import layers
+from charloom.layers.read_weights import named_weights
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.threads import use_threads
 from native import INSTRUCTION_SETS, Switch, switching
@@ -265,7 +266,7 @@ def test_what_was_made_by_hand_has_the_outcome_of_pytorch(cell: int, hostile: st
 @pytest.mark.parametrize("sizes", [(2, 2, 1), (2**62,) * 4, (2, 1), (1, 1, 2), (2, 2, 0), (6, -1, -1), (1, 1, 1, 1)])
 def test_the_bindings_refuse_batch_sizes_that_do_not_fit(sizes: tuple[int, ...]) -> None:
     """The last check before the kernels: another thread may change the sizes after all others."""
-    weights = layers.GRU(3, 4).named_weights()
+    weights = named_weights(layers.GRU(3, 4))
     assert weights is not None
     for x in (torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)):
         with pytest.raises(ValueError, match="batch sizes"):

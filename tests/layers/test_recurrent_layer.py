@@ -69,28 +69,6 @@ def test_pytorch_computes_what_the_reference_does_not_support(compute_by: Switch
     torch.testing.assert_close(unpacked[:3], whole[:3])
 
 
-def test_weights_are_read_by_name() -> None:
-    layer = layers.GRU(3, 4, 2, bidirectional=True)
-    found = layer.named_weights()
-    assert found is not None
-    weights = [weight for cell in found for weight in cell]
-    assert all(mine is weight for mine, weight in zip(weights, layer.parameters(), strict=True))
-    bare = layers.GRU(3, 4, bias=False).named_weights()
-    assert bare is not None
-    assert [weight is None for weight in bare[0]] == [False, False, True, True]
-
-
-@pytest.mark.filterwarnings("ignore:LSTM with projections")
-def test_weights_that_pytorch_does_not_read_by_name() -> None:
-    assert layers.LSTM(3, 4, proj_size=2).named_weights() is None
-    parametrized = layers.GRU(3, 4)
-    nn.utils.parametrize.register_parametrization(parametrized, "weight_hh_l0", nn.Identity())
-    assert parametrized.named_weights() is None
-    missing = layers.GRU(3, 4)
-    del missing.weight_hh_l0
-    assert missing.named_weights() is None
-
-
 @pytest.mark.usefixtures("unchecked")
 def test_an_unknown_precision_is_refused() -> None:
     layer = layers.LSTM(3, 4)

@@ -11,7 +11,8 @@ from charloom import InputError, SamplingSettings
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
-from charloom.recurrence.kernel_calls import LayerCall, NativeGenerator, Step
+from charloom.recurrence.kernel_calls import LayerCall, Step
+from charloom.recurrence.native_generator import NativeGenerator
 from charloom.settings.cells import CELL_NAMED
 from native import INSTRUCTION_SETS
 from torch_wrong_weights import with_memory

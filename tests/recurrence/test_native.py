@@ -153,7 +153,7 @@ def test_the_shape_function_gives_the_shapes_of_the_results(cell: int) -> None:
     mode = CELL_OF_MODE[layer.mode]
     weights = [p.detach() for p in layer.parameters()]
     state = [torch.randn(2, 4) for _ in range(mode.state_parts)] + [None] * (2 - mode.state_parts)
-    tensors = [torch.randn(5, 2, 3), *state, *weights, None]  # without batch sizes
+    tensors = [torch.randn(5, 2, 3), *state, *weights, None, None]  # without batch sizes and resets
     arguments = mode.number, 0, False, INSTRUCTION_SETS[-1], False
     found = torch.ops.charloom.recurrence(*tensors, *arguments)
     with_shapes = [None if t is None else t.to("meta") for t in tensors]

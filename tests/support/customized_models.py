@@ -81,8 +81,8 @@ class _Doubled(nn.Embedding):
 
 
 class _DoubledLayer(charloom.layers.GRU):
-    def forward(self, inputs: Any, hx: Any = None) -> Any:
-        return super().forward(inputs * 2, hx)
+    def forward(self, inputs: Any, hx: Any = None, *, resets: Any = None) -> Any:
+        return super().forward(inputs * 2, hx, resets=resets)
 
 
 class _CalledLayer(charloom.layers.GRU):

@@ -12,7 +12,7 @@ from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
 from charloom.models.predictor import GeneratingPredictor, Predictor, check_weights, predicting
-from charloom.recurrence.kernel_calls import NativeGenerator
+from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.state import state_to_tuple
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice, check_count

@@ -1,6 +1,5 @@
 """The base class of RNN, GRU and LSTM: ``torch.nn``'s recurrent layer with a faster ``forward``."""
 
-import operator
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain
@@ -12,14 +11,22 @@ from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
+from charloom.layers.argument_shapes import arguments_fit, checked_resets, weights_fit
 from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.layers.packed_sequences import take_packed
+from charloom.layers.read_weights import (
+    has_plain_weights,
+    named_weights,
+    num_weights,
+    suits_one_dnn,
+    weights_by_cell,
+)
 from charloom.layers.torch_classes import TORCH_CLASSES, has_torch_forward
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory, weight_shapes
+from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
@@ -87,68 +94,48 @@ class RecurrentLayer(nn.RNNBase):
         parts = [torch.zeros(layers, batch_size, size, device=found, dtype=dtype or weight.dtype) for size in sizes]
         return tuple_to_state(parts)
 
-    def named_weights(self) -> list[CellWeights] | None:
-        """Returns the weights of each layer and direction, read by attribute name.
-
-        Returns None for a layer whose weights PyTorch reads in another way or the kernels do not take.
-        """
-        names, flat = self._flat_weights_names, self._flat_weights
-        # Parametrized weights are computed at each access, perhaps with side effects (power iterations, dropout): only
-        # PyTorch's own number of accesses gives its results.
-        if self.proj_size or "parametrizations" in self._modules or len(names) != self._num_weights:
-            return None
-        # By name on every call, because torch.func.functional_call, pruning and weight drop replace the attributes, not
-        # always with parameters. The two dictionaries that getattr searches, in a third of its time.
-        attributes, parameters = vars(self), self._parameters
-        weights: list[Any] = [
-            attributes[name]
-            if name in attributes
-            else parameters[name]
-            if name in parameters
-            else getattr(self, name, None)
-            for name in names
-        ]
-        # PyTorch reads _flat_weights if that list was changed but no attribute, or if an attribute is missing.
-        if any(weight is None for weight in weights) or len(flat) != len(names):
-            return None
-        same = all(old is new for old, new in zip(flat, weights, strict=True))
-        if not same and not self._weights_have_changed():  # type: ignore[no-untyped-call] # torch's
-            return None
-        if self.bias:
-            return [CellWeights._make(weights[i : i + 4]) for i in range(0, len(weights), 4)]
-        return [CellWeights._make([*weights[i : i + 2], None, None]) for i in range(0, len(weights), 2)]
-
-    def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch.nn's name
+    def forward(self, input: Any, hx: Any = None, *, resets: Any = None) -> Any:  # noqa: A002 - torch.nn's name
         """Computes outputs and last state, as the ``torch.nn`` layer of the same name.
 
         Args:
             input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or a ``PackedSequence``
                 or any other input of PyTorch's layer.
             hx: Initial state, as ``begin_state`` returns it; zeros if None.
+            resets: charloom's addition to ``torch.nn``: True for the first step of a new sequence within a row. The
+                state before that step is zero; the backward direction's is zero after it. Bool (steps, batch), or
+                batch first; None for no resets. Not for packed sequences and projections (``proj_size``).
 
         Returns:
             Outputs (steps, batch, directions * hidden), or batch first or packed, and the last state.
+
+        Raises:
+            InputError: ``resets`` do not fit the input.
         """
         if can_infer():
-            found = self._infer(input, hx)
+            found = self._infer(input, hx, resets)
             if found is not None:
                 return found
-        weights = self.named_weights()
+        for argument in (input, hx, resets, *(hx if isinstance(hx, tuple) else ())):
+            if isinstance(argument, Proxy):  # torch.fx does not trace into torch.nn's own layers
+                tracer: Any = argument.tracer
+                options = {name: given for name, given in (("hx", hx), ("resets", resets)) if given is not None}
+                return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
+        if resets is not None:
+            resets = checked_resets(self, input, resets)
+            hx = tuple(hx) if isinstance(hx, list) else hx  # which PyTorch accepts for an LSTM
+        weights = named_weights(self)
         packed = take_packed(input)
         inputs, batch_sizes = (input, None) if packed is None else (packed.data, packed.batch_sizes)
-        run_direction = None if weights is None else self._native_direction(inputs, batch_sizes, hx, weights)
+        run_direction = None if weights is None else self._native_direction(inputs, batch_sizes, resets, hx, weights)
+        if resets is not None and (run_direction is None or weights is None):
+            run_direction, weights = self._scan_with_resets(inputs, hx, resets)
         if run_direction is None or weights is None:
-            for argument in (input, hx, *(hx if isinstance(hx, tuple) else ())):
-                if isinstance(argument, Proxy):  # torch.fx does not trace into torch.nn's own layers
-                    tracer: Any = argument.tracer
-                    options = {} if hx is None else {"hx": hx}
-                    return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), options)
             check_memory(
                 *(input if isinstance(input, PackedSequence) else (input,)),
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
             )
-            with nullcontext() if self._suits_one_dnn(weights) else without_one_dnn():
+            with nullcontext() if suits_one_dnn(self, weights) else without_one_dnn():
                 return super().forward(input, hx)
         if packed is not None:
             hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)
@@ -184,41 +171,38 @@ class RecurrentLayer(nn.RNNBase):
         self.__class__ = torch_class
         return self
 
-    @property
-    def _num_weights(self) -> int:
-        """Number of weight tensors of all layers and directions, including biases and projections."""
-        kinds = (4 if self.bias else 2) + (1 if self.proj_size else 0)
-        return self.num_layers * (2 if self.bidirectional else 1) * kinds
-
     def _native_direction(
-        self, inputs: Any, batch_sizes: Tensor | None, hx: Any, weights: list[CellWeights]
+        self, inputs: Any, batch_sizes: Tensor | None, resets: Tensor | None, hx: Any, weights: list[CellWeights]
     ) -> RunDirection | None:
         """Returns the implementation of a direction for a call; None for PyTorch's own ``forward``."""
         path = backend().name
         if path == "pytorch" or not has_torch_forward(self.mode):
             return None
         # Before anything is computed: PyTorch's forward raises its own error for arguments that do not fit.
-        if not self._arguments_fit(inputs, batch_sizes, hx) or not self._weights_fit(weights):
+        if not arguments_fit(self, inputs, batch_sizes, hx) or not weights_fit(self, weights):
             return None
         if path == "reference":
-            return partial(scan_direction, STEPS[self.mode], batch_sizes=batch_sizes)
+            return partial(scan_direction, STEPS[self.mode], batch_sizes=batch_sizes, resets=resets)
         parts = () if hx is None else state_to_tuple(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
-        return partial(native_direction, self.mode, self.precision, path, batch_sizes=batch_sizes)
+        return partial(native_direction, self.mode, self.precision, path, batch_sizes=batch_sizes, resets=resets)
 
-    def _has_plain_weights(self) -> bool:
-        """Returns True if ``_flat_weights`` are the registered parameters: what ``named_weights`` would return."""
-        names, flat = self._flat_weights_names, self._flat_weights
-        return (
-            all(map(operator.is_, flat, map(self._parameters.get, names)))
-            and len(flat) == len(names) == self._num_weights
-            and vars(self).keys().isdisjoint(names)
-            and not self.proj_size
-            and "parametrizations" not in self._modules
-        )
+    def _scan_with_resets(self, inputs: Any, hx: Any, resets: Tensor) -> tuple[RunDirection, list[CellWeights]]:
+        """Returns the equations and the weights for a call with resets that the kernels do not cover."""
+        if self.proj_size:
+            raise InputError("resets are not available for a layer with proj_size")
+        self._update_flat_weights()  # of parametrized weights, too
+        weights = weights_by_cell(self, self._flat_weights)
+        # PyTorch's own errors for input and state.
+        self.check_input(inputs, None)
+        if hx is not None:
+            self.check_forward_args(inputs, hx, None)
+        if len(self._flat_weights) != num_weights(self) or not weights_fit(self, weights):
+            raise InputError("the weights do not have the shapes that the layer's options require")
+        return partial(scan_direction, STEPS[self.mode], resets=resets), weights
 
-    def _infer(self, inputs: Any, hx: Any) -> Any:
+    def _infer(self, inputs: Any, hx: Any, resets: Any) -> Any:
         """Computes a call that no backward pass follows in one native call.
 
         Returns:
@@ -232,12 +216,15 @@ class RecurrentLayer(nn.RNNBase):
         if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
             return None
         weights: Any = self._flat_weights
-        if not self._has_plain_weights():
-            cells = self.named_weights()
+        if not has_plain_weights(self):
+            cells = named_weights(self)
             if cells is None:
                 return None
             weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
-        time_first = inputs.transpose(0, 1) if self.batch_first and inputs.dim() == 3 else inputs
+        time_first = inputs
+        if self.batch_first and inputs.dim() == 3:
+            time_first = inputs.transpose(0, 1)
+            resets = resets.T.contiguous() if type(resets) is Tensor and resets.dim() == 2 else resets
         precision = PRECISIONS.index(self._precision)
         options = (
             cell.number,
@@ -248,48 +235,11 @@ class RecurrentLayer(nn.RNNBase):
             self.bidirectional,
             self.bias,
         )
-        found = infer(options, time_first, state, weights, self.frozen_weights)
+        found = infer(options, time_first, state, weights, resets, self.frozen_weights)
         if found is None:
             return None
         outputs, last = found
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
-
-    def _suits_one_dnn(self, weights: list[CellWeights] | None) -> bool:
-        """Returns False if oneDNN would read past the end of an LSTM's weights."""
-        # oneDNN does not check sizes; PyTorch's code without it raises an error.
-        if self.mode != "LSTM":
-            return True
-        if len(self._flat_weights_names) != self._num_weights:
-            return False
-        return weights is None or self._weights_fit(weights)
-
-    def _arguments_fit(self, inputs: object, batch_sizes: Tensor | None, hx: object) -> bool:
-        """Returns True if input and state have the shapes that the layer's options require."""
-        if not isinstance(inputs, Tensor) or inputs.is_nested:
-            return False
-        if inputs.dim() != (3 if batch_sizes is None else 2) or inputs.shape[-1] != self.input_size:
-            return False
-        if hx is None:
-            return True
-        parts = hx if CELL_OF_MODE[self.mode].state_parts > 1 else (hx,)
-        # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if type(parts) is not tuple or len(parts) != CELL_OF_MODE[self.mode].state_parts:
-            return False
-        layers = self.num_layers * (2 if self.bidirectional else 1)
-        batch = inputs.shape[0 if self.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
-        expected = (layers, batch, self.hidden_size)
-        return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
-
-    def _weights_fit(self, weights: list[CellWeights]) -> bool:
-        """Returns True if the weights have the shapes that the layer's options require."""
-        directions = 2 if self.bidirectional else 1
-        for i, cell in enumerate(weights):
-            inputs = self.input_size if i < directions else directions * self.hidden_size
-            shapes = weight_shapes(CELL_OF_MODE[self.mode], inputs, self.hidden_size)
-            for weight, shape in zip(cell if self.bias else cell[:2], shapes, strict=False):
-                if not isinstance(weight, Tensor) or weight.is_nested or weight.shape != shape:
-                    return False
-        return True
 
     def _first_state(self, inputs: Tensor, batch_sizes: Tensor | None, hx: State | None) -> CellState:
         if hx is not None:

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from charloom.layers import RecurrentLayer
+from charloom.layers.read_weights import named_weights
 from charloom.layers.torch_classes import has_torch_forward
 from charloom.recurrence.backend import Kernels, backend, covers
 from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
-from charloom.recurrence.kernel_calls import NativeGenerator, Step
+from charloom.recurrence.kernel_calls import Step
+from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.native_step import native_backpropagation, native_loss
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
@@ -109,7 +111,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
     layer, output = model.layer, model.output
     embedding = None if model.embedding is None else model.embedding.weight
     # By name on every call: functional_call and weight drop replace attributes.
-    weights = layer.named_weights()
+    weights = named_weights(layer)
     if weights is None or len(weights) > kernels.max_layers:
         return None
     vocabulary, hidden = output.weight.shape

@@ -26,7 +26,7 @@ from charloom.models.folder import (
 from charloom.models.fused import describe_unsupported_part, native_generator, run_native
 from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
-from charloom.recurrence.kernel_calls import NativeGenerator
+from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.state import map_state, state_to_tuple
 from charloom.settings.model import ModelSettings, Precision
 from charloom.settings.sampling import GenerationPrecision

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from charloom.errors import Argument, InputError
-from charloom.recurrence.kernel_calls import NativeGenerator
+from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits

@@ -32,6 +32,7 @@ def infer(
     inputs: Tensor,
     state: tuple[Tensor, ...] | None,
     weights: list[Any],
+    resets: Tensor | None = None,
     frozen: FrozenWeights | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
     """Runs all layers and directions; ``can_infer`` must be true.
@@ -41,6 +42,7 @@ def infer(
         inputs: (steps, batch, features).
         state: Initial state, tensors (layers * directions, batch, hidden); zeros if None.
         weights: Weights in the order of ``torch.nn.RNNBase._flat_weights``.
+        resets: Resets, bool (steps, batch), as in ``scan.scan_direction``; None for no resets.
         frozen: Kept packed weights of a frozen layer; None to read ``weights``.
 
     Returns:
@@ -53,5 +55,5 @@ def infer(
     # None also for weights that were frozen while another backend was selected.
     native = None if frozen is None else frozen.native
     return kernels.infer_layers(
-        options, threads=thread_limit(), input=inputs, state=state, weights=weights, frozen=native
+        options, threads=thread_limit(), input=inputs, state=state, resets=resets, weights=weights, frozen=native
     )

@@ -207,6 +207,11 @@ def batch_sizes_address(shape: LayerShape, batch_sizes: Tensor | None) -> int:
     return 0 if batch_sizes is None else address(batch_sizes, (shape.steps,), torch.int64)
 
 
+def resets_address(shape: LayerShape, resets: Tensor | None) -> int:
+    """Returns the address of the resets of a padded batch; 0 for None."""
+    return 0 if resets is None else address(resets, (shape.steps, shape.batch), torch.bool)
+
+
 def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> tuple[int, int]:
     """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 without an LSTM."""
     cell = CELLS[shape.cell]

@@ -1,8 +1,8 @@
-"""The calls of the native kernels for training and generation: tensors in, addresses out.
+"""The calls of the native kernels for training: tensors in, addresses out.
 
 The kernels read and write memory at bare addresses. Addresses are taken only here, from tensors whose shape, dtype and
-layout have just been compared with those that the kernel expects (``kernel_arguments``). ``inference`` passes tensors,
-whose addresses the bindings take after the same checks.
+layout have just been compared with those that the kernel expects (``kernel_arguments``); ``native_generator`` does the
+same for generation. ``inference`` passes tensors, whose addresses the bindings take after the same checks.
 
 All functions raise KernelArgumentError for a tensor that does not fit the sizes.
 """
@@ -28,10 +28,10 @@ from charloom.recurrence.kernel_arguments import (
     batch_sizes_address,
     cell_state_address,
     parameter_addresses,
+    resets_address,
     state_addresses,
 )
 from charloom.recurrence.threads import thread_limit
-from charloom.settings.sampling import SamplingSettings
 
 
 class LayerCall(NamedTuple):
@@ -46,6 +46,7 @@ class LayerCall(NamedTuple):
         c: Initial cell state of an LSTM, (batch, hidden); None for other cells.
         weights: Input weights, hidden weights and two biases, which may be None.
         batch_sizes: Batch size of each step of a packed batch, int64; None for a padded batch.
+        resets: Rows that are reset before a step, bool (steps, batch), as in ``scan_direction``; None for no resets.
     """
 
     kernels: Kernels
@@ -56,6 +57,7 @@ class LayerCall(NamedTuple):
     c: Tensor | None
     weights: OptionalTensors
     batch_sizes: Tensor | None = None
+    resets: Tensor | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Returns the keyword arguments that the kernels' forward and backward functions share."""
@@ -63,6 +65,7 @@ class LayerCall(NamedTuple):
             "sizes": self.shape,
             "backward_in_time": self.backward_in_time,
             "batch_sizes": batch_sizes_address(self.shape, self.batch_sizes),
+            "resets": resets_address(self.shape, self.resets),
             "threads": thread_limit(),
             "weights": addresses(self.weights, self.shape.weights),
             "x": address(self.x, self.shape.input),
@@ -113,7 +116,7 @@ def layer_backward(
     Returns:
         The gradients; None for a tensor that is None, and for x if it is not needed.
     """
-    kernels, shape, _, x, h, c, weights, _ = call
+    kernels, shape, _, x, h, c, weights, *_ = call
     arguments, (dy, dh, dc) = call.arguments(), upstream
     gradients = [None if t is None else torch.empty_like(t) for t in (x if needs_dx else None, h, c, *weights)]
     dx, d_first_hidden, d_first_cell, *d_weights = map(address_of_new, gradients)
@@ -206,63 +209,6 @@ def language_model_step(step: Step, parameters: OptionalTensors) -> tuple[Tensor
     except IndexError as error:
         raise InputError(str(error)) from None
     return loss, gradients, last
-
-
-class NativeGenerator:
-    """Generation of many tokens in one native call: time step, logits and sampling.
-
-    For the same logits and random draws it chooses the same tokens as ``sampling.Sampler``. The draws come from Python,
-    so that a seed gives the same text with and without native kernels.
-    """
-
-    def __init__(self, kernels: Kernels, shape: ModelShape, int8: bool, parameters: OptionalTensors) -> None:
-        """Packs a copy of a language model's weights; later changes of the model have no effect.
-
-        Args:
-            kernels: Kernels for one instruction set.
-            shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
-            parameters: Parameters in the order of ``shape.parameters``.
-        """
-        self._shape = shape
-        self._generator = kernels.generator(shape, int8=int8, parameters=parameter_addresses(parameters, shape))
-
-    def run(
-        self, logits: Tensor, state: CellState, settings: SamplingSettings, forbidden: int | None, draws: Tensor
-    ) -> Tensor:
-        """Generates one token for each draw.
-
-        Args:
-            logits: Logits of the first tokens, (samples, vocabulary); overwritten with those after the last token.
-            state: State before the first tokens, tensors (layers, samples, hidden); overwritten with the last state.
-            settings: Sampling settings; their seed is not used.
-            forbidden: Id of a token that is never chosen; None to allow all.
-            draws: Random numbers, float64 (samples, steps), uniform in [0, 1).
-
-        Returns:
-            The token ids, int64 (samples, steps).
-        """
-        samples, steps = draws.shape
-        # The device is given, because the process may have another default device.
-        ids = torch.empty(draws.shape, dtype=torch.int64, device="cpu")
-        hidden, cell = state_addresses(self._shape, samples, state)
-        self._generator.run(
-            samples=samples,
-            steps=steps,
-            greedy=settings.greedy,
-            # The exponent of a greedy choice is infinite; the kernels have a flag of its own for it.
-            exponent=0.0 if settings.greedy else settings.exponent,
-            # The kernels take numbers only: 0 for no top_k, 1 for no top_p, -1 for no forbidden token.
-            top_k=min(settings.top_k or 0, self._shape.vocabulary),
-            top_p=1.0 if settings.top_p is None else settings.top_p,
-            forbidden=-1 if forbidden is None else forbidden,
-            draws=address(draws, (samples, steps), torch.float64),
-            logits=address(logits, (samples, self._shape.vocabulary)),
-            hidden=hidden,
-            cell=cell,
-            ids=address_of_new(ids),
-        )
-        return ids
 
 
 def descend(

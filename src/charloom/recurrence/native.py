@@ -30,13 +30,13 @@ from charloom.settings.model import Precision
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
     "recurrence(Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, "
-    "Tensor? batch_sizes, int cell, int precision, bool backward_in_time, str kernels, bool keep) "
+    "Tensor? batch_sizes, Tensor? resets, int cell, int precision, bool backward_in_time, str kernels, bool keep) "
     "-> (Tensor, Tensor, Tensor, Tensor)"
 )
 _library.define(
     "recurrence_backward(Tensor dy, Tensor dh, Tensor dc, Tensor x, Tensor h, Tensor? c, Tensor w_ih, Tensor w_hh, "
-    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, Tensor? batch_sizes, int cell, int precision, bool backward_in_time, "
-    "str kernels) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "Tensor? b_ih, Tensor? b_hh, Tensor reserve, Tensor? batch_sizes, Tensor? resets, int cell, int precision, "
+    "bool backward_in_time, str kernels) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -50,6 +50,7 @@ def native_direction(
     backward_in_time: bool = False,
     *,
     batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[Tensor, CellState]:
     """Runs one layer in one direction as ``scan.scan_direction`` does, forward and backward by native kernels.
 
@@ -63,6 +64,7 @@ def native_direction(
         backward_in_time: Read the inputs from the last to the first.
         batch_sizes: Batch size of each step of a packed batch, int64 (steps,): positive, descending from the batch size
             of the state, with the number of rows as their sum; not changed afterwards. None for a padded batch.
+        resets: Resets, bool (steps, batch), as in ``scan_direction``; not changed afterwards.
 
     Returns:
         The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.
@@ -81,7 +83,7 @@ def native_direction(
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward
     )
     # Made contiguous here, so that autograd saves the copy: a later change of the original has no effect on it.
-    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, batch_sizes, *options)
+    y, last_h, last_c, _ = run(inputs.contiguous(), h, c, *weights, batch_sizes, resets, *options)
     return y, (last_h,) if c is None else (last_h, last_c)
 
 
@@ -117,6 +119,7 @@ def _consuming_backward(
 def _call(
     inputs: OptionalTensors,
     batch_sizes: Tensor | None,
+    resets: Tensor | None,
     cell: int,
     precision: int,
     backward_in_time: bool,
@@ -128,7 +131,9 @@ def _call(
     steps, packed_rows = (len(x), 0) if batch_sizes is None else (len(batch_sizes), len(x))
     batch = x.shape[1] if batch_sizes is None else len(h)
     shape = LayerShape(cell, precision, steps, batch, x.shape[-1], h.shape[1], packed_rows)
-    return kernel_calls.LayerCall(kernels_named(kernels), shape, backward_in_time, x, h, c, weights, batch_sizes)
+    return kernel_calls.LayerCall(
+        kernels_named(kernels), shape, backward_in_time, x, h, c, weights, batch_sizes, resets
+    )
 
 
 def _forward_shapes(
@@ -146,7 +151,7 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    (x, h, c, *weights), (batch_sizes, cell, *options, _) = inputs[:7], inputs[7:]
+    (x, h, c, *weights), (*rows, cell, precision, backward_in_time, kernels, _) = inputs[:7], inputs[7:]
     w_ih, w_hh = weights[:2]
     # As in torch.nn, tensors that first derivatives do not read may change before the backward pass: they are not
     # saved, because autograd raises an error for a saved tensor that has changed.
@@ -157,7 +162,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(output[3], *(t if kept else None for t, kept in zip(memory, needed, strict=True)))
     ctx.unsaved = [None if kept else _Unsaved.of(t, t) for t, kept in zip((x, h, c), needed, strict=False)]
     ctx.unsaved += map(_Unsaved.of, weights, memory[3:])
-    ctx.options = batch_sizes, cell, *options
+    ctx.options = *rows, cell, precision, backward_in_time, kernels
     # None for an output without gradient: if no output has one, _differentiate has nothing to compute.
     ctx.set_materialize_grads(False)
 
@@ -204,7 +209,7 @@ class _Unsaved(NamedTuple):
 def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
     reserve, *saved = ctx.saved_tensors
     if all(gradient is None for gradient in given):
-        return (None,) * 13
+        return (None,) * 14
     inputs = [u.memory if t is None and u else t for t, u in zip(saved, ctx.unsaved, strict=True)]
     upstream = _fill_missing_gradients(inputs[0], inputs[1], *given)
     # While torch.compile traces the backward pass, tensors are of a subclass; its graph must contain the operator.
@@ -219,7 +224,7 @@ def _differentiate(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]
             gradients = _consuming_backward(upstream, inputs, reserve, ctx.needs_input_grad[0], *ctx.options)
         except KernelArgumentError:  # an upstream gradient may be of a subclass of Tensor
             gradients = _differentiable_gradients(ctx, saved, upstream)
-    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 6)
+    return (*(None if t is None else g for t, g in zip(inputs, gradients, strict=True)), *[None] * 7)
 
 
 def _fill_missing_gradients(
@@ -240,8 +245,8 @@ def _differentiable_gradients(
             "an input or a weight of a recurrent layer was changed in place after forward: the derivative of its "
             "gradient cannot be computed"
         )
-    batch_sizes, cell, _, backward_in_time, _ = ctx.options
-    run = partial(scan_direction, STEPS[CELLS[cell].mode], batch_sizes=batch_sizes)
+    batch_sizes, resets, cell, _, backward_in_time, _ = ctx.options
+    run = partial(scan_direction, STEPS[CELLS[cell].mode], batch_sizes=batch_sizes, resets=resets)
     inputs = [t if unsaved is None else unsaved.tensor for t, unsaved in zip(saved, ctx.unsaved, strict=True)]
     upstream = upstream[: 1 + CELLS[cell].state_parts]
 

@@ -21,6 +21,7 @@ def scan_direction(
     backward_in_time: bool = False,
     *,
     batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[Tensor, CellState]:
     """Runs one layer in one direction.
 
@@ -32,6 +33,8 @@ def scan_direction(
         backward_in_time: Read the inputs from the last to the first.
         batch_sizes: Batch size of each step of a packed batch, as in ``torch.nn.utils.rnn.PackedSequence``, int64
             (steps,); None for a padded batch.
+        resets: True for the first step of a new sequence within a row: no state passes between it and the step before
+            it in time. Bool (steps, batch); None for no resets, and for a packed batch.
 
     Returns:
         The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.
@@ -43,6 +46,11 @@ def scan_direction(
     # Placeholders: assignment by index puts the states of a backward direction in the order of the inputs.
     hidden_states: list[Tensor] = [inputs] * len(inputs)
     for t in order:
+        boundary = t + 1 if backward_in_time else t  # between a step and the one before it in time
+        if resets is not None and boundary < len(inputs):
+            # Not a product: the state before a reset may be infinite or NaN.
+            reset = resets[boundary].unsqueeze(-1)
+            state = tuple(part.masked_fill(reset, 0.0) for part in state)
         state = step(inputs[t], state, weights)
         hidden_states[t] = state[0]
     # A list and one stack, because writes into a tensor in place would complicate differentiation.

@@ -24,6 +24,7 @@ from charloom.codec.model.bounds import (
 )
 from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 from charloom.errors import Argument, InputError
+from charloom.layers.read_weights import named_weights
 from charloom.models.language_model import LanguageModel
 from charloom.models.predictor import check_weights, predicting
 from charloom.recurrence.equations import CellWeights
@@ -77,7 +78,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
 
 def _build_integer_model(model: LanguageModel) -> IntegerModel:
     cell = CELL_OF_MODE[model.layer.mode].name
-    weights = model.layer.named_weights()
+    weights = named_weights(model.layer)
     if weights is None:
         raise InputError(
             "the weights of the model's layer were replaced or removed: use a model with the standard weights"

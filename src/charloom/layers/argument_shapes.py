@@ -1,0 +1,74 @@
+"""The shapes that a recurrent layer's options require of its arguments and weights."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from charloom.errors import InputError
+from charloom.recurrence.equations import CellWeights
+from charloom.recurrence.kernel_arguments import weight_shapes
+from charloom.settings.cells import CELL_OF_MODE
+
+
+def arguments_fit(layer: nn.RNNBase, inputs: object, batch_sizes: Tensor | None, hx: object) -> bool:
+    """Returns True if input and state have the shapes that the layer's options require.
+
+    Args:
+        layer: The layer.
+        inputs: Input of a batch, or the data of a packed sequence.
+        batch_sizes: Batch sizes of a packed sequence; None for a padded batch.
+        hx: Initial state; None for zeros.
+    """
+    if not isinstance(inputs, Tensor) or inputs.is_nested:
+        return False
+    if inputs.dim() != (3 if batch_sizes is None else 2) or inputs.shape[-1] != layer.input_size:
+        return False
+    if hx is None:
+        return True
+    cell = CELL_OF_MODE[layer.mode]
+    parts = hx if cell.state_parts > 1 else (hx,)
+    # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
+    if type(parts) is not tuple or len(parts) != cell.state_parts:
+        return False
+    batch = inputs.shape[0 if layer.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
+    expected = (layer.num_layers * (2 if layer.bidirectional else 1), batch, layer.hidden_size)
+    return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
+
+
+def weights_fit(layer: nn.RNNBase, weights: Iterable[CellWeights]) -> bool:
+    """Returns True if the weights of all layers and directions have the shapes that the layer's options require."""
+    directions = 2 if layer.bidirectional else 1
+    for i, cell in enumerate(weights):
+        inputs = layer.input_size if i < directions else directions * layer.hidden_size
+        shapes = weight_shapes(CELL_OF_MODE[layer.mode], inputs, layer.hidden_size)
+        for weight, shape in zip(cell if layer.bias else cell[:2], shapes, strict=False):
+            if not isinstance(weight, Tensor) or weight.is_nested or weight.shape != shape:
+                return False
+    return True
+
+
+def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
+    """Returns a copy of the resets, contiguous (steps, batch), so that they stay what was checked.
+
+    Args:
+        layer: The layer.
+        inputs: Input of the call.
+        resets: Argument of the call: bool, with the first two dimensions of the input.
+
+    Raises:
+        InputError: The input is not a padded batch, or the resets do not fit it.
+    """
+    if isinstance(inputs, PackedSequence):
+        raise InputError("resets need a padded batch, not a PackedSequence: pack each sequence as a row of its own")
+    if not isinstance(inputs, Tensor) or inputs.is_nested or inputs.dim() != 3:
+        raise InputError("resets need an input with 3 dimensions: add a dimension for the batch")
+    expected = tuple(inputs.shape[:2])
+    if not isinstance(resets, Tensor) or resets.dtype is not torch.bool or resets.shape != expected:
+        found = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__
+        order = "(batch, steps)" if layer.batch_first else "(steps, batch)"
+        raise InputError(f"resets must be a torch.bool tensor {order} = {expected}, not {found}")
+    if resets.device != inputs.device:
+        raise InputError(f"resets are on {resets.device}, but the input is on {inputs.device}")
+    return (resets.t() if layer.batch_first else resets).clone(memory_format=torch.contiguous_format)
