@@ -29,8 +29,10 @@ inline nb::object new_tensor(nb::handle like, long a, long b, long c) {
 // Returns the addresses of the weights of every layer and direction; none if a tensor is not dense float32 in the CPU's
 // memory or does not have the shape that the options require.
 //
-// tensors: in torch.nn's order: input weights, hidden weights and, with bias, two biases.
-inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, const nb::tuple &tensors) {
+// tensors: in torch.nn's order: input weights, hidden weights and, with bias, two biases. owned: addresses of memory
+// that the caller owns, for each layer and direction; none if unknown.
+inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, const nb::tuple &tensors,
+                                               const std::vector<LayerWeights> &owned) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
   const TensorReader &reader = TensorReader::instance();
   const long directions = bidirectional ? 2 : 1, count = num_layers * directions, each = bias ? 4 : 2;
@@ -40,11 +42,12 @@ inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, cons
   for (long i = 0; i < count; i++) {
     const long inputs = i < directions ? input_size : directions * hidden;
     LayerWeights weights{};
-    weights.input = reader.address<2>(tensors[each * i], {rows, inputs});
-    weights.hidden = reader.address<2>(tensors[each * i + 1], {rows, hidden});
+    const LayerWeights own = (size_t)i < owned.size() ? owned[i] : weights;
+    weights.input = reader.address<2>(tensors[each * i], {rows, inputs}, own.input);
+    weights.hidden = reader.address<2>(tensors[each * i + 1], {rows, hidden}, own.hidden);
     if (bias) {
-      weights.input_bias = reader.address<1>(tensors[each * i + 2], {rows});
-      weights.hidden_bias = reader.address<1>(tensors[each * i + 3], {rows});
+      weights.input_bias = reader.address<1>(tensors[each * i + 2], {rows}, own.input_bias);
+      weights.hidden_bias = reader.address<1>(tensors[each * i + 3], {rows}, own.hidden_bias);
     }
     if (!weights.input || !weights.hidden || (bias && (!weights.input_bias || !weights.hidden_bias))) return {};
     layers.push_back(weights);
@@ -85,6 +88,9 @@ class FrozenWeights {
                                     pack_layers(kernels, options, layers)});
     return packed_;
   }
+
+  // Returns the addresses of the memory that is packed and owned; none before the first call of pack.
+  std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
 
  private:
   static std::vector<long> versions_of(const nb::tuple &tensors) {
@@ -153,7 +159,8 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   const long output = directions * hidden;
 
   const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
-  const std::vector<LayerWeights> layers = layer_weights(options, tensors);
+  const std::vector<LayerWeights> owned = frozen ? frozen->owned() : std::vector<LayerWeights>();
+  const std::vector<LayerWeights> layers = layer_weights(options, tensors, owned);
   if (layers.empty()) return nb::none();
   const auto packed = frozen ? frozen->pack(kernels, options, tensors, layers) : nullptr;
   const float *first[2] = {};

@@ -14,7 +14,7 @@
 
 namespace charloom {
 
-enum class Precision : int { float32 = 0, bfloat16 = 1 };
+enum class Precision : int { float32 = 0, bfloat16 = 1, int8 = 2 };  // int8: inference only
 
 constexpr long kPadding = 32;
 constexpr long kMaxLayers = 64;  // of a model in one call: arrays for each layer have a fixed size

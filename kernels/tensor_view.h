@@ -43,8 +43,11 @@ class TensorReader {
   // Returns the address of a dense, contiguous, non-empty tensor of this shape in the CPU's memory, of float32 or, for
   // uint8_t, of bool; null for any other object. The equivalent of dense_address in
   // src/charloom/recurrence/kernel_arguments.py.
+  //
+  // owned: an address of the tensor's memory that the caller owns, so that it is known to be allocated; null if
+  // unknown.
   template <int DIMENSIONS, class Element = float>
-  Element *address(nanobind::handle object, const int64_t (&shape)[DIMENSIONS]) const {
+  Element *address(nanobind::handle object, const int64_t (&shape)[DIMENSIONS], const void *owned = nullptr) const {
     dlpack::Tensor tensor;
     if (!read<Element>(object, &tensor) || tensor.dimensions != DIMENSIONS) return nullptr;
     int64_t count = 1;
@@ -52,7 +55,8 @@ class TensorReader {
       if (tensor.shape[i] != shape[i] || (shape[i] != 1 && tensor.strides[i] != count)) return nullptr;
       count *= shape[i];
     }
-    return count && is_allocated(object, count, sizeof(Element)) ? static_cast<Element *>(tensor.data) : nullptr;
+    const bool is_known = tensor.data == owned || is_allocated(object, count, sizeof(Element));
+    return count && is_known && !is_negative(object) ? static_cast<Element *>(tensor.data) : nullptr;
   }
 
   // Returns the address of a tensor that new_empty has just created from one that address() accepted.
@@ -101,18 +105,17 @@ class TensorReader {
            tensor->type_bits == 8 * sizeof(Element) && tensor->type_lanes == 1 && tensor->data && !tensor->byte_offset;
   }
 
-  // Returns false for a lazy negative view, whose memory has the values with the other sign, and for a tensor whose
-  // storage has been freed or shrunk (fully_shard and offloading do so with weights).
+  static nanobind::object call(nanobind::handle object, PyObject *method) {
+    PyObject *result = PyObject_CallMethodNoArgs(object.ptr(), method);
+    if (!result) nanobind::raise_python_error();
+    return nanobind::steal(result);
+  }
+  // Returns true for a lazy negative view, whose memory has the values with the other sign.
+  bool is_negative(nanobind::handle object) const { return call(object, is_neg_).ptr() != Py_False; }
+  // Returns false for a tensor whose storage has been freed or shrunk (fully_shard and offloading do so with weights).
   bool is_allocated(nanobind::handle object, int64_t count, int64_t element_size) const {
-    namespace nb = nanobind;
-    auto call = [](nb::handle of, PyObject *name) {
-      PyObject *result = PyObject_CallMethodNoArgs(of.ptr(), name);
-      if (!result) nb::raise_python_error();
-      return nb::steal(result);
-    };
-    if (call(object, is_neg_).ptr() != Py_False) return false;
-    const auto bytes = nb::cast<int64_t>(call(call(object, storage_), nbytes_));
-    return (nb::cast<int64_t>(call(object, storage_offset_)) + count) * element_size <= bytes;
+    const auto bytes = nanobind::cast<int64_t>(call(call(object, storage_), nbytes_));
+    return (nanobind::cast<int64_t>(call(object, storage_offset_)) + count) * element_size <= bytes;
   }
 
   PyObject *tensor_ = nullptr, *parameter_ = nullptr;

@@ -14,14 +14,23 @@ namespace {
 // Calls work(Cell{}, Number{}) with the types of the call's cell and precision.
 template <class Call, class Work>
 size_t for_call(const Call &call, Work work) {
-  return for_cell<bfloat16>(call.cell, call.precision == Precision::bfloat16, work);
+  return call.precision == Precision::bfloat16 ? for_cell(call.cell, bfloat16{}, work)
+                                               : for_cell(call.cell, float{}, work);
+}
+template <class Work>
+size_t for_inference_call(const LayerCall &call, Work work) {
+  return call.precision == Precision::int8 ? for_cell(call.cell, int8_t{}, work) : for_call(call, work);
+}
+// The same for a model to generate from.
+template <class Work>
+size_t for_model(const GenerationModel &model, Work work) {
+  return model.int8 ? for_cell(model.cell, int8_t{}, work) : for_cell(model.cell, float{}, work);
 }
 
 size_t layer_forward(const LayerCall &call, void *workspace) {
-  return for_call(call, [&](auto... types) {
-    return call.reserve || call.batch_sizes ? run_layer_forward(types..., call, workspace)
-                                            : run_layer_inference(types..., call, workspace);
-  });
+  if (call.reserve || call.batch_sizes)
+    return for_call(call, [&](auto... types) { return run_layer_forward(types..., call, workspace); });
+  return for_inference_call(call, [&](auto... types) { return run_layer_inference(types..., call, workspace); });
 }
 
 size_t layer_backward(const LayerCall &call, void *workspace) {
@@ -29,7 +38,7 @@ size_t layer_backward(const LayerCall &call, void *workspace) {
 }
 
 size_t pack_layer(const LayerCall &call, void *packed) {
-  return for_call(call, [&](auto... types) { return run_pack_layer(types..., call, packed); });
+  return for_inference_call(call, [&](auto... types) { return run_pack_layer(types..., call, packed); });
 }
 
 size_t reserve_bytes(const LayerCall &call) {
@@ -41,7 +50,7 @@ size_t language_model_step(const LanguageModelCall &call, void *workspace) {
 }
 
 size_t pack_for_generation(const GenerationModel &model, void *packed) {
-  return for_cell<int8_t>(model.cell, model.int8, [&](auto cell, auto number) {
+  return for_model(model, [&](auto cell, auto number) {
     Generator<decltype(cell), decltype(number)> generator(model, packed);
     if (packed) generator.pack();
     return generator.packed_size();
@@ -49,7 +58,7 @@ size_t pack_for_generation(const GenerationModel &model, void *packed) {
 }
 
 size_t generate(const GenerationModel &model, void *packed, const GenerationRun &run, void *workspace) {
-  return for_cell<int8_t>(model.cell, model.int8, [&](auto cell, auto number) {
+  return for_model(model, [&](auto cell, auto number) {
     return Generator<decltype(cell), decltype(number)>(model, packed).run(run, workspace);
   });
 }

@@ -74,12 +74,15 @@ class Generator {
           return l ? initial : initial + chosen[b] * Cell::preactivations * width_;
         };
         forward_over_time<Cell, Number>(tape, layers_[l], {0, n}, {0, 1}, initial_row,
-                                        l ? tapes[l - 1].hidden : nullptr, width_, last_hidden[l], last_cell[l],
+                                        l ? rows_after(tapes[l - 1]) : Left<Number>{}, last_hidden[l], last_cell[l],
                                         nullptr, 0, scratch);
       }
-      compute_logits(tapes[model_.layers - 1].hidden, n, scratch, run.logits);
+      compute_logits(rows_after(tapes[model_.layers - 1]), n, scratch, run.logits);
       // The hidden state that this step has written is the previous one of the next step.
-      for (long l = 0; l < model_.layers; l++) std::swap(tapes[l].first_hidden, tapes[l].hidden);
+      for (long l = 0; l < model_.layers; l++) {
+        std::swap(tapes[l].first_hidden, tapes[l].hidden);
+        std::swap(tapes[l].first_scales, tapes[l].scales);
+      }
     }
     for (long l = 0; l < model_.layers; l++) {
       const long to = l * n * model_.hidden;
@@ -110,7 +113,12 @@ class Generator {
     }
   }
 
-  void compute_logits(const Number *hidden, long n, float *scratch, float *logits) {
+  // The hidden states after the step of a tape, as a left-hand side.
+  static Left<Number> rows_after(const Tape<Number> &tape) {
+    return rows_of<Number>(tape.hidden, tape.width, tape.scales);
+  }
+
+  void compute_logits(Left<Number> hidden, long n, float *scratch, float *logits) {
     output_.compute_logits(hidden, n, scratch);
     for (long v = 0; v < model_.vocabulary; v += kPanel)
       for (long i = 0; i < n; i++)

@@ -143,8 +143,8 @@ class LanguageModelStep {
     forward_over_time<Cell>(
         tape_[l], weights_[l], my_range, {0, call_.steps},
         [&](long t, long b) { return tokens ? initial + id_at(t, b) * Cell::preactivations * width_ : initial; },
-        l ? layer_output_[l - 1] : embedded_, l ? width_ : embedded_stride_, last_hidden_[l], last_cell_[l], nullptr, 0,
-        scratch_[id]);
+        l ? rows_of<Number>(layer_output_[l - 1], width_) : rows_of<Number>(embedded_, embedded_stride_),
+        last_hidden_[l], last_cell_[l], nullptr, 0, scratch_[id]);
     const Dropout dropout = dropout_below(l + 1);
     for (long t = 0; dropout.on() && t < call_.steps; t++)
       for (long b = my_range.begin; b < my_range.end; b++) {
@@ -162,7 +162,9 @@ class LanguageModelStep {
   void compute_loss(Range my_range, int id) {
     const long n = my_range.end - my_range.begin;
     for (long t = 0; t < call_.steps; t++) {
-      output_.compute_logits(layer_output_[call_.layers - 1] + row_at(t, my_range.begin) * width_, n, scratch_[id]);
+      output_.compute_logits(
+          rows_of<Number>(layer_output_[call_.layers - 1] + row_at(t, my_range.begin) * width_, width_), n,
+          scratch_[id]);
       for (long r = 0; r < n; r++) {
         const long row = row_at(t, my_range.begin + r);
         losses_[row] = cross_entropy_row(scratch_[id] + r * kPanel, logits_ / kPanel, output_.panel_stride(n),

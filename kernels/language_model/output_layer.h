@@ -30,11 +30,11 @@ struct OutputLayer {
   static long panel_stride(long n) { return round_up(n, kRowBlock<Number>) * kPanel; }
 
   // Writes row r of panel p of the logits to to + p * panel_stride(n) + r * kPanel.
-  void compute_logits(const Number *rows, long n, float *to) const {
+  void compute_logits(Left<Number> rows, long n, float *to) const {
     for (long v = 0; v < logits; v += kPanel)
       for (long r = 0; r < n; r++)
         memcpy(to + v / kPanel * panel_stride(n) + r * kPanel, bias + v, kPanel * sizeof(float));
-    multiply(n, width, rows_of(rows, width), weights, logits / kPanel, {to, kPanel, panel_stride(n)});
+    multiply(n, width, rows, weights, logits / kPanel, {to, kPanel, panel_stride(n)});
   }
 };
 

@@ -20,7 +20,7 @@ template <class Cell, class Number>
 struct Inference {
   const LayerCall &call;
   Tape<Number> tape = make_tape<Number>(call);
-  Number *x = nullptr;
+  LayerInput<Number> input{};
   float *last_hidden = nullptr, *last_cell = nullptr;
   float *inputs_share = nullptr;  // (steps_at_once * batch, pre-activations, width)
   float *scratch = nullptr;
@@ -30,7 +30,7 @@ struct Inference {
     if constexpr (std::is_same_v<Number, float>)
       if (tape.width == call.hidden && call.y_stride == call.hidden && !call.resets) tape.hidden = call.y;
     allocate_tape<Cell>(arena, tape, false);
-    x = allocate_input<Number>(arena, call);
+    input = allocate_input<Number>(arena, call);
     last_hidden = arena.allocate<float>(call.batch * tape.width);
     if (Cell::has_cell) last_cell = arena.allocate<float>(call.batch * tape.width);
     steps_at_once = max(1, min(call.steps, kInputRows / call.batch));
@@ -46,21 +46,21 @@ struct Inference {
     if (rows.begin == rows.end) return;
     float *y = static_cast<const void *>(tape.hidden) == call.y ? nullptr : call.y, *own = scratch + id * scratch_each;
     load_initial_state<Cell>(tape, call.first_hidden, call.first_cell, rows, last_hidden, last_cell);
-    load_input(call, rows, x);
-    const long stride = input_stride<Number>(call);
+    load_input(call, rows, input);
+    const auto x = input.rows();
     // The rows of several steps are adjacent only if the range has all rows of the batch.
     if (steps_at_once == 1 || rows.end - rows.begin < call.batch)
       forward_over_time<Cell>(
-          tape, weights, rows, {0, call.steps}, [&](long, long) { return weights.initial; }, x, stride, last_hidden,
-          last_cell, y, call.y_stride, own);
+          tape, weights, rows, {0, call.steps}, [&](long, long) { return weights.initial; }, x, last_hidden, last_cell,
+          y, call.y_stride, own);
     else
       for (long s = 0; s < call.steps; s += steps_at_once) {
         const Range steps = {s, min(s + steps_at_once, call.steps)};
         const long first = min(tape.time(steps.begin), tape.time(steps.end - 1)), batch = call.batch;
-        multiply_inputs(weights, x + first * batch * stride, (steps.end - steps.begin) * batch);
+        multiply_inputs(weights, x.from(first * batch), (steps.end - steps.begin) * batch);
         forward_over_time<Cell, Number>(
             tape, weights, rows, steps,
-            [&](long t, long b) { return inputs_share + ((t - first) * batch + b) * row_size(); }, nullptr, 0,
+            [&](long t, long b) { return inputs_share + ((t - first) * batch + b) * row_size(); }, Left<Number>{},
             last_hidden, last_cell, y, call.y_stride, own);
       }
     unpad_rows(last_hidden, tape.width, rows, call.last_hidden, call.hidden);
@@ -69,11 +69,10 @@ struct Inference {
 
   // Computes biases and the share of the input in the pre-activations of n rows.
   template <class Weights>
-  void multiply_inputs(const Weights &weights, const Number *from, long n) const {
+  void multiply_inputs(const Weights &weights, Left<Number> from, long n) const {
     for (long r = 0; r < n; r++) memcpy(inputs_share + r * row_size(), weights.initial, row_size() * sizeof(float));
     for (long u = 0; u < tape.width; u += kPanel)
-      weights.template multiply_input<Cell>(n, rows_of<Number>(from, input_stride<Number>(call)), u, 1,
-                                            {inputs_share + u, row_size(), tape.width});
+      weights.template multiply_input<Cell>(n, from, u, 1, {inputs_share + u, row_size(), tape.width});
   }
 };
 

@@ -11,22 +11,19 @@ using charloom::CellKind;
 using charloom::kMaxLayers;
 using charloom::LayerCall;
 
-// Calls work(Cell{}, Number{}) with the type of a cell and Small or float32 numbers.
-template <class Small, class Work>
-static auto for_cell(CellKind cell, bool small, Work work) {
-  auto with = [&](auto number) {
-    switch (cell) {
-      case CellKind::rnn_tanh:
-        return work(Rnn<Tanh>{}, number);
-      case CellKind::rnn_relu:
-        return work(Rnn<Relu>{}, number);
-      case CellKind::gru:
-        return work(Gru{}, number);
-      default:
-        return work(Lstm{}, number);
-    }
-  };
-  return small ? with(Small{}) : with(float{});
+// Calls work(Cell{}, number) with the type of a cell.
+template <class Number, class Work>
+static auto for_cell(CellKind cell, Number number, Work work) {
+  switch (cell) {
+    case CellKind::rnn_tanh:
+      return work(Rnn<Tanh>{}, number);
+    case CellKind::rnn_relu:
+      return work(Rnn<Relu>{}, number);
+    case CellKind::gru:
+      return work(Gru{}, number);
+    default:
+      return work(Lstm{}, number);
+  }
 }
 
 template <class Number>
@@ -40,27 +37,34 @@ static Range rows_of_thread(const LayerCall &call, int id, int threads) {
   return partition_rows(call.steps, call.batch, call.batch_sizes, kRowBlock<Number>, id, threads);
 }
 
-// The input as the products read it: the caller's in float32, a rounded copy with padding in bfloat16.
+// The input as the products read it: the caller's in float32, otherwise a rounded copy with padding.
 template <class Number>
-static long input_stride(const LayerCall &call) {
-  return std::is_same_v<Number, float> ? call.inputs : padded(call.inputs);
+struct LayerInput {
+  Number *data;
+  long stride;
+  float *scales;  // of the rows, in int8
+
+  Left<Number> rows() const { return rows_of<Number>(data, stride, scales); }
+};
+template <class Number>
+static LayerInput<Number> allocate_input(Arena &arena, const LayerCall &call) {
+  if constexpr (std::is_same_v<Number, float>) return {const_cast<float *>(call.x), call.inputs, nullptr};
+  const long stride = padded(call.inputs);
+  auto *data = arena.allocate<Number>((call.rows() + kRowBlock<Number>)*stride);
+  return {data, stride, kTrains<Number> ? nullptr : arena.allocate<float>(call.rows())};
 }
 template <class Number>
-static Number *allocate_input(Arena &arena, const LayerCall &call) {
-  if constexpr (std::is_same_v<Number, float>)
-    return const_cast<float *>(call.x);
-  else
-    return arena.allocate<Number>((call.rows() + kRowBlock<Number>)*input_stride<Number>(call));
-}
-template <class Number>
-static void load_input(const LayerCall &call, Range rows, Number *x) {
-  if constexpr (!std::is_same_v<Number, float>) {
-    const long stride = input_stride<Number>(call);
-    const auto tape = make_tape<Number>(call);
-    for (long s = 0; s < call.steps; s++) {
-      const long row = tape.offset(tape.time(s));
-      pad_rows(call.x + row * call.inputs, call.inputs, tape.rows_of_step(s, rows), x + row * stride, stride);
-    }
+static void load_input(const LayerCall &call, Range rows, const LayerInput<Number> &to) {
+  if constexpr (std::is_same_v<Number, float>) return;
+  const auto tape = make_tape<Number>(call);
+  for (long s = 0; s < call.steps; s++) {
+    const Range with_step = tape.rows_of_step(s, rows);
+    const long first = tape.offset(tape.time(s));
+    if constexpr (kTrains<Number>)
+      pad_rows(call.x + first * call.inputs, call.inputs, with_step, to.data + first * to.stride, to.stride);
+    else
+      for (long row = first + with_step.begin; row < first + with_step.end; row++)
+        to.scales[row] = quantize_row(call.x + row * call.inputs, call.inputs, to.stride, to.data + row * to.stride);
   }
 }
 
@@ -69,8 +73,7 @@ static void load_input(const LayerCall &call, Range rows, Number *x) {
 template <class Number>
 struct Reserve {
   Tape<Number> tape;
-  Number *x;
-  long x_stride;
+  LayerInput<Number> input;
 };
 
 template <class Cell, class Number>
@@ -78,7 +81,7 @@ static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call, boo
   auto tape = make_tape<Number>(call);
   // The backward pass has its own copy of the hidden states, because the caller may change y in place before it.
   allocate_tape<Cell>(arena, tape, keep);
-  return {tape, allocate_input<Number>(arena, call), input_stride<Number>(call)};
+  return {tape, allocate_input<Number>(arena, call)};
 }
 
 template <class Cell, class Number>
@@ -109,12 +112,12 @@ static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *works
     // for the weights.
     const Range my_range = rows_of_thread<Number>(call, id, threads);
     load_initial_state<Cell>(tape, call.first_hidden, call.first_cell, my_range, last_hidden, last_cell);
-    load_input(call, my_range, reserve.x);
+    load_input(call, my_range, reserve.input);
     barrier(threads);
     if (my_range.begin < my_range.end)
       forward_over_time<Cell>(
-          tape, weights, my_range, {0, call.steps}, [&](long, long) { return weights.initial; }, reserve.x,
-          reserve.x_stride, last_hidden, last_cell, call.y, call.y_stride, scratch + id * scratch_each);
+          tape, weights, my_range, {0, call.steps}, [&](long, long) { return weights.initial; }, reserve.input.rows(),
+          last_hidden, last_cell, call.y, call.y_stride, scratch + id * scratch_each);
     unpad_rows(last_hidden, tape.width, my_range, call.last_hidden, call.hidden);
     if (Cell::has_cell) unpad_rows(last_cell, tape.width, my_range, call.last_cell, call.hidden);
   });
@@ -201,8 +204,8 @@ static size_t run_layer_backward(Cell, Number, const LayerCall &call, void *work
       const GroupRows<Number> group(tape, groups.rows(g));
       const Range part = groups.part(g, call.hidden, kRowsPerPart<Number>, id, threads);
       sum_recurrent_gradients<Cell>(group, call.hidden, sums[g], part, outer[id]);
-      sum_input_gradients<Cell>(group, call.hidden, call.inputs, reserve.x, reserve.x_stride, sums[g].input, part,
-                                outer[id]);
+      sum_input_gradients<Cell>(group, call.hidden, call.inputs, reserve.input.data, reserve.input.stride,
+                                sums[g].input, part, outer[id]);
     }
     if (groups.count() > 1) barrier(threads);
     for (long g = 1; g < groups.count(); g++)

@@ -1,18 +1,12 @@
 // The weights of a layer, packed as right-hand sides of products, and the initial values of its pre-activations.
 #pragma once
 #include "kernels.h"
+#include "layer/tape.h"
 #include "products/unpacked.h"
-#include "runtime/arena.h"
-#include "runtime/threads.h"
 
 namespace {
 
 using charloom::LayerWeights;
-using charloom::padded;
-
-// There is no backward pass in int8.
-template <class Number>
-constexpr bool kTrains = sizeof(Number) > 1;
 
 // Panels of the forward products are in the order [panel of units][gate], so that one call of multiply() computes all
 // gates of a panel. Panels of the backward products run over the rows of all gates.

@@ -51,13 +51,13 @@ static long scratch_size(long rows) {
 // Computes step s for some rows, which all have it; see forward_over_time.
 template <class Cell, class Number, class Weights, class InitialRow>
 static void forward_step(const Tape<Number> &tape, const Weights &weights, long s, Range rows, InitialRow initial_row,
-                         const Number *x, long x_stride, float *last_hidden, float *last_cell, float *y, long y_stride,
+                         Left<Number> x, float *last_hidden, float *last_cell, float *y, long y_stride,
                          float *scratch) {
   const long n = rows.end - rows.begin, width = tape.width, block = round_up(n, kRowBlock<Number>) * kPanel;
   // Cells with gates have enough sums in one panel.
   const long at_once = Cell::preactivations == 1 ? panels_at_once<Number>(n) : 1;
   const long t = tape.time(s), first_row = tape.offset(t) + rows.begin;
-  const Number *previous_hidden = tape.previous_hidden(s) + rows.begin * width;
+  const auto left = rows_of<Number>(tape.previous_hidden(s), width, tape.previous_scales(s)).from(rows.begin);
   Number *hidden = tape.hidden_after(s), *cells = tape.cells ? tape.cells_after(s) : nullptr;
   for (long u = 0; u < width; u += at_once * kPanel) {
     const long panels = min(at_once, (width - u) / kPanel);
@@ -71,10 +71,8 @@ static void forward_step(const Tape<Number> &tape, const Weights &weights, long 
         }
     }
     const Result preactivations{scratch, kPanel, block};
-    if (x)
-      weights.template multiply_input<Cell>(n, rows_of(x + first_row * x_stride, x_stride), u, panels, preactivations);
-    weights.template multiply_hidden<Cell>(n, rows_of(previous_hidden, width), u, panels,
-                                           {scratch + Cell::hidden_offset * block, kPanel, block});
+    if (x.data) weights.template multiply_input<Cell>(n, x.from(first_row), u, panels, preactivations);
+    weights.template multiply_hidden<Cell>(n, left, u, panels, {scratch + Cell::hidden_offset * block, kPanel, block});
     const long units = tape.hidden_size - u;
     if (units < panels * kPanel)
       clear_padding(scratch, n, block, panels * Cell::preactivations, Cell::preactivations == 1 ? kPanel : 0, units);
@@ -88,44 +86,48 @@ static void forward_step(const Tape<Number> &tape, const Weights &weights, long 
         if constexpr (Cell::has_cell) c = load(last_cell + unit);
         Cell::forward(gate, h, c);
         store(last_hidden + unit, h);
-        store(hidden + unit, h);
-        prefetch(hidden + unit + panels * kPanel);
+        if constexpr (kTrains<Number>) {
+          store(hidden + unit, h);
+          prefetch(hidden + unit + panels * kPanel);
+        }
         if (y) store_inside(y + (first_row + r) * y_stride + u + j, h, units - j);
         if constexpr (Cell::has_cell) {
           store(last_cell + unit, c);
-          if (cells) {
-            store(cells + unit, c);
-            prefetch(cells + unit + panels * kPanel);
-          }
+          if constexpr (kTrains<Number>)
+            if (cells) {
+              store(cells + unit, c);
+              prefetch(cells + unit + panels * kPanel);
+            }
         }
-        if (tape.gates) {
-          Number *keep = tape.template gates_row<Cell>(s, b) + u + j;
-          for (int q = 0; q < Cell::preactivations; q++) {
-            store(keep + q * width, gate[q]);
-            prefetch(keep + q * width + panels * kPanel);
+        if constexpr (kTrains<Number>)
+          if (tape.gates) {
+            Number *keep = tape.template gates_row<Cell>(s, b) + u + j;
+            for (int q = 0; q < Cell::preactivations; q++) {
+              store(keep + q * width, gate[q]);
+              prefetch(keep + q * width + panels * kPanel);
+            }
           }
-        }
       }
     }
   }
+  if constexpr (!kTrains<Number>) tape.quantize_hidden(s, rows, last_hidden);
 }
 
 // Computes some steps for a range of rows.
 //
-// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: (rows,
-// x_stride), or null if initial_row contains the share of the input. last_hidden, last_cell: (batch, width), in: the
+// weights: PackedLayer or UnpackedLayer. initial_row(t, b): the initial pre-activations of that row. x: all rows of the
+// input, or null if initial_row contains their share. last_hidden, last_cell: (batch, width), in: the
 // initial state; out: the final state. y: (rows, hidden_size) with y_stride between rows, a copy of the hidden states
 // in float32, or null.
 template <class Cell, class Number, class Weights, class InitialRow>
 static void forward_over_time(const Tape<Number> &tape, const Weights &weights, Range rows, Range steps,
-                              InitialRow initial_row, const Number *x, long x_stride, float *last_hidden,
-                              float *last_cell, float *y, long y_stride, float *scratch) {
+                              InitialRow initial_row, Left<Number> x, float *last_hidden, float *last_cell, float *y,
+                              long y_stride, float *scratch) {
   for (long s = steps.begin; s < steps.end; s++) {
     const Range with_step = tape.rows_of_step(s, rows);
     tape.reset_rows(s, with_step, last_hidden, last_cell);
     if (with_step.begin < with_step.end)
-      forward_step<Cell>(tape, weights, s, with_step, initial_row, x, x_stride, last_hidden, last_cell, y, y_stride,
-                         scratch);
+      forward_step<Cell>(tape, weights, s, with_step, initial_row, x, last_hidden, last_cell, y, y_stride, scratch);
     tape.start_rows(s, rows);
   }
 }

@@ -7,12 +7,17 @@
 #pragma once
 #include "kernels.h"
 #include "products/matmul.h"
+#include "products/quantize.h"
 #include "runtime/arena.h"
 #include "runtime/threads.h"
 
 namespace {
 
 using charloom::padded;
+
+// There is no backward pass in int8.
+template <class Number>
+constexpr bool kTrains = sizeof(Number) > 1;
 
 // Copies rows (batch, hidden) to rows (batch, width) with zeros in the padding; unpad_rows copies them back, unless
 // `to` is null.
@@ -63,8 +68,9 @@ struct Tape {
   Number *first_hidden = nullptr;  // (batch, width)
   // (states, width): H_t, which is also the left-hand side of the next step's product
   Number *hidden = nullptr;
-  Number *first_cell = nullptr;  // (batch, width); LSTM only
-  Number *cells = nullptr;       // (states, width); LSTM only, null without a backward pass
+  float *first_scales = nullptr, *scales = nullptr;  // (batch) and (states): of the hidden states, in int8
+  Number *first_cell = nullptr;                      // (batch, width); LSTM only
+  Number *cells = nullptr;                           // (states, width); LSTM only, null without a backward pass
   // (rows, gates_stride), of which (pre-activations, width) are used; null without a backward pass
   Number *gates = nullptr;
 
@@ -88,6 +94,7 @@ struct Tape {
   Number *hidden_after(long s) const { return hidden + state_offset(time(s)) * width; }
   Number *cells_after(long s) const { return cells + state_offset(time(s)) * width; }
   Number *previous_hidden(long s) const { return s ? hidden_after(s - 1) : first_hidden; }
+  const float *previous_scales(long s) const { return s && scales ? scales + state_offset(time(s - 1)) : first_scales; }
   const Number *previous_cells(long s) const { return s ? cells_after(s - 1) : first_cell; }
   // Distance of two rows of gates: one cache line more than they need. Rows a multiple of 4 kB apart would map to the
   // same sets of the first-level cache and evict each other.
@@ -118,6 +125,13 @@ struct Tape {
     }
   }
 
+  // Rounds the hidden states (batch, width) after step s of some rows to int8.
+  void quantize_hidden(long s, Range range, const float *last_hidden) const {
+    for (long b = range.begin; b < range.end; b++)
+      scales[state_offset(time(s)) + b] =
+          quantize_row(last_hidden + b * width, width, width, hidden_after(s) + b * width);
+  }
+
   // Completes the states after step s with the initial states of the rows among `range` that start in the next step.
   void start_rows(long s, Range range) const {
     if (!batch_sizes || !backward_in_time || s + 1 == steps) return;
@@ -134,6 +148,10 @@ static void allocate_tape(Arena &arena, Tape<Number> &tape, bool keep) {
   const long slack = kRowBlock<Number>;  // a block of rows may start at the last row
   tape.first_hidden = arena.allocate<Number>((tape.batch + slack) * tape.width);
   if (!tape.hidden) tape.hidden = arena.allocate<Number>((tape.num_states() + slack) * tape.width);
+  if constexpr (!kTrains<Number>) {
+    tape.first_scales = arena.allocate<float>(tape.batch);
+    tape.scales = arena.allocate<float>(tape.num_states());
+  }
   if (keep && Cell::has_cell) tape.first_cell = arena.allocate<Number>(tape.batch * tape.width);
   if (keep && Cell::has_cell) tape.cells = arena.allocate<Number>(tape.num_states() * tape.width);
   if (keep) tape.gates = arena.allocate<Number>((tape.num_rows() + slack) * tape.template gates_stride<Cell>());
@@ -145,10 +163,15 @@ template <class Cell, class Number>
 static void load_initial_state(const Tape<Number> &tape, const float *hidden, const float *cell, Range rows,
                                float *last_hidden, float *last_cell) {
   pad_rows(hidden, tape.hidden_size, rows, last_hidden, tape.width);
-  pad_rows(hidden, tape.hidden_size, rows, tape.first_hidden, tape.width);
-  if (!Cell::has_cell) return;
-  pad_rows(cell, tape.hidden_size, rows, last_cell, tape.width);
-  if (tape.first_cell) pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
+  if (Cell::has_cell) pad_rows(cell, tape.hidden_size, rows, last_cell, tape.width);
+  if constexpr (kTrains<Number>) {
+    pad_rows(hidden, tape.hidden_size, rows, tape.first_hidden, tape.width);
+    if (tape.first_cell) pad_rows(cell, tape.hidden_size, rows, tape.first_cell, tape.width);
+  } else {
+    for (long b = rows.begin; b < rows.end; b++)
+      tape.first_scales[b] =
+          quantize_row(last_hidden + b * tape.width, tape.width, tape.width, tape.first_hidden + b * tape.width);
+  }
 }
 
 }  // namespace

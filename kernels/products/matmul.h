@@ -10,8 +10,8 @@
 //   float32    [k][kPanel]
 //   bfloat16   [k / 2][kPanel][2]
 //   int8       kPanel scales (float32), kPanel sums of the weights (int32), then [k / 4][kPanel][4]
-// int8 is for generation. Weights have one scale for each row of the matrix, activations have steps of 1/127. Sums are
-// exact, so every instruction set computes the same.
+// int8 is for inference. Weights have one scale for each row of the matrix, activations one for each row (quantize.h).
+// Sums are exact, so every instruction set computes the same.
 #pragma once
 #include <utility>
 
@@ -51,12 +51,15 @@ template <class Number>
 struct Left {
   const Number *data;
   long row_stride, k_stride;
+  const float *scales = nullptr;  // of the rows, in int8
 
-  Left from(long row) const { return {data + row * row_stride, row_stride, k_stride}; }
+  Left from(long row) const {
+    return {data + row * row_stride, row_stride, k_stride, sizeof(Number) == 1 ? scales + row : nullptr};
+  }
 };
 template <class Number>
-CHARLOOM_INLINE Left<Number> rows_of(const Number *data, long stride) {
-  return {data, stride, kVnniFactor<Number>};
+CHARLOOM_INLINE Left<Number> rows_of(const Number *data, long stride, const float *scales = nullptr) {
+  return {data, stride, kVnniFactor<Number>, scales};
 }
 
 // The place of the results: row i of panel p is at data + p * panel_stride + i * row_stride.
@@ -107,20 +110,20 @@ constexpr int32_t kActivationOffset = 0;
 #endif
 
 // Floating-point sums start from the result in memory and are stored back. Integer sums start from zero; their scaled
-// value is added to the result at the end. v: which vector of the panel.
+// value is added to the result at the end. v: which vector of the panel. scale: of the row on the left.
 template <class Number>
 CHARLOOM_INLINE Vector load_sum(const float *result, const Number *) {
   return load(result);
 }
 CHARLOOM_INLINE Ints load_sum(const float *, const int8_t *) { return Ints{}; }
 template <class Number>
-CHARLOOM_INLINE void store_sum(Vector sum, const Number *, int, float *result) {
+CHARLOOM_INLINE void store_sum(Vector sum, const Number *, int, const float *, float *result) {
   store(result, sum);
 }
-CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, float *result) {
+CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, const float *scale, float *result) {
   const float *scales = reinterpret_cast<const float *>(panel);
   const Ints exact = sum - read<Ints>(scales + kPanel + v * kLanes) * kActivationOffset;
-  store(result, load(result) + __builtin_convertvector(exact, Vector) * load(scales + v * kLanes));
+  store(result, load(result) + __builtin_convertvector(exact, Vector) * load(scales + v * kLanes) * *scale);
 }
 
 // result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
@@ -158,8 +161,9 @@ static void micro_kernel(long iterations, Left<Number> left, const Number *panel
 #pragma GCC unroll 16
   for (int s = 0; s < sums; s++) {
     float *to = result.from(s % ROWS, s / ROWS).data;
-    store_sum(sum[s][0], panels + s / ROWS * panel_stride, 0, to);
-    store_sum(sum[s][1], panels + s / ROWS * panel_stride, 1, to + kLanes);
+    const float *scale = left.from(s % ROWS).scales;
+    store_sum(sum[s][0], panels + s / ROWS * panel_stride, 0, scale, to);
+    store_sum(sum[s][1], panels + s / ROWS * panel_stride, 1, scale, to + kLanes);
   }
 }
 

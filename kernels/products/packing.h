@@ -2,7 +2,7 @@
 // the left-hand side.
 #pragma once
 #include "products/matmul.h"
-#include "products/transpose.h"
+#include "products/quantize.h"
 
 namespace {
 
@@ -129,12 +129,7 @@ CHARLOOM_INLINE void pack_columns(int8_t *panel, const float *rows, long stride,
   for (long j = 0; j < kPanel; j++) {
     const long count = j < columns ? k_count : 0;
     const float *row = rows + j * stride;
-    Vector lane_max{};
-    for (long k = 0; k < count; k += kLanes) {
-      const Vector v = load_partial(row + k, count - k), size = v < 0.f ? -v : v;
-      lane_max = lane_max < size ? size : lane_max;
-    }
-    const float largest = reduce_max(lane_max), steps = largest > 0 ? 127.f / largest : 0.f;
+    const float largest = largest_magnitude(row, count), steps = quantization_steps(largest);
     Ints sum{};
     for (long k = 0; k < k_size; k += kLanes) {
       const Ints weight = round_to_int(load_partial(row + k, count - k) * steps);
@@ -144,8 +139,7 @@ CHARLOOM_INLINE void pack_columns(int8_t *panel, const float *rows, long stride,
       for (long i = 0; i < kLanes; i += 4) memcpy(weights + ((k + i) / 4 * kPanel + j) * 4, four_by_four + i, 4);
       sum += weight;
     }
-    // One factor for the steps of the weights and one for those of the activations, 1/127 each.
-    scales[j] = largest / (127.f * 127.f);
+    scales[j] = largest / 127.f;
     sums[j] = 0;
     for (long i = 0; i < kLanes; i++) sums[j] += sum[i];
   }

@@ -91,15 +91,9 @@ CHARLOOM_INLINE float to_float(bfloat16 x) {
   return read<float>(&w);
 }
 
-// 8-bit integers stand for numbers between -1 and 1 in steps of 1/127, rounded to nearest.
 CHARLOOM_INLINE Ints round_to_int(Vector v) {
   return __builtin_convertvector(v + (v < 0.f ? fill(-0.5f) : fill(0.5f)), Ints);
 }
-CHARLOOM_INLINE void store(int8_t *to, Vector v) {
-  const Bytes bytes = __builtin_convertvector(round_to_int(v * 127.f), Bytes);
-  memcpy(to, &bytes, sizeof bytes);
-}
-CHARLOOM_INLINE void set(int8_t *to, float x) { *to = (int8_t)(x * 127.f + (x < 0 ? -0.5f : 0.5f)); }
 CHARLOOM_INLINE void set(float *to, float x) { *to = x; }
 CHARLOOM_INLINE void set(bfloat16 *to, float x) { to->bits = (uint16_t)round_to_upper_half<uint32_t>(x); }
 

@@ -96,7 +96,8 @@ def test_several_samples() -> None:
 
 def test_invalid_calls_are_refused_before_any_output(compute_by: Switch) -> None:
     """Also by ``stream``, whose first chunk is the prefix."""
-    model = build_model(Vocabulary(list("ab")), ModelSettings(nonlinearity="relu", hidden_size=4))
+    model = build_model(Vocabulary(list("ab")), ModelSettings(hidden_size=4))
+    model.output.register_forward_hook(lambda *_: None)
     with pytest.raises(SettingsError, match="precision is 'int8'"):
         stream(model, "ab", 5, precision="int8")
     compute_by("foo")

@@ -128,8 +128,10 @@ def test_unknown_is_never_chosen() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_int8_refusals(compute_by: Switch) -> None:
+    hooked = _model()
+    hooked.output.register_forward_hook(lambda *_: None)
     with pytest.raises(charloom.SettingsError, match="precision is 'int8': it requires a model"):
-        charloom.generate(_model(cell="rnn", nonlinearity="relu"), "abc", 5, precision="int8")
+        charloom.generate(hooked, "abc", 5, precision="int8")
     with pytest.raises(charloom.SettingsError, match="choose one of float32, int8"):
         charloom.generate(_model(), "abc", 5, precision="int4")  # type: ignore[arg-type]
     compute_by("pytorch")

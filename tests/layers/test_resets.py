@@ -48,13 +48,13 @@ def _alone(layer: nn.RNNBase, inputs: Tensor, parts: tuple[Tensor, ...], resets:
         starts = [t for t in range(1, len(inputs)) if resets[t, b]]
         ends = [*starts, len(inputs)]
         outputs, lasts = [], []
-        for begin, end in zip([0, *starts], ends, strict=True):
+        for start, end in zip([0, *starts], ends, strict=True):
             # The forward direction starts from the given state in the row's first sequence, the backward direction in
             # its last.
-            at_start = zeros if begin or resets[0, b] else first
+            at_start = zeros if start or resets[0, b] else first
             at_end = first if end == len(inputs) else zeros
             state = tuple(torch.where(backward, e, s) for s, e in zip(at_start, at_end, strict=True))
-            y, last = layer(inputs[begin:end, b : b + 1], _state(state))
+            y, last = layer(inputs[start:end, b : b + 1], _state(state))
             outputs.append(y)
             lasts.append(_parts(last))
         rows.append(torch.cat(outputs))

@@ -51,7 +51,7 @@ def generate(
             the type of the prefix and not empty.
         unknown: Treatment of characters of the prefix that are out of vocabulary.
         precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate. int8 requires
-            the native kernels, and a model on the CPU without hooks and without the nonlinearity relu.
+            the native kernels, and a model on the CPU without hooks.
 
     Returns:
         The normalized prefix and the generated text.
@@ -180,8 +180,8 @@ def generate_ids(
     # An error, not a fallback: int8 changes the text, so that the same command must not depend on the machine.
     if generator is None and precision != "float32":
         raise SettingsError(
-            "it requires a model whose hidden states lie between -1 and 1 (not the rnn cell with relu), without hooks "
-            "or replaced parts, on a CPU with charloom's native kernels (see charloom info); use float32",
+            "it requires a model without hooks or replaced parts, on a CPU with charloom's native kernels (see "
+            "charloom info); use float32",
             setting="precision",
             value=precision,
         )

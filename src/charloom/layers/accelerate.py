@@ -12,7 +12,7 @@ from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.layers.recurrent_layer import RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
-from charloom.settings.model import Precision
+from charloom.settings.model import LayerPrecision
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -60,7 +60,7 @@ def _reduce_class(accelerated: type) -> Any:
 copyreg.pickle(_EqualToTorch, _reduce_class)
 
 
-def accelerate(module: _Module, *, precision: Precision | None = None) -> _Module:
+def accelerate(module: _Module, *, precision: LayerPrecision | None = None) -> _Module:
     """Converts every ``torch.nn.RNN``, ``GRU`` and ``LSTM`` in a model to charloom's class, in place.
 
     The layers stay the same objects with the same parameters, hooks, ``state_dict`` and results, computed by the native
@@ -69,8 +69,9 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
 
     Args:
         module: A layer, or any module with layers inside.
-        precision: Precision of the kernels' products: float32, or bfloat16 with float32 sums and weights. If None,
-            float32 for the layers that are converted; layers that are charloom's already keep theirs.
+        precision: Precision of the kernels' products: float32; bfloat16 with float32 sums and weights; or int8 in
+            calls without gradients (others compute in float32). If None, float32 for the layers that are converted;
+            layers that are charloom's already keep theirs.
 
     Returns:
         The module itself.
@@ -80,7 +81,7 @@ def accelerate(module: _Module, *, precision: Precision | None = None) -> _Modul
         SettingsError: The precision is unknown.
     """
     if precision is not None:
-        check_choice("precision", precision, Precision)
+        check_choice("precision", precision, LayerPrecision)
     if not isinstance(module, nn.Module):
         raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
     for layer in module.modules():

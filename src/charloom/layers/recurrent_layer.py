@@ -33,7 +33,7 @@ from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.limits import check_choice
-from charloom.settings.model import Precision
+from charloom.settings.model import LayerPrecision
 from charloom.shapes import State
 
 
@@ -44,24 +44,26 @@ class RecurrentLayer(nn.RNNBase):
     raises PyTorch's errors. docs/how-to/acceleration.md lists the calls that are covered.
 
     Attributes:
-        precision: Precision of the native kernels' products: float32, or bfloat16 with float32 sums and weights (fast
-            on processors with AMX or AVX512_BF16).
+        precision: Precision of the native kernels' products: float32; bfloat16 with float32 sums and weights (fast on
+            processors with AMX or AVX512_BF16); or int8 in calls without gradients (others compute in float32), with
+            a scale for each row of the weights and one for each row of inputs and hidden states. ``freeze`` keeps the
+            rounded weights; without it, each call rounds them.
         frozen_weights: Packed weights that are kept between calls, set by ``freeze``; None for a layer that is not
             frozen.
     """
 
     # On the class, not set in __init__: ``accelerate`` changes the class of a layer that has been created already.
-    _precision: Precision = "float32"
+    _precision: LayerPrecision = "float32"
     frozen_weights: FrozenWeights | None = None
 
     @property
-    def precision(self) -> Precision:
+    def precision(self) -> LayerPrecision:
         """Precision of the native kernels' products; see the class."""
         return self._precision
 
     @precision.setter
-    def precision(self, precision: Precision) -> None:
-        check_choice("precision", precision, Precision)
+    def precision(self, precision: LayerPrecision) -> None:
+        check_choice("precision", precision, LayerPrecision)
         self._precision = precision
 
     def begin_state(

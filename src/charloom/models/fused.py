@@ -15,7 +15,7 @@ from charloom.layers import RecurrentLayer
 from charloom.layers.read_weights import named_weights
 from charloom.layers.torch_classes import has_torch_forward
 from charloom.recurrence.backend import Kernels, backend, covers
-from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, ModelShape, OptionalTensors
+from charloom.recurrence.kernel_arguments import KernelArgumentError, ModelShape, OptionalTensors, training_precision
 from charloom.recurrence.kernel_calls import Step
 from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.native_step import native_backpropagation, native_loss
@@ -123,8 +123,7 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
 def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:
     """Packs a model's weights for generation; returns None if the kernels do not cover the model."""
     found = _native_parameters(model)
-    # int8 needs hidden states in [-1, 1] for its fixed scale: relu's are unbounded.
-    if found is None or (precision == "int8" and not CELL_OF_MODE[model.layer.mode].bounded):
+    if found is None:
         return None
     kernels, shape, parameters = found
     # Packing copies the weights once per text, so that a copy of non-contiguous ones does not matter.
@@ -180,8 +179,9 @@ def native_step(
         or any(type(t) is not Tensor or not t.is_cpu or not t.numel() for t in (ids, targets))
     ):
         return None
-    precision = PRECISIONS.index(layer.precision)
-    return Step(kernels, shape, precision, ids, targets, parts, dropout, layer_dropout), parameters
+    return Step(
+        kernels, shape, training_precision(layer.precision), ids, targets, parts, dropout, layer_dropout
+    ), parameters
 
 
 def _needs_autograd_engine(parameter: Tensor) -> bool:

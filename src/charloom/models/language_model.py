@@ -218,7 +218,7 @@ class LanguageModel(nn.Module):
     def _mixed_precision(self) -> AbstractContextManager[object]:
         """Returns the context for bfloat16 by PyTorch; the native kernels convert their operands themselves."""
         native = isinstance(self.layer, RecurrentLayer) and self.device.type == "cpu" and backend().kernels is not None
-        if self.precision == "float32" or native:
+        if self.precision != "bfloat16" or native:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 

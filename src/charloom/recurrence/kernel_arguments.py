@@ -11,9 +11,9 @@ from torch.nn import Parameter
 from charloom.errors import InputError
 from charloom.recurrence.torch_internals import hidden_from_compiler, is_observed, is_wrapped
 from charloom.settings.cells import CELLS, Cell
-from charloom.settings.model import Precision
+from charloom.settings.model import LayerPrecision
 
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+PRECISIONS: tuple[LayerPrecision, ...] = ("float32", "bfloat16", "int8")
 """Precisions in the order of ``Precision`` in kernels.h."""
 
 # None stands for a bias or an embedding that the model lacks, so that positions stay the same for all models.
@@ -22,6 +22,11 @@ OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
 class KernelArgumentError(InputError):
     """An error for a tensor that the kernels cannot take; PyTorch may take it."""
+
+
+def training_precision(precision: LayerPrecision) -> int:
+    """Returns the index into ``PRECISIONS`` for calls with gradients: that of float32 for int8."""
+    return PRECISIONS.index("float32" if precision == "int8" else precision)
 
 
 class LayerShape(NamedTuple):

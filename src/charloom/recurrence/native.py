@@ -14,7 +14,7 @@ from torch import Tensor, library
 from charloom.recurrence import kernel_calls
 from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
-from charloom.recurrence.kernel_arguments import PRECISIONS, KernelArgumentError, LayerShape, OptionalTensors
+from charloom.recurrence.kernel_arguments import KernelArgumentError, LayerShape, OptionalTensors, training_precision
 from charloom.recurrence.scan import scan_direction
 from charloom.recurrence.torch_internals import (
     hidden_from_compiler,
@@ -25,7 +25,7 @@ from charloom.recurrence.torch_internals import (
     version_of,
 )
 from charloom.settings.cells import CELL_OF_MODE, CELLS
-from charloom.settings.model import Precision
+from charloom.settings.model import LayerPrecision
 
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(
@@ -42,7 +42,7 @@ _library.define(
 
 def native_direction(
     mode: str,
-    precision: Precision,
+    precision: LayerPrecision,
     kernels: str,
     inputs: Tensor,
     state: CellState,
@@ -56,7 +56,7 @@ def native_direction(
 
     Args:
         mode: ``torch.nn.RNNBase.mode`` of the cell.
-        precision: Precision of the matrix products.
+        precision: Precision of the matrix products; float32 for int8.
         kernels: Instruction set of the kernels, as ``backend().name``; ``covers`` must be true for the tensors.
         inputs: (steps, batch, features), or (rows, features) with ``batch_sizes``.
         state: Initial state, tensors (batch, hidden).
@@ -77,7 +77,7 @@ def native_direction(
     if CELL_OF_MODE[mode].backward_reads_state and keep and not weights.hidden.requires_grad:
         # torch.nn allows the state to change before the backward pass; these kernels read it again there.
         h = h.clone()
-    options = CELL_OF_MODE[mode].number, PRECISIONS.index(precision), backward_in_time, kernels, keep
+    options = CELL_OF_MODE[mode].number, training_precision(precision), backward_in_time, kernels, keep
     # Only the graphs of torch.compile need the operator. Without it a small call takes three quarters of the time.
     run: Any = (
         torch.ops.charloom.recurrence if torch.compiler.is_compiling() else _Recurrence.apply if keep else _forward

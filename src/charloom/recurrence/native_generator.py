@@ -29,7 +29,7 @@ class NativeGenerator:
         Args:
             kernels: Kernels for one instruction set.
             shape: Sizes that the parameters are compared with.
-            int8: Round the weights to 8 bits with a scale for each row, if the cell is ``bounded``; else float32.
+            int8: Round weights and hidden states to 8 bits, with a scale for each row; else float32.
             parameters: Parameters in the order of ``shape.parameters``.
         """
         self._shape = shape

@@ -20,7 +20,6 @@ class Cell(NamedTuple):
         gates: Number of gates, the blocks of rows in its weights.
         state_parts: Number of state tensors.
         kept_per_unit: Floats per unit and step that the backward pass reads or needs: gates, states, their gradients.
-        bounded: True if hidden states are within -1 and 1.
         backward_reads_state: True if the backward pass reads the previous state for more than the gradients of the
             hidden weights.
     """
@@ -32,7 +31,6 @@ class Cell(NamedTuple):
     gates: int
     state_parts: int
     kept_per_unit: int
-    bounded: bool = True
     backward_reads_state: bool = False
 
     @property
@@ -49,7 +47,7 @@ class Cell(NamedTuple):
 # The numbers are stored in compressed files: a new cell gets a new number, and none is ever reused.
 CELLS = (
     Cell("rnn_tanh", 0, "rnn", "tanh", gates=1, state_parts=1, kept_per_unit=3),
-    Cell("rnn_relu", 1, "rnn", "relu", gates=1, state_parts=1, kept_per_unit=3, bounded=False),
+    Cell("rnn_relu", 1, "rnn", "relu", gates=1, state_parts=1, kept_per_unit=3),
     Cell("gru", 2, "gru", "tanh", gates=3, state_parts=1, kept_per_unit=8, backward_reads_state=True),
     Cell("lstm", 3, "lstm", "tanh", gates=4, state_parts=2, kept_per_unit=10),
 )

@@ -8,6 +8,8 @@ from charloom.settings.cells import CellName, Nonlinearity
 from charloom.settings.limits import check_bool, check_int, check_number, check_str
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+LayerPrecision: TypeAlias = Literal["float32", "bfloat16", "int8"]
+"""Precision of a recurrent layer; int8 applies to calls without gradients, and others compute in float32."""
 MAX_LAYERS = 1000
 """Ten times as many as are ever trained; building them takes one or two seconds."""
 
