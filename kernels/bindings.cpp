@@ -1,6 +1,7 @@
 // The Python module charloom._kernels. Functions take addresses and sizes and return nothing. Their only caller,
 // charloom.recurrence.kernel_calls, takes each address from a tensor whose shape, dtype and layout it has checked.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -52,19 +53,21 @@ LayerWeights weights_at(const std::vector<Address> &a, long at = 0) {
   return {same.input, same.hidden, same.input_bias, same.hidden_bias};
 }
 
-// batch_sizes: 0 for a padded batch, here and below.
-size_t reserve_bytes(const Kernels &kernels, const LayerShape &shape, Address batch_sizes) {
-  LayerCall call{};
-  (LayerSizes &)call = make_sizes(shape);
-  const PackedBatch packed((const int64_t *)batch_sizes, call);
-  packed.add_to(call);
-  return kernels.reserve_bytes(call);
+// Address and size in bytes.
+using Block = std::pair<Address, size_t>;
+
+// Throws std::invalid_argument (ValueError in Python) for a reserve that is too small.
+void check_reserve(const Kernels &kernels, const LayerCall &call, const Block &reserve) {
+  const size_t needed = kernels.reserve_bytes(call);
+  if (reserve.second < needed)
+    throw std::invalid_argument("a reserve of " + std::to_string(reserve.second) +
+                                " bytes is too small: " + std::to_string(needed) + " are needed");
 }
 
 // Returns the part of a call that both passes share. An address of 0 stands for an array that the call does not have.
 LayerCall layer_call(const LayerShape &shape, bool backward_in_time, Address resets,
                      const std::vector<Address> &weights, Address x, Address first_hidden, Address first_cell,
-                     Address reserve) {
+                     const Block &reserve) {
   LayerCall call{};
   (LayerSizes &)call = make_sizes(shape);
   if (resets && call.packed_rows) throw std::invalid_argument("a packed batch has no resets");
@@ -74,14 +77,15 @@ LayerCall layer_call(const LayerShape &shape, bool backward_in_time, Address res
   call.x = (const float *)x;
   call.first_hidden = (const float *)first_hidden;
   call.first_cell = (const float *)first_cell;
-  call.reserve = (void *)reserve;
+  call.reserve = (void *)reserve.first;
   return call;
 }
 
-// resets: 0 for none, here and below. threads: the limit of run_call.
+// batch_sizes: 0 for a padded batch; resets: 0 for none; here and below. threads: the limit of run_call. reserve: of
+// address 0 if no backward pass follows.
 void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
                    Address resets, long threads, const std::vector<Address> &weights, Address x, Address first_hidden,
-                   Address first_cell, Address y, Address last_hidden, Address last_cell, Address reserve) {
+                   Address first_cell, Address y, Address last_hidden, Address last_cell, const Block &reserve) {
   LayerCall call = layer_call(shape, backward_in_time, resets, weights, x, first_hidden, first_cell, reserve);
   const PackedBatch packed((const int64_t *)batch_sizes, call);
   packed.add_to(call);
@@ -89,9 +93,10 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
   call.y_stride = call.hidden;
   call.last_hidden = (float *)last_hidden;
   call.last_cell = (float *)last_cell;
+  if (call.reserve) check_reserve(kernels, call, reserve);
   nb::gil_scoped_release release;
   const long rows = call.rows();
-  if (reserve) advise_huge_pages(call.reserve, kernels.reserve_bytes(call));
+  if (call.reserve) advise_huge_pages(call.reserve, reserve.second);
   advise_huge_pages(call.y, (size_t)(rows * call.hidden) * sizeof(float));
   run_call(kernels.layer_forward, call, threads, layer_operations(call.cell, rows, call.inputs, call.hidden));
 }
@@ -100,11 +105,12 @@ void layer_forward(const Kernels &kernels, const LayerShape &shape, bool backwar
 void layer_backward(const Kernels &kernels, const LayerShape &shape, bool backward_in_time, Address batch_sizes,
                     Address resets, long threads, const std::vector<Address> &weights,
                     const std::vector<Address> &gradients, Address x, Address first_hidden, Address first_cell,
-                    Address reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
+                    const Block &reserve, Address dy, Address d_last_hidden, Address d_last_cell, Address dx,
                     Address d_first_hidden, Address d_first_cell) {
   LayerCall call = layer_call(shape, backward_in_time, resets, weights, x, first_hidden, first_cell, reserve);
   const PackedBatch packed((const int64_t *)batch_sizes, call);
   packed.add_to(call);
+  check_reserve(kernels, call, reserve);
   call.gradients = gradients_at(gradients);
   call.dy = (const float *)dy;
   call.d_last_hidden = (const float *)d_last_hidden;
@@ -256,7 +262,6 @@ NB_MODULE(_kernels, m) {
   nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
       .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
-      .def("reserve_bytes", reserve_bytes, "sizes"_a, "batch_sizes"_a = 0)
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "resets"_a,
            "threads"_a, "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a,
            "reserve"_a)

@@ -76,7 +76,7 @@ def _call(layer: Any, inputs: Tensor, parts: tuple[Tensor, ...], resets: Tensor)
     return [outputs.transpose(0, 1) if first else outputs, *_parts(last)]
 
 
-@settings(max_examples=120)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_equal_to_each_sequence_alone(data: st.DataObject) -> None:
     torch_class, our_class, options = data.draw(st.sampled_from(CELLS))

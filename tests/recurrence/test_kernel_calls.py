@@ -58,7 +58,7 @@ def _forward(tensors: list[Any]) -> None:
 
 
 def _backward(tensors: list[Any]) -> None:
-    reserve = torch.zeros(_kernels().reserve_bytes(_LAYER), dtype=torch.uint8)
+    reserve = torch.zeros(_LAYER.reserve, dtype=torch.uint8)
     dy, dh, dc = tensors[7:]
     kernel_calls.layer_backward(_layer_call(tensors), reserve, (dy, dh, dc), needs_dx=True)
 

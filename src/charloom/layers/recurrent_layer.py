@@ -30,7 +30,7 @@ from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import without_one_dnn
+from charloom.recurrence.torch_internals import hidden_from_compiler, without_one_dnn
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.limits import check_choice
 from charloom.settings.model import LayerPrecision
@@ -96,6 +96,10 @@ class RecurrentLayer(nn.RNNBase):
         parts = [torch.zeros(layers, batch_size, size, device=found, dtype=dtype or weight.dtype) for size in sizes]
         return tuple_to_state(parts)
 
+    # By default, torch.compile breaks its graph at every layer of torch.nn's recurrent classes and would compile this
+    # function alone, slower than it runs uncompiled. With ``torch._dynamo.config.allow_rnn``, it traces the calls in
+    # spite of this mark, as a part of the caller's graph.
+    @hidden_from_compiler
     def forward(self, input: Any, hx: Any = None, *, resets: Any = None) -> Any:  # noqa: A002 - torch.nn's name
         """Computes outputs and last state, as the ``torch.nn`` layer of the same name.
 

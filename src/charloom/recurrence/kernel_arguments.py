@@ -66,6 +66,20 @@ class LayerShape(NamedTuple):
         return *self.rows, self.hidden
 
     @property
+    def reserve(self) -> int:
+        """Size of the reserve in bytes: an upper bound, which the kernels check, in terms that torch.compile traces."""
+        # The arrays of kernels/layer/tape.h and layer.h, with slack for rows of tiles and for alignment.
+        cell, size = CELLS[self.cell], 4 if PRECISIONS[self.precision] == "float32" else 2
+        rows = self.packed_rows or self.steps * self.batch
+        states = rows + (self.batch if self.packed_rows else 0)
+        width, inputs = ((n + 31) // 32 * 32 for n in (self.hidden, self.inputs))
+        slots = (cell.gates + (cell.mode == "GRU")) * width + 64 // size
+        numbers = (rows + 16) * slots + cell.state_parts * (self.batch + states + 32) * width
+        if size == 2:
+            numbers += (rows + 16) * inputs
+        return numbers * size + 6 * 256  # a reserve has up to 6 arrays
+
+    @property
     def state(self) -> tuple[int, int]:
         """Shape of each part of the state."""
         return self.batch, self.hidden

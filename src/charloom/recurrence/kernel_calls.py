@@ -90,14 +90,13 @@ def layer_forward(call: LayerCall, keep: bool) -> tuple[Tensor, Tensor, Tensor |
     y = h.new_empty(call.shape.output)
     # Contiguous like the states, which ``call.arguments`` has checked.
     last_h, last_c = torch.empty_like(h), None if c is None else torch.empty_like(c)
-    size = call.kernels.reserve_bytes(call.shape, arguments["batch_sizes"]) if keep else 0
-    reserve = h.new_empty(size, dtype=torch.uint8) if keep else None
+    reserve = h.new_empty(call.shape.reserve, dtype=torch.uint8) if keep else None
     call.kernels.layer_forward(
         **arguments,
         y=address_of_new(y),
         last_hidden=address_of_new(last_h),
         last_cell=address_of_new(last_c),
-        reserve=address_of_new(reserve),
+        reserve=(address_of_new(reserve), call.shape.reserve),
     )
     return y, last_h, last_c, reserve
 
@@ -124,7 +123,7 @@ def layer_backward(
         **arguments,
         gradients=d_weights,
         # Its layout is the instruction set's own; the size is all that can be checked.
-        reserve=address(reserve, (kernels.reserve_bytes(shape, arguments["batch_sizes"]),), torch.uint8),
+        reserve=(address(reserve, (shape.reserve,), torch.uint8), shape.reserve),
         dy=address(dy, shape.output),
         d_last_hidden=address(dh, shape.state),
         d_last_cell=cell_state_address(shape, dc),

@@ -128,20 +128,22 @@ def _call(
     x, h, c, *weights = (None if t is None else t.contiguous() for t in inputs)
     assert x is not None
     assert h is not None
-    steps, packed_rows = (len(x), 0) if batch_sizes is None else (len(batch_sizes), len(x))
-    batch = x.shape[1] if batch_sizes is None else len(h)
-    shape = LayerShape(cell, precision, steps, batch, x.shape[-1], h.shape[1], packed_rows)
+    shape = _shape(x, h, batch_sizes, cell, precision)
     return kernel_calls.LayerCall(
         kernels_named(kernels), shape, backward_in_time, x, h, c, weights, batch_sizes, resets
     )
 
 
-def _forward_shapes(
-    x: Tensor, h: Tensor, c: Tensor | None, _: Tensor, w_hh: Tensor, *options: Any
-) -> tuple[Tensor, ...]:
-    y = x.new_empty(*x.shape[:-1], w_hh.shape[1])
-    size = library.get_ctx().new_dynamic_size() if options[-1] else 0
-    reserve = x.new_empty(size, dtype=torch.uint8)
+def _shape(x: Tensor, h: Tensor, batch_sizes: Tensor | None, cell: int, precision: int) -> LayerShape:
+    steps, packed_rows = (x.shape[0], 0) if batch_sizes is None else (batch_sizes.shape[0], x.shape[0])
+    return LayerShape(cell, precision, steps, h.shape[0], x.shape[-1], h.shape[1], packed_rows)
+
+
+def _forward_shapes(x: Tensor, h: Tensor, c: Tensor | None, *arguments: Any) -> tuple[Tensor, ...]:
+    *_, batch_sizes, _resets, cell, precision, _backward_in_time, _kernels, keep = arguments
+    shape = _shape(x, h, batch_sizes, cell, precision)
+    y = x.new_empty(shape.output)
+    reserve = x.new_empty(shape.reserve if keep else 0, dtype=torch.uint8)
     return y, h.new_empty(h.shape), x.new_empty(0) if c is None else c.new_empty(c.shape), reserve
 
 
