@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 from worker import Step, serve
 
 import charloom
@@ -17,31 +18,87 @@ def _bandwidth(num_bytes: int) -> Step:
     return lambda: torch.dot(first, second)
 
 
-def _rate() -> Step:
+def _rate(library: str) -> Step:
     """Returns a product of 2 * 1024**3 operations."""
     a, b = torch.randn(2, 1024, 1024)
-    return lambda: a @ b
+    if library == "pytorch":
+        return lambda: a @ b
+    return lambda: a.numpy() @ b.numpy()
 
 
 def make(row: dict[str, Any]) -> Step:
     """Returns a call of a layer, or a step that measures the machine."""
     torch.set_num_threads(row["threads"])
-    torch.set_grad_enabled(False)
     torch.manual_seed(0)
-    if row["contestant"] == "rate":
-        return _rate()
-    if row["contestant"] == "bandwidth":
+    contestant = row["contestant"]
+    if contestant.endswith(" rate"):
+        return _rate(contestant.split()[0])
+    if contestant == "bandwidth":
         return _bandwidth(row["weight_bytes"])
-    layer = _LAYERS[row["cell"]](row["inputs"], row["hidden"], row["layers"]).eval()
-    inputs = torch.randn(row["steps"], row["batch"], row["inputs"])
-    state: Any = torch.zeros(row["layers"], row["batch"], row["hidden"])
-    if row["cell"] == "lstm":
-        state = state, state.clone()
-    if row["contestant"].startswith("charloom"):
+    layer = _LAYERS[row["cell"]](row["inputs"], row["hidden"], row["layers"])
+    if contestant.startswith("charloom"):
         charloom.accelerate(layer)
-    if row["contestant"] == "charloom frozen":
-        charloom.freeze(layer)
-    return lambda: layer(inputs, state)
+    if row["form"] == "packed":
+        return _packed(layer, row)
+    if row["form"] == "resets":
+        return _resets(layer, row)
+    return _inference(layer, row)
+
+
+def _state(row: dict[str, Any]) -> Any:
+    state = torch.zeros(row["layers"], row["batch"], row["hidden"])
+    return (state, state.clone()) if row["cell"] == "lstm" else state
+
+
+def _inference(layer: nn.Module, row: dict[str, Any]) -> Step:
+    contestant, model = row["contestant"], nn.Sequential(layer).eval()
+    if contestant == "pytorch int8":
+        torch.ao.quantization.quantize_dynamic(model, {nn.LSTM, nn.GRU}, torch.qint8, inplace=True)
+        if type(model[0]) is type(layer):
+            raise ValueError("quantize_dynamic does not convert this layer")
+    if contestant in ("charloom bfloat16", "charloom int8"):
+        charloom.accelerate(layer, precision=contestant.removeprefix("charloom "))
+    if contestant.startswith("charloom "):
+        charloom.freeze(model)
+    inputs, state, run = torch.randn(row["steps"], row["batch"], row["inputs"]), _state(row), model[0]
+
+    def step() -> None:
+        with torch.no_grad():
+            run(inputs, state)
+
+    return step
+
+
+def _packed(layer: nn.Module, row: dict[str, Any]) -> Step:
+    lengths = torch.randint(10, row["steps"] + 1, (row["batch"],))
+    inputs = torch.randn(int(lengths.max()), row["batch"], row["inputs"], requires_grad=True)
+    upstream = torch.randn(len(inputs), row["batch"], row["hidden"])
+    if row["contestant"].endswith(" padded"):
+        return lambda: layer(inputs)[0].backward(upstream)
+    packed = pack_padded_sequence(inputs.detach(), lengths, enforce_sorted=False)
+    data, slopes = packed.data.requires_grad_(), torch.randn(len(packed.data), row["hidden"])
+    return lambda: layer(packed._replace(data=data))[0].data.backward(slopes)
+
+
+def _resets(layer: nn.Module, row: dict[str, Any]) -> Step:
+    inputs = torch.randn(row["steps"], row["batch"], row["inputs"], requires_grad=True)
+    upstream, first = torch.randn(row["steps"], row["batch"], row["hidden"]), _state(row)
+    resets = torch.rand(row["steps"], row["batch"]) < 0.02
+    if row["contestant"] == "charloom":
+        return lambda: layer(inputs, first, resets=resets)[0].backward(upstream)
+    if row["contestant"] == "charloom without resets":
+        return lambda: layer(inputs, first)[0].backward(upstream)
+
+    def loop() -> None:
+        state, outputs = first, []
+        for x, reset in zip(inputs, resets, strict=True):
+            keep = (~reset).unsqueeze(-1)
+            state = tuple(part * keep for part in state) if isinstance(state, tuple) else state * keep
+            y, state = layer(x.unsqueeze(0), state)
+            outputs.append(y)
+        torch.cat(outputs).backward(upstream)
+
+    return loop
 
 
 if __name__ == "__main__":
