@@ -53,7 +53,7 @@ def draw_alpha(results: Results) -> Figure:
         shares.axhline(100 * results["real"][key], color=color, linestyle=":", linewidth=1.2)
     shares.set_ylabel("share (%)")
     shares.set_ylim(-3, 103)
-    for key, color, label in (("own", COLORS[3], "the model itself"), ("judge", COLORS[4], "the judge (another seed)")):
+    for key, color, label in (("own", COLORS[3], "the model itself"), ("judge", COLORS[4], "the judge (a different seed)")):
         _lines(perplexity, alphas, rows, key, 1, color=color, label=f"under {label}")
     perplexity.axhline(_mean(results["real"]["judge"]), color="black", linestyle=":", linewidth=1.2, label="real text")
     perplexity.set_yscale("log")
