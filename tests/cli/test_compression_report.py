@@ -50,7 +50,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
 def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
     (home / "x").write_bytes(b"\xff\x00" * 50)
     table = call(home, "compress", "--report", "x", "-m", char_model).done()
-    (entropy,) = [line for line in table.splitlines() if line.startswith("entropy")]
+    (entropy,) = [line for line in table.splitlines() if line.startswith("cross-entropy")]
     assert "not UTF-8 at byte 0" in entropy
     assert "the model reads characters" in entropy
 
@@ -60,7 +60,7 @@ def test_refusals(home: Path, char_model: Path) -> None:
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert message == "empty: the file is empty; pass a file with text"
     assert "requires --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
-    assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
+    assert "a single file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])

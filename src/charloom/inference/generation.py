@@ -253,7 +253,7 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "it contains no character of the model's vocabulary: pass at least one",
+            "it is empty or contains no character of the model's vocabulary: pass at least one",
             setting="prefix",
             value=prefix,
         )
