@@ -1,6 +1,7 @@
 """Sphinx configuration of the site: Markdown pages, and a reference from docstrings. Built by scripts/docs."""
 
 import charloom
+from charloom.cli.app import app
 
 project = "charloom"
 author = "the charloom authors"
@@ -14,6 +15,11 @@ extensions = [
     "sphinx_copybutton",
     "cyclopts.ext.sphinx",
 ]
+# The extension replaces the first word, "Usage:", with "charloom" and the name of the command.
+for name in app:
+    if usage := app[name].usage:
+        app[name].usage = usage.replace(f" charloom {name}", "")
+
 exclude_patterns = ["requirements.txt"]
 
 nb_execution_mode = "off"  # scripts/pages executes the notebook; the site shows its saved outputs

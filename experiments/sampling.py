@@ -163,7 +163,7 @@ def _real(book: str, at: int, num_chars: int, models: list[LanguageModel]) -> di
 
 
 def _loop(seed: int, model: LanguageModel, num_chars: int) -> dict[str, Any]:
-    """Measures the loop in which greedy text ends: its probability, and the change of the probabilities in it."""
+    """Measures the loop in which greedy text ends: its probability, and the change in the probabilities during it."""
     (text,) = _generated(model, SamplingSettings(), 1, num_chars)
     loop = find_loop(text)
     if loop is None:
@@ -254,7 +254,7 @@ def _loops_table(loops: list[dict[str, Any]]) -> str:
         else:
             probabilities = [f"{loop[key]:.0e}" for key in ("stays", "moves")]
             rows.append([f"“{loop['text'].strip()}”", loop["seed"], loop["start"], *probabilities])
-    return format_table(["loop", "seed", "starts at character", "p of a repetition", "change of p"], rows)
+    return format_table(["loop", "seed", "starts at character", "p of a repetition", "change in p"], rows)
 
 
 def _copied_table(results: Results) -> str:

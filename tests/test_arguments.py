@@ -58,6 +58,6 @@ def test_a_stream_has_the_method() -> None:
     check_stream("read", source=io.BytesIO())
     for wrong in (b"a", None, object()):
         with pytest.raises(
-            InputError, match=f"source is of type {type(wrong).__name__}: it must be a binary file to r"
+            InputError, match=f"source is of type {type(wrong).__name__}: it must be a binary file with a r"
         ):
             check_stream("read", source=wrong)

@@ -8,6 +8,7 @@ from charloom.errors import InputError
 
 _TYPE_NAMES = {
     str: "a str",
+    Iterable: "an iterable",
     bytes: "bytes",
     os.PathLike: "a path",
     Sequence: "a list",
@@ -56,4 +57,6 @@ def check_stream(method: str, **arguments: object) -> None:
     for name, value in arguments.items():
         # Files have no common base class, so any object that has the method is accepted.
         if not callable(getattr(value, method, None)):
-            raise InputError(f"is of type {type(value).__name__}: it must be a binary file to {method}", setting=name)
+            raise InputError(
+                f"is of type {type(value).__name__}: it must be a binary file with a {method} method", setting=name
+            )

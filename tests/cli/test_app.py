@@ -244,7 +244,7 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
         (["train", "--epochs", "x"], 'invalid value for --epochs: unable to convert "x" into int (see --help)'),
         (
             ["evaluate", "m", "-q"],
-            "unknown option -q: for a file of this name, pass ./-q or put it after -- (see --help)",
+            "unknown option -q: for a file with this name, pass ./-q or put it after -- (see --help)",
         ),
         (["info", ""], "MODEL is empty: pass . for the current folder (see --help)"),
     ],

@@ -77,7 +77,7 @@ def test_refusals(home: Path) -> None:
     assert "a.txt.loom already exists: use --force" in call(home, "compress", "a.txt", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "a.txt.loom", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "-", "-m", "model", stdin=there).error()
-    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: pass its files"
+    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: pass the files in it"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
     assert "/dev/null: this is a device" in call(home, "compress", "/dev/null", "-m", "model").error()
     assert (

@@ -81,7 +81,7 @@ def test_an_input_that_was_replaced_while_it_was_read_is_kept(
         other.replace(file)
 
     assert transform_each_file([str(file)], replace, FileOptions(remove=True), _out, force=False) == 1
-    assert "the file changed while it was read, so it was not deleted" in capsys.readouterr().err
+    assert "the file changed while it was being read, so it was not deleted" in capsys.readouterr().err
     assert file.read_bytes() == b"dog"
 
 
@@ -94,7 +94,7 @@ def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys:
         file.write_bytes(b"other")
 
     assert transform_each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
-    assert "the file changed while it was read, so it was not deleted" in capsys.readouterr().err
+    assert "the file changed while it was being read, so it was not deleted" in capsys.readouterr().err
     assert file.read_bytes() == b"other"
 
 

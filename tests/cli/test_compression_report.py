@@ -36,7 +36,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
         assert f" {size:,} " in rows[name]
         assert f"{8 * size / len(_TEXT):.4f}" in rows[name]
     peers = {"gzip -9", "bzip2 -9", "xz -9e", "zstd -19", "brotli -q 11", "7z PPMd", "zpaq -m5"}
-    assert {"entropy under the model", *peers} <= set(rows)
+    assert {"cross-entropy of the network", *peers} <= set(rows)
     assert "break-even" in table
     assert f"{size_of_model(char_model):,}" in table
     picture = home / "fox.txt.compression.png"
@@ -50,7 +50,7 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
 def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
     (home / "x").write_bytes(b"\xff\x00" * 50)
     table = call(home, "compress", "--report", "x", "-m", char_model).done()
-    (entropy,) = [line for line in table.splitlines() if line.startswith("entropy")]
+    (entropy,) = [line for line in table.splitlines() if line.startswith("cross-entropy")]
     assert "not UTF-8 at byte 0" in entropy
     assert "the model reads characters" in entropy
 
@@ -60,7 +60,7 @@ def test_refusals(home: Path, char_model: Path) -> None:
     message = call(home, "compress", "--report", "empty", "-m", char_model).error()
     assert message == "empty: the file is empty; pass a file with text"
     assert "requires --plot" in call(home, "compress", "--report", "-", "-m", char_model).error(2)
-    assert "one file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
+    assert "a single file" in call(home, "compress", "--report", "fox.txt", "-o", "x", "-m", char_model).error(2)
 
 
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")])
@@ -85,7 +85,7 @@ def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
     result = run(home, "compress", "--report", "fox.txt", "-m", char_model, PYTHONPATH=str(home))
     assert "gzip -9" in result.out
     if absent == "torch":
-        assert "entropy under the model" in result.done()
+        assert "cross-entropy of the network" in result.done()
         assert "needs PyTorch, which is not installed" in result.out
         assert (home / "fox.txt.compression.png").exists()
     else:
@@ -97,7 +97,7 @@ def test_the_report_as_json(char_model: Path) -> None:
     report = report_compression(_TEXT, char_model)
     rows = {row.name: row for row in report.rows}
     assert report.num_bytes == report.num_chars == len(_TEXT)
-    entropy = rows["entropy under the model"].num_bytes
+    entropy = rows["cross-entropy of the network"].num_bytes
     assert entropy is not None
     assert 0 < entropy < len(_TEXT) / 8
     assert report.best in (rows["charloom"], rows["charloom --fast"])

@@ -146,7 +146,7 @@ def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) 
     rows = [json.loads(line) for line in result.out.splitlines()]
     assert [row["num_unknown"] for row in rows] == [0] * 17 + [1]
     assert rows[-1]["bits"] > max(rows[i]["bits"] for i in range(12))
-    assert "1 character out of vocabulary: each is scored with the probability of <unk>" in result.errors
+    assert "1 character out of vocabulary: each was scored with the probability of <unk>" in result.errors
     for options in ([], ["--by-char"], ["--json"], ["--by-line", "--unknown", "refuse"]):
         assert "U+2603" in call(home, "evaluate", char_model, "fox.log", *options).error()
 

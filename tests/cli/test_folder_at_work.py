@@ -11,5 +11,5 @@ def test_the_advice_is_to_wait(tmp_path: Path) -> None:
     assert "--resume" in call(tmp_path, "generate", "model").error()
     with FolderLock(tmp_path / "model", "a run"):
         message = call(tmp_path, "generate", "model").error()
-    assert "a training run is in progress and saves it" in message
+    assert "a training run is in progress and will save it" in message
     assert "--resume" not in message

@@ -78,7 +78,9 @@ def test_standard_input_to_standard_output(home: Path) -> None:
 def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     (home / "out.csv").write_text("mine")
     message = call(home, "forecast", "sales.csv", "--column", "units", *_QUICK, "--output", "out.csv").error(2)
-    assert message == "out.csv: the file exists; use --force to overwrite it, or choose another file with --output"
+    assert (
+        message == "out.csv: the file already exists; use --force to overwrite it, or choose another file with --output"
+    )
     assert (home / "out.csv").read_text() == "mine"
     assert not (home / "sales.csv.forecast.png").exists()
     call(
@@ -87,7 +89,7 @@ def test_files_are_overwritten_only_if_asked(home: Path) -> None:
     assert (home / "out.csv").read_text() != "mine"
     (home / "model").mkdir()
     options = ["--plot", "new.png", "--save", "model"]
-    assert "model: the folder exists; use --force" in call(home, "forecast", "sales.csv", *options).error(2)
+    assert "model: the folder already exists; use --force" in call(home, "forecast", "sales.csv", *options).error(2)
     assert "nowhere: no such folder" in call(home, "forecast", "sales.csv", "--plot", "nowhere/x.png").error(2)
     assert "this is a folder; choose a file" in call(home, "forecast", "sales.csv", "--plot", ".").error(2)
 
@@ -99,7 +101,7 @@ def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     assert "fitted to 4 points; the last 6 points are held out" in out
     assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
-    assert "No backtest: the series is too short to hold out a part." in out
+    assert "No backtest: the series is too short to hold out a part of it." in out
     message = call(
         home, "forecast", "short.csv", "--column", "units", *_QUICK, "--method", "network", "--no-backtest", "-f"
     ).error(2)
@@ -122,7 +124,7 @@ def test_a_price_that_changes_once(home: Path) -> None:
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
-    assert "The errors of naive are 100% smaller than those of mean; --method auto uses naive." in out
+    assert "The errors of naive are 100% smaller than those of mean; --method auto would use naive." in out
     assert "Forecast by mean, fitted to 60 points:" in out
 
 

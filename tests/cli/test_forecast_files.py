@@ -108,7 +108,7 @@ def test_results_that_would_be_lost(home: Path, arguments: list[str], message: s
 
 def test_a_dangling_symlink_is_overwritten_only_if_asked(home: Path) -> None:
     (home / "later.csv").symlink_to("nothing.csv")
-    message = "later.csv: the file exists; use --force to overwrite it"
+    message = "later.csv: the file already exists; use --force to overwrite it"
     assert message in call(home, "forecast", "two.csv", *_QUICK, "--output", "later.csv").error(2)
 
 

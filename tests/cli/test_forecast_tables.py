@@ -59,7 +59,7 @@ def test_counts_with_a_gap_stay_counts(tmp_path: Path) -> None:
 def test_constant_counts(tmp_path: Path) -> None:
     (tmp_path / "same.csv").write_text("units\n" + "7\n" * 12)
     out = call(tmp_path, "forecast", "same.csv", "--time", "none", "--horizon", "6", "--output", "out.csv").done()
-    assert "All 12 values are equal, so their variation is unknown: the intervals have zero width." in out
+    assert "All 12 values are equal: no variation can be estimated from them, so the intervals have zero width." in out
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "13,7,7,7,7,7"
 
 

@@ -104,7 +104,7 @@ def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "missing" / "checkpoints", ignore_errors=True)
     expected["missing"] = "not a model folder (cannot read config.json"
     shutil.copy(char_model / "history.png", tmp_path / "wrong" / "model.safetensors")
-    expected["wrong"] = "or belongs to another config.json"
+    expected["wrong"] = "or belongs to a different config.json"
     (tmp_path / "garbage" / "config.json").write_text("{")
     expected["garbage"] = "damaged"
     config = json.loads((char_model / "config.json").read_text())

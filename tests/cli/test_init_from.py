@@ -51,7 +51,7 @@ def test_training_reduces_the_perplexity(home: Path) -> None:
 def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
     _tuned(home, "--checkpoint-steps", "1")
     out = call(home, "train", "--resume", "tuned", "--epochs", "2").done()
-    assert "Trained 2 epochs in " in out
+    assert "Trained for 2 epochs in " in out
 
 
 @pytest.mark.parametrize(

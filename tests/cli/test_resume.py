@@ -158,7 +158,7 @@ def test_a_text_from_standard_input(home: Path) -> None:
     message = call(home, "train", "--resume", "model", "--epochs", "2").error()
     assert "the training text was read from standard input; pass the text together with --resume" in message
     out = run(home, "train", "-", "--resume", "model", "--epochs", "2", stdin=_TEXT.encode()).done()
-    assert "Trained 2 epochs in " in out
+    assert "Trained for 2 epochs in " in out
 
 
 def test_no_run_to_resume(home: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
     assert "No space left" in message
     notes = [line for line in result.errors.splitlines() if "note: no checkpoint could be written" in line]
     assert len(notes) == 1
-    assert "; training continues and will try again" in notes[0]
+    assert "; training continues, and writing will be retried" in notes[0]
     assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")

@@ -100,7 +100,7 @@ def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Pa
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
     assert message.startswith(
-        f"the folder has 1 checkpoint newer than {older.name}: --output resumes in another folder"
+        f"the folder contains 1 checkpoint newer than {older.name}: --output resumes in another folder"
     )
     assert newer.exists()
     call(home, "train", "--resume", older, "--output", "elsewhere").done()

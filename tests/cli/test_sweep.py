@@ -183,7 +183,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ([], 2, "nothing is varied: use --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
+        ([], 2, "nothing is varied: pass --vary, --combinations or --num-seeds; the form is --vary NAME=VALUE,VALUE"),
         (["--vary", "hiden-size=4"], 2, "no setting 'hiden-size'; did you mean --hidden-size?"),
         (["--vary", "hidden-size"], 2, "--vary hidden-size: the form is --vary NAME=VALUE"),
         (["--vary", "hidden-size="], 2, "the form is --vary NAME=VALUE"),

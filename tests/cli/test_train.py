@@ -73,8 +73,8 @@ def test_early_stopping(home: Path) -> None:
     options = ["--validation-fraction", "0.1", "--epochs", "500", "--learning-rate", "0.05", "--patience", "2"]
     out = _train(home, "fable.txt", *options, "--output", "model").done()
     epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
-    assert f"Stopped early after epoch {epochs}: validation did not improve for 2 epochs." in out
-    assert f"Trained {epochs} epochs in " in out
+    assert f"Stopped early after epoch {epochs}: the validation perplexity did not improve for 2 epochs." in out
+    assert f"Trained for {epochs} epochs in " in out
     assert f"Best epoch: {epochs - 2}, perplexity " in out
     assert charloom.LanguageModel.load(home / "model").provenance["results"]["epoch"] == epochs - 2
     message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--output", "other").error(2)

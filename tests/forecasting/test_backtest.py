@@ -33,7 +33,7 @@ def test_every_model_of_a_backtest_has_a_unique_name() -> None:
     for model, baselines in (("naive", [naive]), ("mean", [naive, seasonal, naive])):
         with pytest.raises(SettingsError, match="baselines contain two models named 'naive'"):
             backtest(values, replace(_QUICK, method=model), baselines=baselines)  # type: ignore[arg-type]
-    with pytest.raises(SeriesError, match=r"seasonal naive \(35\) needs 35 points to fit, not 32"):
+    with pytest.raises(SeriesError, match=r"seasonal naive \(35\) needs 35 points to fit, but there are only 32"):
         backtest(values, replace(_QUICK, method="naive"), baselines=[forecasting.SeasonalNaive(35)])
 
 

@@ -72,5 +72,5 @@ def test_an_unfitted_baseline_is_refused() -> None:
         backtest(np.arange(40.0), horizon=2, baselines=[Baseline()])
     with pytest.raises(SettingsError, match="horizon is 0"):
         Naive().forecast([1.0, 2.0], np.array([2]), 0)
-    with pytest.raises(SeriesError, match="drift needs 2 points to fit, not 1"):
+    with pytest.raises(SeriesError, match="drift needs 2 points to fit, but there is only 1"):
         Drift().fit([1.0])

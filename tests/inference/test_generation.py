@@ -110,8 +110,8 @@ def test_invalid_calls_are_refused_before_any_output(compute_by: Switch) -> None
     ("wrong", "message"),
     [
         ({"model": None}, "model is of type NoneType"),
-        ({"prefix_ids": torch.empty(0, dtype=torch.int64)}, r"prefix_ids must be ids in one dimension, at least one"),
-        ({"prefix_ids": torch.ones(1, 2, dtype=torch.int64)}, "prefix_ids must be ids in one dimension"),
+        ({"prefix_ids": torch.empty(0, dtype=torch.int64)}, r"prefix_ids must be a 1-D tensor of at least one id"),
+        ({"prefix_ids": torch.ones(1, 2, dtype=torch.int64)}, "prefix_ids must be a 1-D tensor"),
         ({"prefix_ids": [1, 2]}, "prefix_ids is of type list"),
         ({"num_steps": -1}, "num_steps is -1"),
         ({"num_steps": "x"}, "num_steps is 'x'"),

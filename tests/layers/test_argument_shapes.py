@@ -62,9 +62,9 @@ def test_resets_that_do_not_fit_are_refused(resets: Any, message: str, with_grad
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_resets_need_a_padded_batch() -> None:
     mask = torch.zeros(3, 2, dtype=torch.bool)
-    with pytest.raises(InputError, match="not a PackedSequence: pack each sequence"):
+    with pytest.raises(InputError, match="not a PackedSequence: omit them, and pack each sequence"):
         layers.GRU(4, 5)(pack_sequence([torch.zeros(2, 4)]), resets=mask)
-    with pytest.raises(InputError, match="3 dimensions: add a dimension for the batch"):
+    with pytest.raises(InputError, match="3 dimensions: add a batch dimension"):
         layers.GRU(4, 5)(torch.zeros(3, 4), resets=mask[:, 0])
     with pytest.raises(InputError, match="proj_size"):
         layers.LSTM(4, 5, proj_size=2)(_INPUTS, resets=mask)

@@ -19,7 +19,7 @@ def test_ids_are_integers_of_the_expected_dimensions() -> None:
     for wrong, message in (
         (_IDS[0], r"targets must be int64 \(batch, steps\), not torch.int64 \(3,\)"),
         (_IDS.int(), r"not torch.int32 \(2, 3\)"),
-        ([[1]], "targets must be a tensor, not a list"),
+        ([[1]], "targets must be a tensor, not list"),
     ):
         with pytest.raises(InputError, match=message):
             check_ids(2, ids=_IDS, targets=wrong)
@@ -64,23 +64,23 @@ def test_valid_parts() -> None:
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_a_projection_is_the_outputs_size() -> None:
     _check(layers.LSTM(2, 5, proj_size=2), embedding_size=2, tied_output=True)
-    with pytest.raises(InputError, match="tied_output needs a learned embedding of the layer's output size, 2, not 5"):
+    with pytest.raises(InputError, match="tied_output requires an embedding of the layer's output size, 2, not 5"):
         _check(layers.LSTM(5, 5, proj_size=2), embedding_size=5, tied_output=True)
 
 
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"layer": torch.nn.GRU(4, 5)}, "the layer is a GRU: pass a charloom.layers.RNN, GRU or LSTM"),
+        ({"layer": torch.nn.GRU(4, 5)}, "the layer is of type GRU: pass a charloom.layers.RNN, GRU or LSTM"),
         ({"layer": layers.GRU(4, 5, bidirectional=True)}, "must not read what it predicts"),
         ({"layer": layers.GRU(4, 5, batch_first=True)}, "batch_first: create it without"),
-        ({"layer": layers.GRU(3, 5)}, "input_size is 3: it must be the vocabulary's size, 4"),
-        ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must be the embedding_size's size, 3"),
+        ({"layer": layers.GRU(3, 5)}, "input_size is 3: it must equal the size of the vocabulary, 4"),
+        ({"layer": layers.GRU(4, 5), "embedding_size": 3}, "it must equal embedding_size, 3"),
         ({"vocabulary": "abc"}, "vocabulary is of type str"),
         ({"dropout": 1.5}, "dropout is 1.5: it must be a number from 0 to 1"),
         ({"dropout": True}, "dropout=True"),
         ({"tied_output": 1}, "tied_output is of type int"),
-        ({"tied_output": True}, "needs a learned embedding of the layer's output size, 5, not None"),
+        ({"tied_output": True}, "requires an embedding of the layer's output size, 5, not None"),
         ({"layer": layers.GRU(4, 5), "embedding_size": 0}, "embedding_size is 0"),
     ],
 )

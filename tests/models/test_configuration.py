@@ -85,7 +85,7 @@ def test_a_vocabulary_of_a_subclass_has_no_configuration() -> None:
     class Own(Vocabulary):
         pass
 
-    with pytest.raises(InputError, match="is of a subclass"):
+    with pytest.raises(InputError, match="is an instance of a subclass"):
         config_of(build_model(Own(["a"]), ModelSettings(hidden_size=3)))
 
 

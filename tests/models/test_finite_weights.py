@@ -62,7 +62,7 @@ def test_a_single_nan_or_infinity_is_refused(name: str, bad: float, corpus: Corp
         lambda: model.save(tmp_path),
         lambda: train(model, corpus, settings),
     ):
-        with pytest.raises(InputError, match=rf"the weights {name} contain NaN or infinite"):
+        with pytest.raises(InputError, match=rf"the tensor {name} contains NaN or infinite"):
             use()
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -78,7 +78,7 @@ def test_a_folder_with_one_is_refused_by_every_command(corpus: Corpus, tmp_path:
     config = json.loads((folder / "config.json").read_text())
     config["weights_sha256"] = hashlib.sha256(data).hexdigest()
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelFolderError, match=r"model: the weights layer\.bias_hh_l0 contain NaN"):
+    with pytest.raises(ModelFolderError, match=r"model: the tensor layer\.bias_hh_l0 contains NaN"):
         LanguageModel.load(folder)
     (tmp_path / "text").write_text("a fox and a dog\n" * 20)
     for words in (
@@ -89,7 +89,7 @@ def test_a_folder_with_one_is_refused_by_every_command(corpus: Corpus, tmp_path:
         "compress text -m model --report",
         "train text --init-from model --output other",
     ):
-        assert "layer.bias_hh_l0 contain NaN" in call(tmp_path, *words.split()).error()
+        assert "layer.bias_hh_l0 contains NaN" in call(tmp_path, *words.split()).error()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "text"]
 
 

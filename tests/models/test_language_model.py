@@ -122,8 +122,8 @@ def test_initial_weights() -> None:
 @pytest.mark.parametrize(
     ("layer", "options", "message"),
     [
-        (layers.RNN(5, 4), {}, "input_size is 5.*vocabulary's size, 14"),
-        (layers.RNN(14, 4), {"embedding_size": 3}, "input_size is 14.*embedding_size's size, 3"),
+        (layers.RNN(5, 4), {}, "input_size is 5.*size of the vocabulary, 14"),
+        (layers.RNN(14, 4), {"embedding_size": 3}, "input_size is 14.*embedding_size, 3"),
         (layers.RNN(14, 4, batch_first=True), {}, "batch_first"),
         (layers.RNN(14, 4, bidirectional=True), {}, "bidirectional"),
         (nn.RNN(14, 4), {}, "charloom.layers"),

@@ -102,7 +102,7 @@ def test_a_state_has_the_parts_of_its_cell() -> None:
     gru, lstm = ModelShape(2, 5, 2, 7, 0), ModelShape(3, 5, 2, 7, 0)
     assert state_addresses(gru, 3, [h]) == (h.data_ptr(), 0)
     assert state_addresses(lstm, 3, [h, c]) == (h.data_ptr(), c.data_ptr())
-    with pytest.raises(KernelArgumentError, match="the state of a LSTM has 2 tensors, not 1"):
+    with pytest.raises(KernelArgumentError, match="the LSTM state must have 2 tensors, not 1"):
         state_addresses(lstm, 3, [h])
     with pytest.raises(KernelArgumentError, match=r"\(2, 4, 5\)"):
         state_addresses(gru, 4, [h])

@@ -103,7 +103,7 @@ def test_a_resumed_run_hides_records_after_its_checkpoint(tmp_path: Path) -> Non
 
 def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    warning = r"logging to TensorBoard failed \(.*\) and is off for the rest of the run; training continues"
+    warning = r"logging to TensorBoard failed \(.*\) and is disabled for the rest of the run; training continues"
     with pytest.warns(CharloomWarning, match=warning) as notes:
         events = _train(tmp_path / "file" / "folder", epochs=2, validation_fraction=0.0)
     assert len(notes) == 1
@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up(small_disk: Path, capfd: pytest.CaptureFixture[str
             for number in range(5000):
                 board(EpochEnded(EpochRecord(number, 2.0, 3.0, 1.0, 1.0), number))
 
-    with pytest.warns(CharloomWarning, match=r"\(No space left on device\) and is off") as notes:
+    with pytest.warns(CharloomWarning, match=r"\(No space left on device\) and is disabled") as notes:
         fill()
     assert len(notes) == 1
     assert "Traceback" not in capfd.readouterr().err

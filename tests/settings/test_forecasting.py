@@ -15,8 +15,8 @@ from charloom.settings import ForecastSettings, TableSettings
         ({"delimiter": ";;"}, "delimiter is ';;': it must be the word tab, or a single character"),
         ({"decimal": ";"}, "decimal is ';': it must be one of"),
         ({"thousands": "."}, r"thousands is '.': it is also the decimal separator; set decimal=','"),
-        ({"date_format": "%d.%m."}, "it has no year"),
-        ({"date_format": "%q"}, "strptime cannot parse dates with it"),
+        ({"date_format": "%d.%m."}, "it does not contain the year"),
+        ({"date_format": "%q"}, "strptime cannot parse dates with this format"),
         ({"skip_rows": -1}, "skip_rows is -1"),
     ],
 )

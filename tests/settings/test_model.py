@@ -10,7 +10,7 @@ from charloom.settings.model import Precision
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_relu_is_for_the_plain_cell_only(cell: Any) -> None:
     assert ModelSettings(cell="rnn", nonlinearity="relu").nonlinearity == "relu"
-    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it applies to the rnn cell only, not to {cell}"):
+    with pytest.raises(SettingsError, match=f"nonlinearity is 'relu': it applies only to the rnn cell, not to {cell}"):
         ModelSettings(cell=cell, nonlinearity="relu")
 
 

@@ -125,7 +125,7 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
         ("[model]\nhidden_size = -3\n", "hidden_size is -3"),
         ("[model]\ndropout = nan\n", "dropout is nan"),
         ("[corpus]\nlowercase = 1\n", "lowercase is 1"),
-        ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity is 'relu': it applies to the rnn cell only"),
+        ("[model]\ncell = 'gru'\nnonlinearity = 'relu'\n", "nonlinearity is 'relu': it applies only to the rnn cell"),
         ("[training]\nprefix = 'traveller'\n", "prefix"),
         ("[training]\nprefix = [1]\n", "prefix"),
         ("[training]\ndevice = 0\n", "device"),

@@ -70,7 +70,7 @@ def test_another_text_in_the_same_folder(home: Path) -> None:
     file.write_text(text + "more", encoding="utf-8")
     for vary in ({"dropout": [0.1]}, {"dropout": [0.9]}):
         with pytest.raises(
-            SettingsError, match=r"trained on a text other than text\.txt, or that text has changed since"
+            SettingsError, match=r"trained on a text other than text\.txt, or that text has since changed"
         ):
             sweep(file, vary, _RECIPE, output=home / "out")
     (home / "other.txt").write_text(text * 2, encoding="utf-8")

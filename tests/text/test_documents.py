@@ -62,7 +62,7 @@ def test_rows() -> None:
     assert corpus_from([{"body": "a", "n": 1}]).text == "a"
     both = [{"title": "t", "body": "b"}]
     assert corpus_from(both, column="body").text == "b"
-    with pytest.raises(CorpusError, match=r"text, document 1: specify the column of the text.*title, body"):
+    with pytest.raises(CorpusError, match=r"text, document 1: specify the column that contains the text.*title, body"):
         corpus_from(both)
     with pytest.raises(CorpusError, match="document 1: there is no column 'x'; the columns are title, body"):
         corpus_from(both, column="x")
@@ -74,11 +74,11 @@ def test_rows() -> None:
         ([], "char", "text: empty"),
         ("", "char", "text: empty"),
         (["", ""], "byte", "text: empty"),
-        (["a", 5], "char", "text, document 2: expected a text, not int"),
-        (["a", b"b"], "char", "text, document 2: expected a text, not bytes; unit='byte' accepts any file"),
+        (["a", 5], "char", "text, document 2: expected a str, not int"),
+        (["a", b"b"], "char", "text, document 2: expected a str, not bytes; unit='byte' accepts any file"),
         (["a", "b\ud800"], "char", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
         (["a", "b\ud800"], "byte", r"document 2: not valid Unicode: '\\ud800' \(at position 1\)"),
-        (7, "char", "text: int is neither a text nor an iterable of texts"),
+        (7, "char", "text: int is neither a str nor an iterable of str"),
     ],
 )
 def test_invalid_documents_are_refused(documents: Any, unit: Any, expected: str) -> None:
@@ -121,7 +121,7 @@ def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
 
 def test_the_hub_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(CorpusError, match="hf:some/data: reading a dataset requires the package datasets: pip install"):
+    with pytest.raises(CorpusError, match="hf:some/data: reading a dataset requires the datasets package: pip install"):
         load_corpus("hf:some/data")
 
 

@@ -19,7 +19,7 @@ def _sparse(model: Any) -> LanguageModel:
 
 
 _UNTRAINABLE: dict[str, tuple[Callable[[Any], LanguageModel], str]] = {
-    "frozen": (lambda model: model.requires_grad_(False), "all weights are frozen"),
+    "frozen": (lambda model: model.requires_grad_(False), "no weight requires a gradient"),
     "sparse": (_sparse, "embedding computes sparse gradients"),
     "on meta": (lambda model: model.to("meta"), "on the meta device"),
 }

@@ -60,7 +60,7 @@ def check_tokens(_: cyclopts.App, __: tuple[str, ...], arguments: cyclopts.Argum
                 hint = (
                     f"did you mean {near[0]}?"
                     if near
-                    else f"for a file of this name, pass ./{value} or put it after --"
+                    else f"for a file with this name, pass ./{value} or put it after --"
                 )
                 raise cyclopts.CycloptsError(msg=f"unknown option {value}: {hint}")
             # Path("") is the current folder: --output "$UNSET" would write there.
@@ -82,6 +82,16 @@ app = cyclopts.App(
 )
 for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
     app.command(command)
+# cyclopts would show optional positional arguments as [ARGS...].
+for name, usage in {
+    "train": "[OPTIONS] [CORPUS...]",
+    "sweep": "--output PATH [OPTIONS] [CORPUS...]",
+    "compress": "--model PATH [OPTIONS] FILES...",
+    "decompress": "[OPTIONS] FILES...",
+    "info": "[MODEL]",
+    "recipes": "[NAME]",
+}.items():
+    app[name].usage = f"Usage: charloom {name} {usage}"
 app["--help"].help = "Show this help and exit."
 app["--version"].help = "Show the version and exit."
 

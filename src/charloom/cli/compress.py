@@ -37,8 +37,8 @@ def compress(
     """Compress files with a model.
 
     FILE is compressed to FILE.loom, with the same modification time and permissions; FILE is kept. Any file can be
-    compressed; text that resembles the training text compresses best. Decompression needs the same model, on any
-    machine. If a file fails, the others are still compressed, and the exit status is not 0.
+    compressed; text that resembles the training text compresses best. Decompression needs the same model and works on
+    any machine. If a file cannot be compressed, the others still are, and the exit status is nonzero.
 
     Parameters
     ----------
@@ -49,21 +49,21 @@ def compress(
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     fast
-        Use the network alone: compression is faster (about twice as fast for 256 units), but files are larger.
+        Use the network alone: compression is faster (about twice as fast with 256 units), but files are larger.
     by_line
-        Compress each line as a separate record, which 'charloom decompress --record N' reads without the others.
+        Compress each line as a separate record; 'charloom decompress --record N' decompresses line N alone.
     report
-        Compare the compressed size with that of other compressors, compute the amount of text above which the model
+        Compare the compressed size with those of other compressors, compute the amount of text above which the model
         pays off, and plot both. No .loom file is written.
     plot
-        File for the plot of --report (.png, .svg or .pdf). Default: FILE.compression.png.
+        Plot file for --report (.png, .svg or .pdf). Default: FILE.compression.png.
     """
     options.check(files)
     if report:
         # --keep is accepted: a report keeps the file in any case.
         if len(files) > 1 or options.output or options.remove or by_line or fast:
             raise SettingsError(
-                "--report accepts one file, and only the options --model, --plot, --threads, --force and --keep"
+                "--report accepts a single file and only the options --model, --plot, --threads, --force and --keep"
             )
         _write_report(files[0], model, plot, threads=options.threads, force=force)
         return 0
@@ -86,7 +86,7 @@ def compress(
             )
         # peek does not consume the header, which the codec reads next; standard input cannot seek.
         if not force and is_compressed(source.peek(HEADER_BYTES)):
-            raise InputError("already compressed; to compress it again, use --force")
+            raise InputError("the file is already compressed; to compress it again, use --force")
         compress_into(source, target, progress)
 
     return transform_each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
@@ -96,7 +96,7 @@ def _write_report(file: str, model: Path, plot: Path | None, *, threads: int | N
     """Measures a file, prints the table to standard output and writes the picture."""
     if plot is None:
         if file == STANDARD_INPUT:
-            raise SettingsError("--report of standard input requires --plot: pass a file for the picture")
+            raise SettingsError("--report on standard input requires --plot: pass a plot file")
         plot = Path(file + _PICTURE_SUFFIX)
     # Wrong names are reported before the measurement, which takes minutes for a long file.
     picture_kind = picture_format(plot)
@@ -130,21 +130,21 @@ def _show_report(report: "CompressionReport") -> None:
     headings = ("", "bytes", "bits/char", "bits/byte", "break-even (bytes of text)", "")
     rows = [(row.name, *_format_cells(row, report), row.note) for row in report.rows]
     screen.show_table(console, headings, rows, texts=(0, 5))
-    chars = "" if report.num_chars is None else f", {pluralize(report.num_chars, 'character')}"
+    chars = "" if report.num_chars is None else f" ({pluralize(report.num_chars, 'character')})"
     console.print(
-        f"The text has {pluralize(report.num_bytes, 'byte')}{chars}; the model, which decompression also needs, has "
-        f"{pluralize(report.model_bytes, 'byte')}."
+        f"The text is {pluralize(report.num_bytes, 'byte')} long{chars}; the model, which decompression also needs, "
+        f"takes {pluralize(report.model_bytes, 'byte')}."
     )
     # Text that the model was primed with is compressed to almost nothing, unlike new text.
     if report.known > _MAX_KNOWN:
         console.print(
             f"Not representative: the priming text in the model folder contains {report.known:.0%} of this text. "
-            "Measure a text that the model was not trained on; for the held-out part of its text, train with "
-            "--no-priming."
+            "Measure a text that the model was not trained on; to measure the held-out part of the training text, "
+            "train the model with --no-priming."
         )
     console.print(
         f"Break-even: the amount of text above which the output of {report.best.name} plus the model is smaller than "
-        "the other compressor's output, if both ratios stay the same."
+        "the other compressor's output, if both compression ratios stay the same."
     )
 
 

@@ -33,8 +33,8 @@ class FileOptions:
         output: Output file, for a single input file; - for standard output.
         keep: Keep the input files. This is the default; the option exists for scripts written for other compressors.
         remove: Delete each input file after its output is complete.
-        threads: Number of threads, each of which needs its own memory. The output does not depend on it. Default: 2,
-            or 1 if only one core is available.
+        threads: Number of threads, each of which needs its own memory. The output does not depend on this number.
+            Default: 2, or 1 if only one core is available.
     """
 
     output: OutputFile = None
@@ -111,8 +111,8 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
         is_same = os.path.samestat(current, status)
         if not is_same or (current.st_size, current.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
             raise InputError(
-                "the file changed while it was read, so it was not deleted, and the output may mix both versions; "
-                "run the command again"
+                "the file changed while it was being read, so it was not deleted, and the output may mix both "
+                "versions; run the command again"
             )
         Path(file).unlink()
 
@@ -137,7 +137,7 @@ def open_input(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | 
         return
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("this is a folder: pass its files")
+        raise InputError("this is a folder: pass the files in it")
     # Reading a device such as /dev/zero would never end.
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise InputError("this is a device: pass a file, or - for standard input")
@@ -161,7 +161,7 @@ def _open_target(
         # /dev/null or a named pipe: an atomic write would replace it with a regular file.
         if not stat.S_ISREG(existing.st_mode):
             if remove:
-                raise InputError(f"--remove requires a regular file as output, which {target} is not: omit --remove")
+                raise InputError(f"{target} is not a regular file, but --remove requires one as output: omit --remove")
             return path.open("wb")
         if not force:
             raise InputError(f"{target} already exists: use --force to overwrite it")

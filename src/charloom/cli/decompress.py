@@ -24,9 +24,10 @@ def decompress(
 ) -> int:
     """Decompress files that 'charloom compress' compressed.
 
-    FILE.loom is decompressed to FILE, with the same modification time and permissions, after all of it has been
-    verified; FILE.loom is kept. To standard output, each block is written as soon as it is verified, so an error may
-    follow correct output. If a file fails, the others are still decompressed, and the exit status is not 0.
+    FILE.loom is decompressed to FILE, with the same modification time and permissions; FILE appears only after the
+    whole file has been verified, and FILE.loom is kept. On standard output, each block is written as soon as it has
+    been verified, so an error may follow correct output. If a file cannot be decompressed, the others still are, and
+    the exit status is nonzero.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def decompress(
     force
         Overwrite existing output files.
     record
-        Decompress only these lines of a file compressed with --by-line: 5, 5-9 or 5-, counted from 1. They are written
-        to standard output by default.
+        Decompress only these lines of a file compressed with --by-line, such as 5, 5-9 or 5- (to the end). The first
+        line has the number 1, and the lines are written to standard output by default.
     """
     options.check(files)
     # Checked here because the codec reads the model only when a file needs it.
@@ -93,7 +94,7 @@ def _parse_range(record: str) -> tuple[int, int | None]:
     first = int(found[1]) if found else 0
     last = None if found and found[2] == "-" else int((found and found[3]) or first)
     if first < 1 or (last is not None and last < first):
-        reason = "it must be a range such as 5, 5-9 or 5-, counted from 1, whose end does not precede its start"
+        reason = "it must be a line or a range such as 5, 5-9 or 5-, counted from 1, that does not end before it starts"
         raise SettingsError(reason, setting="record", value=record)
     return first, last
 

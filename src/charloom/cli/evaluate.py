@@ -26,7 +26,7 @@ _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first is scored."
+_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first was scored."
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
 
     The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
     scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
-    the same normalized text, without skipped characters.
+    the same normalized text; characters that the model skips are omitted there, too.
 
     Parameters
     ----------
@@ -55,13 +55,14 @@ def evaluate(
     file
         Text file (.gz, .xz and .zst are decompressed); - for standard input.
     by_char
-        Print the surprisal of each character as JSON lines, and the summary to standard error.
+        Print the surprisal of each character as JSON lines; print the summary on standard error.
     by_line
-        Print the surprisal of each line, including its line end, as JSON lines, and the summary to standard error.
+        Print the surprisal of each line, including its line break, as JSON lines; print the summary on standard error.
     sort
         With --by-line: sort the lines by bits, or by bits per character, highest first. Default: the order of the text.
     top
-        With --by-line: print a table of the N lines with the highest surprisal. Default sort key: bits.
+        With --by-line: print a table of the N lines with the highest surprisal. They are sorted by bits unless --sort
+        is passed.
     as_json
         Print the summary as JSON.
     unknown
@@ -194,6 +195,6 @@ def _show_summary(
     console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {_PROTOCOL.format(unit=noun)}")
     if result.num_unknown:
         console.print(
-            f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each is scored with the probability of "
+            f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each was scored with the probability of "
             "<unk>."
         )

@@ -36,9 +36,9 @@ def forecast(
 ) -> None:
     """Forecast a column of a CSV file, with prediction intervals.
 
-    A backtest holds out the end of the series, forecasts it from each of its points with a network and with baselines,
-    and prints a table of the errors and the coverage of the intervals. Then the best method, or the one passed with
-    --method, is fitted to all points, and its forecast is printed and plotted.
+    A backtest holds out the end of the series, forecasts it with a network and with baselines, starting from each of
+    the held-out points, and prints a table of the errors and the coverage of the intervals. Then the best method, or
+    the one passed with --method, is fitted to all points, and its forecast is printed and plotted.
 
         charloom forecast sales.csv --column units --horizon 12 --output forecast.csv
 
@@ -49,13 +49,14 @@ def forecast(
     file
         CSV file with a header; - for standard input. The default formats are plain numbers (-1234.5, 1e6) and ISO 8601
         dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52, 2001-12-31 23:30); the options under Table change them.
-        Formats are not inferred from the contents; rows that cannot be parsed are errors.
+        Formats are not inferred from the contents; a row that cannot be parsed is an error.
     held_out
-        Number of points at the end that the backtest holds out. Default: a fifth, at least the horizon.
+        Number of points at the end that the backtest holds out. Default: a fifth of the series, but at least the
+        horizon.
     level
         Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
     no_backtest
-        Skip the backtest, which takes half of the time. With --method auto, the method with the smallest errors on
+        Skip the backtest, which takes half of the run time. With --method auto, the method with the smallest errors on
         held-out blocks is then chosen.
     output
         CSV file for the forecast; - for standard output, with all other output on standard error.

@@ -41,7 +41,7 @@ def show_backtest(
     needed = default_held_out(len(series), settings.horizon) + min_points(settings.horizon, settings.method)
     # A --held-out that is too large is an error, which backtest() raises; the default is only skipped.
     if held_out is None and len(series) < needed:
-        console.print("No backtest: the series is too short to hold out a part.")
+        console.print("No backtest: the series is too short to hold out a part of it.")
         return settings.method
     with screen.reading_progress("measuring") as show:
         report = backtest(series, settings, held_out=held_out, levels=levels, progress=show)
@@ -74,7 +74,7 @@ def _verdict(report: Backtest) -> str:
         return f"{used} is used: its errors are almost as small as those of {best}."
     # A difference of mean logarithms is the logarithm of the ratio of geometric means.
     share = 1 - np.exp(report.mean_log_error(best) - report.mean_log_error(used))
-    return f"The errors of {best} are {share:.0%} smaller than those of {used}; --method auto uses {best}."
+    return f"The errors of {best} are {share:.0%} smaller than those of {used}; --method auto would use {best}."
 
 
 def show_forecast(
@@ -97,7 +97,7 @@ def show_forecast(
     screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
     if is_constant(series.values):
         console.print(
-            f"All {pluralize(len(series), 'value')} are equal, so their variation is unknown: "
+            f"All {pluralize(len(series), 'value')} are equal: no variation can be estimated from them, so "
             "the intervals have zero width."
         )
     # A long forecast would push the backtest off the screen.

@@ -48,8 +48,8 @@ def generate(
     """Generate text that continues a prefix.
 
     Characters are sampled at a temperature of 0.7 unless --temperature, --power, --top-k, --top-p or --greedy is
-    passed; with --seed, the text is reproducible. With --greedy, the most likely characters are generated, and the text
-    is often repetitive.
+    passed; with --seed, the text is reproducible. With --greedy, the most likely character is generated at each step,
+    and the text is often repetitive.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def generate(
     greedy
         Generate the most likely character at each step; the same as --temperature 0.
     num_samples
-        Number of texts to generate, at most 10,000. Several are computed in one batch and printed at the end.
+        Number of texts to generate, at most 10,000. Several texts are computed in one batch and printed at the end.
     stop
         End each sample before the first occurrence of this text.
     unknown
@@ -197,7 +197,7 @@ def _show_novelty(
     clean_up, unit = model.vocabulary.clean_up, model.vocabulary.unit
     found = check_novelty(texts, parts, clean_up=clean_up, min_length=min_length or DEFAULT_MIN_LENGTH)
     _show_copied(found, ", ".join(corpus), "bytes" if unit == "byte" else "characters")
-    # The figures are misleading if the model was trained on another text.
+    # The figures are misleading if the model was trained on a different text.
     if note := _describe_training_text(model, parts):
         screen.messages().print(note)
 
@@ -211,17 +211,17 @@ def _show_copied(report: "NoveltyReport", corpus: str, unit: str) -> None:
         return
     console.print(
         f"Copied: {report.share:.1%} of the {num_chars:,} generated {unit} are in passages of at least "
-        f"{pluralize(report.min_length, noun)} that also occur in {screen.printable(corpus)}; the longest "
-        f"passage that also occurs there, of any length, has {pluralize(report.longest, noun)}."
+        f"{pluralize(report.min_length, noun)} that also occur in {screen.printable(corpus)}; the longest passage "
+        f"found there, even if shorter than this minimum, is {pluralize(report.longest, noun)} long."
     )
     if report.num_chunks:
         console.print(
-            f"For comparison: {report.baseline.share:.1%} of the {unit} of {pluralize(report.num_chunks, 'chunk')} of "
-            "that text are in such passages elsewhere in it; the longest, of any length, has "
-            f"{pluralize(report.baseline.longest, noun)}."
+            f"For comparison: {report.baseline.share:.1%} of the {unit} in {pluralize(report.num_chunks, 'chunk')} of "
+            f"that text are in passages of at least {pluralize(report.min_length, noun)} that also occur elsewhere in "
+            f"that text; the longest passage found elsewhere is {pluralize(report.baseline.longest, noun)} long."
         )
     else:
-        console.print("For comparison: unknown, because that text is too short for chunks of this length.")
+        console.print("No comparison: that text is too short to be cut into chunks as long as the samples.")
     if not report.stretches:
         return
     # A single sample needs no column for its number.
@@ -245,7 +245,7 @@ def _in_one_line(stretch: "CopiedStretch") -> str:
 
 
 def _describe_training_text(model: "LanguageModel", parts: list[tuple[str, str | bytes]]) -> str:
-    """Returns a note if the model was trained on another text, or on a part of this one; an empty text otherwise."""
+    """Returns a note if the model was trained on a different text or on a part of this one; otherwise an empty str."""
     trained = model.provenance.get("corpus")
     if not isinstance(trained, dict) or not isinstance(trained.get("num_chars"), int):
         return ""
@@ -257,7 +257,7 @@ def _describe_training_text(model: "LanguageModel", parts: list[tuple[str, str |
     start = text[:num_chars]
     if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):
         name = screen.printable(str(trained.get("name", "")))
-        return f"Note: the model was trained on another text ({name}, length {num_chars:,})."
+        return f"Note: the model was trained on a different text ({name}, length {num_chars:,})."
     unit = "bytes" if isinstance(text, bytes) else "characters"
     if num_chars < len(text):
         return f"Note: the model was trained on the first {num_chars:,} of the {len(text):,} {unit} of that text."

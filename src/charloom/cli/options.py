@@ -20,7 +20,8 @@ ModelOption: TypeAlias = Annotated[_T, Parameter(name=["--model", "-m"])]
 
 def settings_parameter(group: str) -> Parameter:
     """Returns the parameter of a settings class, whose fields become options in a group of the help."""
-    return Parameter(name="*", group=Group(group), show_default=_describe_default)
+    # Without negative_iterable=(), cyclopts would add an option --empty-prefix.
+    return Parameter(name="*", group=Group(group), negative_iterable=(), show_default=_describe_default)
 
 
 def _describe_default(value: object) -> str | None:

@@ -43,7 +43,8 @@ def check_targets(
             _check_target(option, target, force)
         elif target.exists() and not force:
             raise SettingsError(
-                f"{target}: the folder exists; use --force to overwrite it, or choose another folder with {option}"
+                f"{target}: the folder already exists; use --force to overwrite it, or choose another folder with "
+                f"{option}"
             )
         elif target.exists() and not target.is_dir():
             raise SettingsError(f"{target}: this is a file; choose a folder with {option}")
@@ -55,7 +56,7 @@ def _check_target(option: str, target: Path, force: bool) -> None:
     is_present = target.exists() or target.is_symlink()  # exists() is False for a broken link
     if is_present and not force:
         raise SettingsError(
-            f"{target}: the file exists; use --force to overwrite it, or choose another file with {option}"
+            f"{target}: the file already exists; use --force to overwrite it, or choose another file with {option}"
         )
     if target.exists() and not target.is_file():  # an atomic write would replace /dev/null with a file
         raise SettingsError(f"{target}: not a regular file; choose another file with {option}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent
     from charloom.sweeps.results import MeanAndSpread, SweepResults, SweepRun
 
-_FORM = "the form is --vary NAME=VALUE,VALUE,..., such as --vary hidden-size=64,128"
+_FORM = "the form is --vary NAME=VALUE,VALUE,..., for example --vary hidden-size=64,128"
 _MAX_FAILURES = 5
 
 
@@ -62,14 +62,14 @@ def sweep(
         and Training, except --seed and those that do not affect the trained weights. Repeat --vary for several
         settings.
     combinations
-        A .toml file with a table [[combination]] for each combination of settings. Each combination is trained with
+        A .toml file with a [[combination]] table for each combination of settings. Each combination is trained with
         all values of --vary.
     num_seeds
         Number of runs of each combination, with consecutive seeds from --seed.
     jobs
-        Number of parallel processes, each with one thread unless --threads is set. It does not affect the results.
-        Default: one per CPU core (fewer with --threads), which is faster than one process with more threads; one on a
-        GPU.
+        Number of parallel processes, each with one thread unless --threads is set. This number does not affect the
+        results. Default: one per CPU core (fewer with --threads), which is faster than one process with more threads;
+        one on a GPU.
     keep_models
         Save the model of each run.
     recipe
@@ -81,7 +81,7 @@ def sweep(
     if combinations is not None:
         requested = read_combinations(combinations, requested, fixed)
     if requested == [{}] and num_seeds == 1:  # a single run, which is "charloom train"
-        raise SettingsError(f"nothing is varied: use --vary, --combinations or --num-seeds; {_FORM}")
+        raise SettingsError(f"nothing is varied: pass --vary, --combinations or --num-seeds; {_FORM}")
     # Imported here, after the checks of the options: importing PyTorch takes seconds.
     from charloom.sweeps.events import SweepStarted
     from charloom.sweeps.sweep import sweep as run_sweep
@@ -214,7 +214,7 @@ def _show_results(console: Console, results: "SweepResults", output: Path) -> No
     notes.append(
         "Best: the lowest validation perplexity of any epoch."
         if validated
-        else "All perplexities are those of training, because no text was held out."
+        else "All perplexities are training perplexities, because no text was held out."
     )
     console.print(" ".join(notes))
     console.print(f"Saved to {screen.path_argument(output)}: results.csv, results.jsonl, sweep.png, and the runs.")

@@ -145,7 +145,7 @@ def _describe_better_epoch(history: "History", kept: "EpochRecord") -> str:
     best = history.best
     if best is None or kept.validation_perplexity is None or best.validation_perplexity == kept.validation_perplexity:
         return ""
-    return f" Validation was best after epoch {best.epoch} ({best.validation_perplexity:.3f})."
+    return f" The validation perplexity was best after epoch {best.epoch} ({best.validation_perplexity:.3f})."
 
 
 def _describe_time(seconds: float) -> str:
@@ -205,14 +205,14 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
     # Without a signal, only early stopping ends a run before its last epoch.
     elif epochs < settings.epochs:
         console.print(
-            f"Stopped early after epoch {epochs}: validation did not improve for "
+            f"Stopped early after epoch {epochs}: the validation perplexity did not improve for "
             f"{pluralize(settings.patience or 0, 'epoch')}."
         )
     if kept is not None:
         validation = kept.validation_perplexity
         console.print(
             # The seconds of a record are counted from the start of the run.
-            f"Trained {pluralize(epochs, 'epoch')} in {outcome.history[-1].seconds:.1f} s. "
+            f"Trained for {pluralize(epochs, 'epoch')} in {outcome.history[-1].seconds:.1f} s. "
             + (f"Best epoch: {kept.epoch}, perplexity" if settings.ends_with_best else "Perplexity")
             + f" {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}." if validation is not None else ".")

@@ -44,7 +44,8 @@ class Baseline:
         """Estimates ``linear``; baselines with constant coefficients have nothing to estimate."""
 
     def _make_length_error(self, length: int) -> CharloomError:
-        return SeriesError(f"{self.name} needs {pluralize(self.min_points, 'point')} to fit, not {length}")
+        found = f"there {'is' if length == 1 else 'are'} only {length}"
+        return SeriesError(f"{self.name} needs {pluralize(self.min_points, 'point')} to fit, but {found}")
 
     def forecast(self, values: SeriesLike, origins: Indices, horizon: int) -> Values:
         """Forecasts from each origin, the index of the first unknown value. Returns (origins, horizon).

@@ -145,12 +145,13 @@ def _check_missing(missing: NDArray[np.bool_], lines: list[int], name: str, sett
     """Raises SeriesError for missing values at either end, and for others if the settings refuse them."""
     gaps, known = np.flatnonzero(missing), np.flatnonzero(~missing)
     if not len(known):
-        raise SeriesError(f"column {quote_cell(name)} contains no values")
+        hint = ("choose another column with ", Argument("column"))
+        raise SeriesError(f"column {quote_cell(name)} contains no values", hint=hint)
     for end, nearest, side in ((0, lines[known[0]], "before"), (-1, lines[known[-1]], "after")):
         if missing[end]:
             raise SeriesError(
                 f"line {lines[end]}: no value in column {quote_cell(name)}, and none {side} line {nearest}",
-                hint=f"delete the rows {side} line {nearest}; only values between others can be interpolated",
+                hint=f"delete the rows {side} line {nearest}; only gaps between other values can be interpolated",
             )
     if settings.missing == "refuse":
         raise SeriesError(

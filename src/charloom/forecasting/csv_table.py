@@ -182,7 +182,7 @@ def _make_width_error(row: list[str], line: int, width: int, first: int) -> Seri
         *(
             "pass ",
             Argument("delimiter"),
-            " if another character separates columns; a cell that contains the delimiter must be quoted",
+            " if a different character separates columns; a cell that contains the delimiter must be quoted",
         ),
         *("; if this line is the header, pass ", Argument("skip_rows", line - 1)),
     )

@@ -129,7 +129,7 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
                 f"line {lines[index + 1]}: {labels[index + 1]} is {found} after {labels[index]}, "
                 f"but the other dates are {others} apart",
                 hint=(
-                    "add the missing rows or, if the rows are evenly spaced anyway (working days), pass ",
+                    "add the missing rows or, if the rows are evenly spaced anyway (for example, working days), pass ",
                     *(_WITHOUT_DATES, " to number them"),
                 ),
             )
@@ -156,7 +156,8 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
     if len(set(zones)) > 1:
         index = zones.index(not zones[0])
         raise SeriesError(
-            f"line {lines[index]}: only one of {quote_cell(labels[index])} and {quote_cell(labels[0])} has a time zone"
+            f"line {lines[index]}: only one of {quote_cell(labels[index])} and {quote_cell(labels[0])} has a time zone",
+            hint="write all dates with a time zone, or all without one",
         )
     for index in range(1, len(times)):
         if times[index] <= times[index - 1]:

@@ -133,7 +133,7 @@ def size_of_model(model: Path) -> int:
 
 def _entropy_row(data: bytes, model: Path) -> Row:
     """Measures the entropy under the float model, with <unk> for unknown characters; no size for unreadable text."""
-    name = "entropy under the model"
+    name = "cross-entropy of the network"
     # Imported here, since PyTorch takes seconds to import, and may be missing.
     try:
         from charloom.inference.evaluation import evaluate

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from charloom.arguments import check_type
 from charloom.errors import CorpusError, InputError
-from charloom.models.predictor import Predictor, check_weights, predicting
+from charloom.models.predictor import TRAIN_AGAIN, Predictor, check_weights, predicting
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.shapes import Ids
@@ -171,7 +171,9 @@ def evaluate_chunks(
             progress(done, len(scored))
     # Finite weights can still overflow in the products; NaN would otherwise appear as a result.
     if not nats.isfinite().all():
-        raise InputError("the model's predictions are not finite: its weights are too large to compute with")
+        raise InputError(
+            "the model's predictions are not finite: its weights are too large to compute with", hint=TRAIN_AGAIN
+        )
     scored_text = vocabulary.decode(ids[1:]) if unknown == "skip" else whole[1:]
     scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
     ends = torch.tensor([0, *map(len, normalized)], device="cpu").cumsum(0)

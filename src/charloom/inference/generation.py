@@ -11,7 +11,7 @@ from torch import Tensor
 from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
-from charloom.models.predictor import GeneratingPredictor, Predictor, check_weights, predicting
+from charloom.models.predictor import TRAIN_AGAIN, GeneratingPredictor, Predictor, check_weights, predicting
 from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.state import state_to_tuple
 from charloom.settings.corpus import UnknownPolicy
@@ -124,7 +124,7 @@ def check_samples(num_samples: int, num_chars: int) -> None:
     check_count("num_chars", num_chars)
     if num_samples > MAX_SAMPLES:
         raise SettingsError(
-            f"at most {MAX_SAMPLES:,} samples can be generated at once; run again with another seed for more",
+            f"at most {MAX_SAMPLES:,} samples can be generated at once; run again with a different seed for more",
             setting="num_samples",
             value=num_samples,
         )
@@ -132,7 +132,7 @@ def check_samples(num_samples: int, num_chars: int) -> None:
     if num_samples > 1 and num_samples * num_chars > MAX_CHARS_OF_SAMPLES:
         raise SettingsError(
             f"{num_samples:,} samples of {num_chars:,} characters need too much memory: the limit is "
-            f"{MAX_CHARS_OF_SAMPLES:,} characters in all; generate fewer or shorter samples, or one at a time"
+            f"{MAX_CHARS_OF_SAMPLES:,} characters in total; generate fewer or shorter samples, or one at a time"
         )
 
 
@@ -166,7 +166,7 @@ def generate_ids(
     check_type(Tensor, prefix_ids=prefix_ids)
     if prefix_ids.ndim != 1 or not len(prefix_ids):
         raise InputError(
-            f"must be ids in one dimension, at least one, not {(*prefix_ids.shape,)}", setting="prefix_ids"
+            f"must be a 1-D tensor of at least one id, not of shape {(*prefix_ids.shape,)}", setting="prefix_ids"
         )
     check_count("num_steps", num_steps)
     check_count("num_samples", num_samples, minimum=1)
@@ -201,7 +201,9 @@ def generate_ids(
 def _check_predictions(logits: StepLogits) -> None:
     # The maximum alone: single tokens may have -inf, and NaN propagates through a maximum.
     if not logits.amax(-1).isfinite().all():
-        raise InputError("the model's predictions are not finite: its weights are too large to compute with")
+        raise InputError(
+            "the model's predictions are not finite: its weights are too large to compute with", hint=TRAIN_AGAIN
+        )
 
 
 def _generate_stepwise(
@@ -251,7 +253,7 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "it is empty or has no character of the model's vocabulary: pass at least one",
+            "it is empty or contains no character of the model's vocabulary: pass at least one",
             setting="prefix",
             value=prefix,
         )
@@ -267,7 +269,7 @@ def _decode_and_cut(
     """
     if stop is not None and not (isinstance(stop, type(prefix)) and stop):
         raise SettingsError(
-            f"it must be a {type(prefix).__name__}, like the prefix, and not empty", setting="stop", value=stop
+            f"it must be of type {type(prefix).__name__}, like the prefix, and not empty", setting="stop", value=stop
         )
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)

@@ -83,13 +83,13 @@ def accelerate(module: _Module, *, precision: LayerPrecision | None = None) -> _
     if precision is not None:
         check_choice("precision", precision, LayerPrecision)
     if not isinstance(module, nn.Module):
-        raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to accelerate")
+        raise InputError(f"cannot accelerate an object of type {type(module).__name__}: pass a torch.nn.Module")
     for layer in module.modules():
         # The class alone is exchanged: new layers would lose hooks and the references of optimizers and DDP.
         _exchange_class(layer, _CLASSES)
     layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
-        raise InputError(f"{type(module).__name__} has no torch.nn.RNN, GRU or LSTM inside: nothing to accelerate")
+        raise InputError(f"{type(module).__name__} contains no torch.nn.RNN, GRU or LSTM: nothing to accelerate")
     if precision is not None:
         for layer in layers:
             layer.precision = precision
@@ -110,7 +110,7 @@ def restore(module: _Module) -> _Module:
         InputError: ``module`` is not a module.
     """
     if not isinstance(module, nn.Module):
-        raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to restore")
+        raise InputError(f"cannot restore an object of type {type(module).__name__}: pass a torch.nn.Module")
     for layer in module.modules():
         # torch.jit.script may have left the layer in PyTorch's class, not yet used again.
         if isinstance(layer._compiled_call_impl, DeferredRestoration):

@@ -61,9 +61,11 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
         InputError: The input is not a padded batch, or the resets do not fit it.
     """
     if isinstance(inputs, PackedSequence):
-        raise InputError("resets need a padded batch, not a PackedSequence: pack each sequence as a row of its own")
+        raise InputError(
+            "resets require a padded batch, not a PackedSequence: omit them, and pack each sequence as a separate row"
+        )
     if not isinstance(inputs, Tensor) or inputs.is_nested or inputs.dim() != 3:
-        raise InputError("resets need an input with 3 dimensions: add a dimension for the batch")
+        raise InputError("resets require an input with 3 dimensions: add a batch dimension")
     expected = tuple(inputs.shape[:2])
     if not isinstance(resets, Tensor) or resets.dtype is not torch.bool or resets.shape != expected:
         found = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__

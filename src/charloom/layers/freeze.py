@@ -32,10 +32,10 @@ def freeze(module: _Module) -> _Module:
         InputError: There is no such layer in the module.
     """
     if not isinstance(module, nn.Module):
-        raise InputError(f"a {type(module).__name__} is not a torch.nn.Module: nothing to freeze")
+        raise InputError(f"cannot freeze an object of type {type(module).__name__}: pass a torch.nn.Module")
     layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
-        raise InputError(f"{type(module).__name__} has no recurrent layer of charloom inside: call accelerate first")
+        raise InputError(f"{type(module).__name__} contains no charloom recurrent layer: call accelerate first")
     # Dropout draws new masks at each call, and training changes the weights: packed weights suit evaluation only.
     module.eval()
     for layer in layers:

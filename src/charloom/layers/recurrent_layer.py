@@ -89,7 +89,7 @@ class RecurrentLayer(nn.RNNBase):
         try:
             found = weight.device if device is None else torch.device(device)
         except (RuntimeError, TypeError):
-            raise InputError("it must be a device of PyTorch, such as cpu", setting="device", value=device) from None
+            raise InputError("it must be a PyTorch device, such as cpu", setting="device", value=device) from None
         layers = self.num_layers * (2 if self.bidirectional else 1)
         # A projection (proj_size) applies to the hidden state only, as in torch.nn.LSTM.
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]

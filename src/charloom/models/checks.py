@@ -16,7 +16,7 @@ def check_ids(num_dims: int, /, **arguments: object) -> None:
     shape = "(batch, steps)" if num_dims == 2 else "(batch,)"
     for name, ids in arguments.items():
         if not isinstance(ids, Tensor):
-            raise InputError(f"{name} must be a tensor, not a {type(ids).__name__}")
+            raise InputError(f"{name} must be a tensor, not {type(ids).__name__}")
         if ids.dim() != num_dims or ids.dtype != torch.int64:
             raise InputError(f"{name} must be int64 {shape}, not {ids.dtype} {tuple(ids.shape)}")
 
@@ -75,19 +75,20 @@ def check_parts(
     # bool is a subclass of int, but ``dropout=True`` is a mistake, not a probability of 1.
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
         raise InputError("it must be a number from 0 to 1", setting="dropout", value=dropout)
-    _check_layer(layer, embedding_size or len(vocabulary), "embedding_size" if embedding_size else "vocabulary")
+    source = "embedding_size" if embedding_size else "the size of the vocabulary"
+    _check_layer(layer, embedding_size or len(vocabulary), source)
     # A shared weight has one shape: the embedding's rows must be as long as the layer's outputs.
     output_size = layer.proj_size or layer.hidden_size
     if tied_output and embedding_size != output_size:
         raise InputError(
-            f"needs a learned embedding of the layer's output size, {output_size}, not {embedding_size}",
+            f"requires an embedding of the layer's output size, {output_size}, not {embedding_size}",
             setting="tied_output",
         )
 
 
 def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
     if not isinstance(layer, RecurrentLayer):
-        raise InputError(f"the layer is a {type(layer).__name__}: pass a charloom.layers.RNN, GRU or LSTM")
+        raise InputError(f"the layer is of type {type(layer).__name__}: pass a charloom.layers.RNN, GRU or LSTM")
     if layer.bidirectional:
         raise InputError(
             "the layer is bidirectional: create it without bidirectional=True; a model must not read what it predicts"
@@ -98,4 +99,4 @@ def _check_layer(layer: RecurrentLayer, input_size: int, source: str) -> None:
         )
     # The error names the argument that determines the size: embedding_size, or the vocabulary if the input is one-hot.
     if layer.input_size != input_size:
-        raise InputError(f"the layer's input_size is {layer.input_size}: it must be the {source}'s size, {input_size}")
+        raise InputError(f"the layer's input_size is {layer.input_size}: it must equal {source}, {input_size}")

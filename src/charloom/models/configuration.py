@@ -48,8 +48,8 @@ def config_of(model: "LanguageModel") -> Config:
     # Exact types: a subclass could encode text differently, and a configuration cannot name it.
     if type(vocabulary) is not Vocabulary or type(vocabulary.clean_up) is not CleanUp:
         raise InputError(
-            "the vocabulary or its normalization is of a subclass, which would be lost on saving: use charloom's own "
-            "classes"
+            "the vocabulary or its normalization is an instance of a subclass, which would be lost on saving: use "
+            "charloom's own classes"
         )
     return {
         "vocabulary": vocabulary.to_json(),

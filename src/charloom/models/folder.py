@@ -127,12 +127,12 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     except OSError as error:
         raise ModelFolderError(f"{folder}: cannot read {WEIGHTS_FILE} ({error.strerror or error})") from None
     except (ValueError, RecursionError) as error:
-        reason = f"is damaged or belongs to another {CONFIG_FILE} ({error!s:.200})"
+        reason = f"is damaged or belongs to a different {CONFIG_FILE} ({error!s:.200})"
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} {reason}") from None
     # Before the tensors are created: a folder copied while a run saves can have files of two models.
     if hashlib.sha256(data).hexdigest() != config.get("weights_sha256"):
         raise ModelFolderError(
-            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to another {CONFIG_FILE} (its SHA-256 does not match)"
+            f"{folder}: {WEIGHTS_FILE} is damaged or belongs to a different {CONFIG_FILE} (its SHA-256 does not match)"
         )
     try:
         return config, safetensors.torch.load(data)
@@ -152,7 +152,7 @@ def describe_misfit(expected: dict[str, Tensor], found: dict[str, Tensor]) -> st
     shapes = [{(name, tuple(t.shape)) for name, t in tensors.items()} for tensors in (expected, found)]
     # One sorted name instead of a list: a model of another size differs in every tensor.
     if shapes[0] != shapes[1]:
-        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing, unexpected or of another shape"
+        return f"tensor {min(shapes[0] ^ shapes[1])[0]} is missing or unexpected, or has a different shape"
     if len(dtypes := {t.dtype for t in found.values()}) > 1 or not dtypes <= _DTYPES:
         return f"the tensors have dtype {', '.join(sorted(map(str, dtypes)))}: all must have one floating-point dtype"
     return None
@@ -171,7 +171,7 @@ def _read_config(folder: Path) -> Config:
         # Without config.json, the state of the run determines what the user can do.
         if not file.exists() and FolderLock(folder, "a run").is_held:
             raise ModelFolderError(
-                f"{folder}: no model yet: a training run is in progress and saves it at the end; wait, or stop "
+                f"{folder}: no model yet: a training run is in progress and will save it at the end; wait, or stop "
                 "the run with Ctrl-C, which also saves the model"
             ) from None
         if (folder / CHECKPOINT_FOLDER).is_dir() and not file.exists():

@@ -48,7 +48,7 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
     layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
     if not known or _runs_other_forward(layer, RecurrentLayer.forward):
-        return f"layer is a {_name(layer)} that overrides forward"
+        return f"layer is of type {_name(layer)}, which overrides forward"
     if not 0 <= layer.dropout <= 1:
         return f"layer.dropout is {layer.dropout}"
     if "parametrizations" in layer._modules:
@@ -56,11 +56,11 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
     if layer.bidirectional or layer.batch_first:
         return "layer is bidirectional or batch first"
     if type(dropout) is not nn.Dropout or _runs_other_forward(dropout, _DROPOUT):
-        return f"dropout is a {_name(dropout)}"
+        return f"dropout is of type {_name(dropout)}"
     if not 0 <= dropout.p <= 1:
         return f"dropout.p is {dropout.p}"
     if type(output) is not nn.Linear or _runs_other_forward(output, _LINEAR):
-        return f"output is a {_name(output)}"
+        return f"output is of type {_name(output)}"
     weight, bias = output.weight, output.bias
     if bias is None:
         return "output has no bias"
@@ -87,7 +87,7 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
     if embedding is None:
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
     if type(embedding) is not nn.Embedding or _runs_other_forward(embedding, _EMBEDDING):
-        return f"embedding is a {_name(embedding)}"
+        return f"embedding is of type {_name(embedding)}"
     # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
     for option, default in {
         "padding_idx": None,

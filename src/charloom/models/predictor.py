@@ -18,6 +18,9 @@ from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
+TRAIN_AGAIN = ("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm"))
+"""Remedy for weights that are not finite, or are too large to compute with."""
+
 
 @runtime_checkable
 class Predictor(Protocol):
@@ -112,11 +115,9 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         # isfinite of a meta tensor has no value: the condition below would raise PyTorch's own error.
         if tensor.is_meta:
-            raise InputError(
-                f"the weights {name} are on the meta device, which holds no values: load the weights first"
-            )
+            raise InputError(f"the tensor {name} is on the meta device, which holds no values: load the weights first")
         if not tensor.detach().isfinite().all():  # an inference tensor is not differentiated
             raise InputError(
-                f"the weights {name} contain NaN or infinite values, as after diverged training",
-                hint=("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
+                f"the tensor {name} contains NaN or infinite values, as after a training run that diverged",
+                hint=TRAIN_AGAIN,
             )

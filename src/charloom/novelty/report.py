@@ -144,11 +144,11 @@ def check_novelty(
     samples = [normalize(sample) for sample in samples]
     if (num_chars := sum(map(len, samples))) > MAX_TEXTS:
         raise InputError(
-            f"the texts have {num_chars:,} characters in all: at most {MAX_TEXTS:,} can be checked at once"
+            f"the texts have {num_chars:,} characters in total: at most {MAX_TEXTS:,} can be checked at once"
         )
     line_index = _LineIndex(parts, normalize)
     if not line_index.text:
-        raise CorpusError("the corpus is empty: there is nothing to copy from")
+        raise CorpusError("the corpus is empty: pass a corpus that contains text")
     found = longest_matches(samples, line_index.text, min_exact=min_length)
     # The chunks are cut out of the corpus before they are searched for in it: each would be found in itself.
     chunks, ranges = _chunks(line_index.text, max(map(len, samples), default=0))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from charloom.errors import InputError
+from charloom.errors import InputError, pluralize
 from charloom.recurrence.torch_internals import hidden_from_compiler, is_observed, is_wrapped
 from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import LayerPrecision
@@ -167,7 +167,7 @@ def check_memory(*arguments: object) -> None:
             continue
         if tensor.numel() and not dense_address(tensor, tensor.dtype):
             raise RuntimeError(
-                f"the memory of a tensor {tuple(tensor.shape)} that a recurrent layer reads has been freed or shrunk"
+                f"a recurrent layer reads a tensor {tuple(tensor.shape)} whose memory has been freed or shrunk"
             )
 
 
@@ -235,7 +235,8 @@ def state_addresses(shape: ModelShape, batch: int, state: Sequence[Tensor]) -> t
     """Returns the addresses of a language model's state (layers, batch, hidden); the second is 0 without an LSTM."""
     cell = CELLS[shape.cell]
     if len(state) != cell.state_parts:
-        raise KernelArgumentError(f"the state of a {cell.layer} has {cell.state_parts} tensors, not {len(state)}")
+        expected = pluralize(cell.state_parts, "tensor")
+        raise KernelArgumentError(f"the {cell.layer} state must have {expected}, not {len(state)}")
     first, *rest = [address(part, (shape.layers, batch, shape.hidden)) for part in state]
     return first, rest[0] if rest else 0
 

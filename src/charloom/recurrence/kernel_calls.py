@@ -226,7 +226,7 @@ def descend(
         KernelArgumentError: A tensor is not dense float32 on the CPU, shapes differ, or two tensors share memory.
     """
     if values and len(values) != len(gradients):
-        raise KernelArgumentError(f"{len(values)} values do not fit {len(gradients)} gradients")
+        raise KernelArgumentError(f"{len(values)} values do not match {len(gradients)} gradients")
     # Any shape of a gradient; that of its parameter must be equal.
     changed = [address(g, None) for g in gradients]
     changed += [address(v, g.shape) for v, g in zip(values, gradients, strict=False)]

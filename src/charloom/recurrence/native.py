@@ -244,8 +244,8 @@ def _differentiable_gradients(
     """Computes the gradients from the equations: differentiable, and for tensors that the kernels do not take."""
     if any(unsaved is not None and unsaved.may_have_changed() for unsaved in ctx.unsaved):
         raise RuntimeError(
-            "an input or a weight of a recurrent layer was changed in place after forward: the derivative of its "
-            "gradient cannot be computed"
+            "an input or a weight of a recurrent layer was changed in place after forward: second derivatives cannot "
+            "be computed"
         )
     batch_sizes, resets, cell, _, backward_in_time, _ = ctx.options
     run = partial(scan_direction, STEPS[CELLS[cell].mode], batch_sizes=batch_sizes, resets=resets)

@@ -124,7 +124,7 @@ class RunFolder:
                 if not self._write_failed:
                     warnings.warn(
                         f"{self.path / HISTORY_FILE} cannot be written ({error.strerror or error}); training "
-                        "continues and will try again after each epoch",
+                        "continues, and writing will be retried after each epoch",
                         CharloomWarning,
                         stacklevel=2,
                     )

@@ -138,7 +138,7 @@ class RunPlan:
         if newer and not self.force:
             raise SettingsError(
                 *(
-                    f"the folder has {pluralize(len(newer), 'checkpoint')} newer than {resume.name}: ",
+                    f"the folder contains {pluralize(len(newer), 'checkpoint')} newer than {resume.name}: ",
                     Argument("output"),
                 ),
                 *(" resumes in another folder, ", Argument("force", True), " deletes them"),

@@ -79,7 +79,8 @@ class Tracker(ABC):
             # An error may have no text: the name of its class still identifies it.
             reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
             warnings.warn(
-                f"logging to {self.name} failed ({reason:.300}) and is off for the rest of the run; training continues",
+                f"logging to {self.name} failed ({reason:.300}) and is disabled for the rest of the run; training "
+                "continues",
                 CharloomWarning,
                 stacklevel=3,
             )

@@ -24,7 +24,7 @@ class CorpusSettings:
         max_chars: Maximum number of characters (or bytes) to use, from the start of the normalized text. Default:
             all.
         lowercase: Convert the text to lowercase. Default: for a named corpus, as in its source; for files, no.
-        collapse_whitespace: Replace each run of whitespace, including line ends, with one space. Default: for a
+        collapse_whitespace: Replace each run of whitespace, including line breaks, with one space. Default: for a
             named corpus, as in its source; for files, no.
     """
 

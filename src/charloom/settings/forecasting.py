@@ -36,18 +36,20 @@ class TableSettings:
         column: Column to forecast: its header, or its number, counted from 1. Default: the only column besides the
             dates.
         time: Column of dates: its header, or its number, counted from 1. Dates must be evenly spaced and ascending.
-            Default: the first column that is not forecast. Pass none if the table has no dates: its rows are then taken
-            as evenly spaced, in file order.
-        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between others: refuse
-            them, or interpolate, with integers if all others are integers. Missing values at either end are refused.
-        delimiter: Character between columns, or tab. Default: a comma; a tab if the file name ends in .tsv.
+            Default: the first column that is not forecast. Pass none if the table has no dates: its rows are then
+            treated as evenly spaced, in file order.
+        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between other values:
+            refuse (an error), or interpolate (rounded to integers if all other values are integers). Missing values at
+            either end are always refused.
+        delimiter: Character that separates columns, or the word tab. Default: a comma; a tab if the file name ends in
+            .tsv.
         decimal: Decimal separator: a period or a comma. Default: a period.
         thousands: Thousands separator: a comma (,), period (.), apostrophe (') or space. Default: none.
         date_format: Format of the dates for strptime, for example %d.%m.%Y. Default: ISO 8601. Forecast dates are
-            written by strftime, which pads with zeros: after 9/1/2023 comes 09/02/2023.
+            written by strftime, which pads with zeros: 9/1/2023 is followed by 09/02/2023.
         header: Whether the first row contains column names. Default: yes, but a first row that may contain values is
             refused.
-        skip_rows: Lines to skip before the header.
+        skip_rows: Number of lines to skip before the header.
     """
 
     column: str | int | None = None
@@ -105,10 +107,12 @@ class TableSettings:
             year = datetime.strptime(_SAMPLE.strftime(self.date_format), self.date_format).year
         except (ValueError, re.error) as error:
             raise SettingsError(
-                f"strptime cannot parse dates with it ({error})", setting="date_format", value=self.date_format
+                f"strptime cannot parse dates with this format ({error})", setting="date_format", value=self.date_format
             ) from None
         if year != _SAMPLE.year:
-            raise SettingsError("it has no year (%Y or %y)", setting="date_format", value=self.date_format)
+            raise SettingsError(
+                "it does not contain the year (%Y or %y)", setting="date_format", value=self.date_format
+            )
 
 
 @dataclass(frozen=True)
@@ -118,30 +122,32 @@ class ForecastSettings:
     Attributes:
         horizon: Number of points to forecast. Lags are chosen and intervals calibrated for this horizon.
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
-            autoregression), seasonal-naive (repeats the last season), seasonal-mean (the mean of the last
-            seasons, at most three), drift (the last value and the mean change), naive (the last value), mean (the mean
-            of all values), or auto (the method with the smallest errors in the backtest, or the one that fitting
-            selects if the difference is below 2%).
-        season: Points per season (12 for monthly data with a yearly season, 1 for none). Default: detected by a test.
-        transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of positive series
-            whose amplitude grows with their level.
+            autoregression), seasonal-naive (the last season, repeated), seasonal-mean (the mean of the last seasons, at
+            most three), drift (the last value plus the mean change per step), naive (the last value), mean (the mean of
+            all values), or auto (the method that fitting selects if its backtest errors exceed the smallest by less
+            than 2%, and otherwise the method with the smallest errors).
+        season: Number of points per season (12 for monthly data with a yearly season, 1 for no season). Default:
+            detected by a test.
+        transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of a positive series
+            whose amplitude grows with its level.
         domain: Domain of the forecast: auto (integers if all values are integers, not negative if no value is negative,
             not positive if no value is positive), or real (all real numbers).
-        num_lags: Order of the plain autoregression (ar). Default: the season plus one, or 4.
-        max_lags: Maximum order of the linear autoregressions of the network method. Default: a fifth of the series, at
-            most 256.
+        num_lags: Order of the plain autoregression (ar). Default: the season plus one; 4 without a season.
+        max_lags: Maximum order of the linear autoregressions of the network method. Default: a fifth of the
+            length of the series, at most 256.
         cell: Recurrent cell of the networks.
-        hidden_size: Hidden units of each network.
-        context: Context length: points that a network reads before its first forecast, at most a quarter of the series.
+        hidden_size: Number of hidden units of each network.
+        context: Context length: number of points that a network reads before its first forecast, at most a quarter of
+            the series.
         members: Number of networks in the ensemble. Each is fitted without one block of the series, on which its errors
             are measured.
         epochs: Maximum number of epochs of each network; early stopping ends training before it overfits.
-        batch_size: Windows in a minibatch.
+        batch_size: Number of windows in a minibatch.
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
-        num_paths: Simulated paths of a forecast; each path feeds its own values back.
+        num_paths: Number of simulated paths of a forecast; each path feeds its own values back.
         seed: Seed for the initial weights, the order of windows, and the simulated paths.
-        threads: CPU threads. Networks this small gain nothing from more than one.
+        threads: Number of CPU threads. Networks this small gain nothing from more than one.
     """
 
     horizon: int = 24

@@ -25,7 +25,8 @@ class ModelSettings:
         num_layers: Number of stacked recurrent layers, at most 1,000.
         dropout: Dropout probability in training: after the embedding, between layers and before the output layer.
         embedding_size: Size of the input embedding. Default: one-hot input.
-        tied_output: Share the weights of the embedding with the output layer; embedding and hidden size must be equal.
+        tied_output: Share the weights of the embedding with the output layer; the embedding size and the hidden size
+            must be equal.
         init_sigma: Standard deviation of the initial weights, with zero biases; 0 for PyTorch's initial weights.
     """
 
@@ -52,7 +53,7 @@ class ModelSettings:
         # The other cells would ignore the setting.
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise SettingsError(
-                f"it applies to the rnn cell only, not to {self.cell}", setting="nonlinearity", value=self.nonlinearity
+                f"it applies only to the rnn cell, not to {self.cell}", setting="nonlinearity", value=self.nonlinearity
             )
         # Per token, the output layer has hidden_size weights and the embedding has embedding_size.
         if self.tied_output and self.embedding_size != self.hidden_size:

@@ -19,11 +19,13 @@ class SamplingSettings:
     Without any of temperature, power, top_k and top_p, generation is greedy: it takes the most likely character.
 
     Attributes:
-        temperature: Divisor of the logits: less than 1 for safer, more than 1 for more varied text; 0 is greedy.
+        temperature: Divisor of the logits: less than 1 for more predictable, more than 1 for more varied text; 0 is
+            greedy.
         power: Exponent alpha: sample from p^alpha, renormalized; the same as a temperature of 1 / alpha.
         top_k: Number of most likely characters to sample from.
         top_p: Sample from the most likely characters whose probabilities add up to this value (nucleus sampling).
-        seed: Seed of the random-number generator; the same seed gives the same text. Default: a new one for each call.
+        seed: Seed of the random-number generator; the same seed gives the same text. Default: a new seed for each
+            call.
     """
 
     temperature: float | None = None

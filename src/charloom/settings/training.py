@@ -25,7 +25,7 @@ class TrainingSettings:
     Attributes:
         batch_size: Number of sequences in a minibatch.
         gradient_accumulation_steps: Number of minibatches whose gradients are accumulated for one optimizer step: the
-            effect of a larger batch in the memory of a smaller one.
+            effect of a larger batch with the memory of a smaller one.
         num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
         partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
@@ -35,22 +35,22 @@ class TrainingSettings:
         weight_decay: Decoupled weight decay per unit of learning rate. Default: 0.01 with adamw, 0 with sgd.
         schedule: Learning-rate schedule: constant; cosine, which decreases to zero over all epochs; or step, which
             multiplies the rate by the decay factor every few epochs.
-        warmup_epochs: Epochs over which the learning rate increases linearly from near zero; may be a fraction.
-            Default: half an epoch with the cosine schedule, otherwise none.
+        warmup_epochs: Number of epochs over which the learning rate increases linearly from near zero; may be a
+            fraction. Default: half an epoch with the cosine schedule, otherwise none.
         decay_every: Number of epochs between decreases of the learning rate (step schedule).
         decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text, at its end, that is held out for validation.
         patience: Number of epochs without an improvement in validation perplexity after which training stops early.
             Default: no early stopping.
-        keep_best: Keep the weights of the epoch with the best validation perplexity instead of the last weights.
+        keep_best: Keep the weights of the epoch with the best validation perplexity instead of those of the last epoch.
             Default: on if patience is set.
         seed: Seed for the initial weights, the random offset of each epoch, the order of sequences, and dropout.
         device: Device to train on, as PyTorch names it (cpu, cuda, cuda:1, ...); auto uses a GPU if available.
-        threads: Threads of the kernels and of PyTorch. Default: for the kernels, as many as PyTorch is set to; for
-            PyTorch's own operations, one (if the native kernels are installed).
+        threads: Number of threads for the kernels and for PyTorch's own operations. Default: PyTorch's number of
+            threads for the kernels, and one for PyTorch's own operations if the native kernels are installed.
         precision: Precision of matrix products: float32, or bfloat16 with float32 weights, which is fast on CPUs with
-            AMX or AVX512_BF16. On GPUs, bfloat16 is PyTorch's autocast.
+            AMX or AVX512_BF16. On GPUs, bfloat16 uses PyTorch's autocast.
         report_every: Report results every N epochs.
         sample_every: Generate samples every N epochs; 0 disables samples.
         prefix: Prefix of the samples; repeat the option for several prefixes. Default: the start of the first non-blank

@@ -80,7 +80,7 @@ class SweepFolder:
             if known[1] != corpus.fingerprint if known else names and corpus.name not in names:
                 raise SettingsError(
                     f"{self.path}: the runs in this folder were trained on a text other than {corpus.name}, or that "
-                    "text has changed since",
+                    "text has since changed",
                     hint=_CHOOSE_ANOTHER,
                 )
 

@@ -93,7 +93,7 @@ def detect_file_kind(head: bytes) -> str | None:
     """Returns the kind of file by its first bytes, and what to do about it; None for text or an unrecognized kind."""
     if encoding := _detect_encoding(head):
         name = encoding if encoding in ("UTF-16", "UTF-32") else "UTF-16 without a byte order mark"
-        return f"text in {name}; convert it to UTF-8 first, as in iconv -f {encoding} -t UTF-8"
+        return f"text in {name}; convert it to UTF-8 first, for example with iconv -f {encoding} -t UTF-8"
     for start, kind in _KINDS:
         # A short signature in letters, such as BZh, may also be the start of a text.
         if head.startswith(start) and not (head.isascii() and len(start) < 5):

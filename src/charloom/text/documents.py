@@ -23,7 +23,7 @@ def join_documents(
     # A numpy array or tensor without dimensions has __iter__, which raises TypeError only when it is called.
     whole = (documents,) if isinstance(documents, TEXT) else documents
     if not isinstance(whole, Iterable) or getattr(whole, "ndim", 1) == 0:
-        raise CorpusError(f"{name}: {type(documents).__name__} is neither a text nor an iterable of texts")
+        raise CorpusError(f"{name}: {type(documents).__name__} is neither a str nor an iterable of str")
     between: Any = _in_units(separator, f"{name}, the separator", unit, column)
     last: str | bytes | None = None
     for number, document in enumerate(whole, 1):
@@ -44,10 +44,10 @@ def _in_units(document: object, place: str, unit: Unit, column: str | None) -> s
     if text is None:
         return b"" if unit == "byte" else ""  # a missing value of a dataset
     if not isinstance(text, TEXT):
-        raise CorpusError(f"{place}: expected a text, not {type(text).__name__}")
+        raise CorpusError(f"{place}: expected a str, not {type(text).__name__}")
     if isinstance(text, bytes):
         if unit == "char":
-            raise CorpusError(f"{place}: expected a text, not bytes", hint=BYTE_UNIT_HINT)
+            raise CorpusError(f"{place}: expected a str, not bytes", hint=BYTE_UNIT_HINT)
         return text
     try:
         # Lone surrogates are bytes that Python could not decode: they are bytes again, but not characters.
@@ -62,7 +62,7 @@ def _text_of_row(row: Mapping[str, object], place: str, column: str | None) -> o
         texts = [key for key, value in row.items() if isinstance(value, TEXT)]
         column = _DEFAULT_COLUMN if _DEFAULT_COLUMN in row else texts[0] if len(texts) == 1 else None
     if column is None or column not in row:
-        problem = "specify the column of the text" if column is None else f"there is no column {column!r}"
+        problem = "specify the column that contains the text" if column is None else f"there is no column {column!r}"
         raise CorpusError(f"{place}: {problem}; the columns are {', '.join(map(str, row))}")
     return row[column]
 
@@ -81,7 +81,7 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
         from datasets import load_dataset  # large, and an extra
     except ImportError:
         raise CorpusError(
-            f"{source}: reading a dataset requires the package datasets: pip install 'charloom[datasets]'"
+            f"{source}: reading a dataset requires the datasets package: pip install 'charloom[datasets]'"
         ) from None
     path, _, configuration = name.partition("@")
 

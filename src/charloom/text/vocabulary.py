@@ -54,7 +54,7 @@ class Vocabulary:
                 "a vocabulary consists of distinct single characters: pass a list of str, or None for bytes"
             )
         if len(set(characters)) != len(characters):
-            raise InputError("a vocabulary consists of distinct single characters: one appears twice")
+            raise InputError("a vocabulary consists of distinct single characters, but one appears twice")
         self.tokens = (UNKNOWN, *characters)
         # Codes by id; -1 for <unk> is no character's code. Sorted for the binary search in encode.
         self._codes = np.append(-1, get_code_points("".join(characters)))
@@ -76,7 +76,7 @@ class Vocabulary:
             # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
-                    f"must be an integer, at least 0, for each character; that of {character!r:.20} is not",
+                    f"must contain an integer, at least 0, for each character; the count of {character!r:.20} is not",
                     setting="counts",
                 )
         # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
@@ -187,9 +187,9 @@ class Vocabulary:
         try:
             array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"must be integers in one dimension ({error!s:.100})", setting="ids") from None
+            raise InputError(f"must be a 1-D sequence of integers ({error!s:.100})", setting="ids") from None
         if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
-            raise InputError(f"must be integers in one dimension, not {array.dtype} {array.shape}", setting="ids")
+            raise InputError(f"must be a 1-D sequence of integers, not {array.dtype} {array.shape}", setting="ids")
         if len(array) and not (array.min() >= 0 and array.max() < len(self)):
             wrong = next(number for number in array.tolist() if not 0 <= number < len(self))
             raise InputError(f"contain {wrong}: the ids of this vocabulary are 0 to {len(self) - 1}", setting="ids")

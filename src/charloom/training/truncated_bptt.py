@@ -42,9 +42,11 @@ def check_trainable(model: LanguageModel) -> None:
     """
     check_weights(model)
     if any(parameter.is_inference() for parameter in model.parameters()):
-        raise InputError("weights created in torch.inference_mode cannot be trained: create the model outside of it")
+        raise InputError(
+            "weights created in torch.inference_mode cannot be trained: create the model outside of inference mode"
+        )
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise InputError("all weights are frozen: call model.requires_grad_() to train them")
+        raise InputError("no weight requires a gradient: call model.requires_grad_()")
     for name, part in model.named_modules():
         if getattr(part, "sparse", False):
             raise InputError(

@@ -36,9 +36,9 @@ def test_an_engine_is_returned_as_given() -> None:
     assert choice.mode == "mixing"
     assert choice.open_for_compression() is engine
     assert choice.open_for_file(Header("mixing", engine.fingerprint[:8])) is engine
-    with pytest.raises(WrongModelError, match="compressed in mode 'fast', but this codec has mode 'mixing'"):
+    with pytest.raises(WrongModelError, match="compressed in mode 'fast', but this codec uses mode 'mixing'"):
         choice.open_for_file(Header("fast", engine.fingerprint[:8]))
-    with pytest.raises(WrongModelError, match="compressed with another model, whose fingerprint is 00"):
+    with pytest.raises(WrongModelError, match="compressed with a different model, whose fingerprint is 00"):
         choice.open_for_file(Header("mixing", bytes(8)))
 
 

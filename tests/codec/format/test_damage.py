@@ -59,7 +59,7 @@ def test_other_versions_and_kinds() -> None:
 def test_the_wrong_model() -> None:
     """The error names both."""
     blob = Codec(PlainEngine(start=b"other")).compress(_TEXT)
-    error = str(_error_of(blob, WrongModelError, "another model"))
+    error = str(_error_of(blob, WrongModelError, "a different model"))
     assert PlainEngine().fingerprint[:8].hex() in error
     assert PlainEngine(start=b"other").fingerprint[:8].hex() in error
 

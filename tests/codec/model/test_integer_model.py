@@ -135,14 +135,14 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "negative tanh": (_set("tanh", -1, (0, 3)), "tanh exceeds 16 bits"),
     "high exp2": (_set("exp2", 32767), "exp2 exceeds 16 bits"),
     "low exp2": (_set("exp2", 100), "exp2 exceeds 16 bits"),
-    "offset beyond": (_set("token_offsets", 6, -1), "token_offsets do not fit token_bytes"),
-    "offset back": (_set("token_offsets", 0, 3), "token_offsets do not fit|has no bytes"),
-    "offset before": (_set("token_offsets", -1, 0), "token_offsets do not fit token_bytes"),
+    "offset beyond": (_set("token_offsets", 6, -1), "token_offsets do not match token_bytes"),
+    "offset back": (_set("token_offsets", 0, 3), "token_offsets do not match|has no bytes"),
+    "offset before": (_set("token_offsets", -1, 0), "token_offsets do not match token_bytes"),
     "no token": (
         lambda arrays: arrays.update(
             token_offsets=np.zeros_like(arrays["token_offsets"]), token_bytes=np.zeros(0, np.uint8)
         ),
-        "has no bytes|no token has bytes|do not fit",
+        "has no bytes|no token has bytes|do not match",
     ),
     "same token twice": (_set("token_bytes", 1, 2), "a token is a prefix of another"),
     "flat weights": (lambda arrays: arrays.update({"output.weights": np.zeros(45, np.int8)}), "wrong shape"),

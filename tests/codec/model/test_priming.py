@@ -51,7 +51,7 @@ def test_a_folder_without_priming_has_an_empty_one(tmp_path: Path) -> None:
     [
         (b"fox", 5, "bytes_without_network is 5, more than the 3 bytes of the priming text"),
         (b"fox", -1, "bytes_without_network is -1: it must not be negative"),
-        (bytes(MAX_PRIMING + 1), 0, "the priming text has 1048577 bytes, more than 1048576"),
+        (bytes(MAX_PRIMING + 1), 0, "the priming text is 1048577 bytes long: at most 1048576"),
     ],
 )
 def test_invalid_lengths_are_errors(text: bytes, number: int, message: str) -> None:

@@ -137,7 +137,7 @@ def test_refusals() -> None:
     diverged = _model()
     with torch.no_grad():
         diverged.output.bias[0] = math.nan
-    with pytest.raises(InputError, match=r"output\.bias contain NaN"):
+    with pytest.raises(InputError, match=r"output\.bias contains NaN"):
         quantize(diverged)
     large = _model()
     with torch.no_grad():

@@ -154,7 +154,7 @@ def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
     blob = path.read_bytes()
     with pytest.raises(InputError, match="the file already exists; use force=True to overwrite it"):
         RecordFile.write(path, [], ZlibEngine())
-    with pytest.raises(WrongModelError, match="another model"):
+    with pytest.raises(WrongModelError, match="a different model"):
         RecordFile(path, ZlibEngine(start=b"x"))
     with pytest.raises(TrailingDataError):
         Codec(ZlibEngine()).decompress(blob + blob)

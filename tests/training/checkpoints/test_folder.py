@@ -114,7 +114,7 @@ def test_no_readable_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     for name in ("step-0000000001.checkpoint", "step-0000000002.checkpoint"):
         (tmp_path / "checkpoints" / name).write_bytes(b"nonsense\n" * 30)
-    with pytest.raises(CheckpointError, match=r"no checkpoint can be read; error of the newest: .*0002.checkpoint"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint can be read; the error in the newest: .*0002.checkpoint"):
         newest_checkpoint(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_a_write_error_is_reported_once_and_training_continues(tmp_path: Path, f
         raise KeyboardInterrupt
 
     with (
-        pytest.warns(CharloomWarning, match=r"No space left.*0000000004\.checkpoint \(epoch 1, .*will try again") as w,
+        pytest.warns(CharloomWarning, match=r"No space left.*0000000004\.checkpoint \(epoch 1, .*will be retried") as w,
         pytest.raises(KeyboardInterrupt),
     ):
         train_or_resume(

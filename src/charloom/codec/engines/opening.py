@@ -48,16 +48,16 @@ class EngineChoice:
         if self._model is None:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}: pass that model to "
-                "decompress"
+                "decompress it"
             )
         engine = self._open_mode(header.mode)
         # A file contains only the first bytes of the fingerprint.
         if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
             own_fingerprint = engine.fingerprint[:FINGERPRINT_BYTES].hex()
             raise WrongModelError(
-                f"compressed with another model, whose fingerprint is {header.fingerprint.hex()}; that of this model "
-                f"is {own_fingerprint}: pass the model that compressed it, with its files codec.safetensors and "
-                "priming.safetensors"
+                f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
+                f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
+                "codec.safetensors and priming.safetensors"
             )
         return engine
 
@@ -67,7 +67,7 @@ class EngineChoice:
         if isinstance(self._model, Engine):
             if self._model.mode != mode:
                 raise WrongModelError(
-                    f"compressed in mode {mode!r}, but this codec has mode {self._model.mode!r}: pass the model folder"
+                    f"compressed in mode {mode!r}, but this codec uses mode {self._model.mode!r}: pass the model folder"
                 )
             return self._model
         if mode not in self._opened:
@@ -134,9 +134,8 @@ def _create_integers(folder: Path) -> tuple[IntegerModel, Priming]:
     save_codec_files(folder, integers, priming)
     if priming.text:
         warnings.warn(
-            f"{folder / INTEGER_MODEL_FILE} was missing and has been created again: if its integers differ from those "
-            "of the machine that trained the model, files compressed earlier can be decompressed only with that "
-            "machine's file",
+            f"{folder / INTEGER_MODEL_FILE} was missing and has been created again: if it differs from the original, "
+            "files compressed with the original can be decompressed only with the original",
             CharloomWarning,
             stacklevel=2,
         )

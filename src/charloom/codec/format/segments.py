@@ -101,7 +101,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
             # A coded segment is shorter than its original; a longer one is damaged. This bounds the memory.
             if size > num_left:
                 raise DamagedFileError(
-                    f"damaged: a block is too large before byte {source.position:,} of the compressed file",
+                    f"damaged: a block before byte {source.position:,} of the compressed file is too large",
                     start=position,
                     end=position + length,
                 )

@@ -37,7 +37,7 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     # The shapes of these two determine all others, so they come first.
     offsets, weights = arrays["token_offsets"], arrays["output.weights"]
     if offsets.ndim != 1 or weights.ndim != 2:
-        raise ValueError("token_offsets or output.weights has a wrong shape")
+        raise ValueError("token_offsets or output.weights has the wrong shape")
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
     if not (1 <= vocabulary <= MAX_VOCABULARY and 1 <= hidden <= MAX_HIDDEN):
         raise ValueError(
@@ -142,7 +142,7 @@ def _check_range(name: str, values: list[NDArray[np.int64]]) -> None:
 
 def _check_tokens(data: bytes, offsets: NDArray[np.int64]) -> None:
     if offsets[0] != 0 or offsets[-1] != len(data) or np.diff(offsets).min() < 0:
-        raise ValueError("token_offsets do not fit token_bytes")
+        raise ValueError("token_offsets do not match token_bytes")
     # Only token 0 may be empty: it is <unk> in a vocabulary of characters, and is never coded.
     empty = np.flatnonzero(np.diff(offsets) == 0)
     if any(empty != 0):

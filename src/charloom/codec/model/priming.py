@@ -41,7 +41,7 @@ class Priming:
 
     def __post_init__(self) -> None:
         if len(self.text) > MAX_PRIMING:
-            raise ValueError(f"the priming text has {len(self.text)} bytes, more than {MAX_PRIMING}")
+            raise ValueError(f"the priming text is {len(self.text)} bytes long: at most {MAX_PRIMING} are allowed")
         if self.bytes_without_network < 0:
             raise ValueError(f"bytes_without_network is {self.bytes_without_network}: it must not be negative")
         if self.bytes_without_network > len(self.text):

@@ -50,7 +50,7 @@ def quantize(model: LanguageModel) -> IntegerModel:
     if problem := model.describe_unsupported_part():
         raise InputError(f"this model cannot be used for compression: {problem}")
     if model.layer.proj_size:
-        raise InputError("layers with proj_size cannot be quantized: train a model without it")
+        raise InputError("layers with proj_size cannot be quantized: train a model without proj_size")
     if len(model.vocabulary) > MAX_VOCABULARY:
         raise InputError(
             f"a vocabulary of {len(model.vocabulary)} tokens is too large for compression (maximum: "

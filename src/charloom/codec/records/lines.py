@@ -88,7 +88,8 @@ def _split_into_groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
         record = bytes(record)  # the caller may change a bytearray while a thread codes it
         if len(record) > MAX_RECORD:
             raise InputError(
-                f"a record has {len(record):,} bytes, more than the limit of {MAX_RECORD:,}: compress it as a stream"
+                f"a record is {len(record):,} bytes long, more than the limit of {MAX_RECORD:,}: compress it as a "
+                "stream"
             )
         group.append(record)
         size += len(record)

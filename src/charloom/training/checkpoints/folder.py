@@ -133,7 +133,7 @@ class CheckpointFolder:
                 last = f"the last good one is {self.last_description}" if self.last else "there is none yet"
                 _warn(
                     f"no checkpoint could be written to {self.path} ({error.strerror or error}): {last}; training "
-                    "continues and will try again"
+                    "continues, and writing will be retried"
                 )
             self.is_behind = True
         else:
@@ -230,7 +230,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
             _warn(f"{reason}; resuming from the previous checkpoint")
         return checkpoint
     if damaged:
-        raise CheckpointError(f"{run}: no checkpoint can be read; error of the newest: {damaged[0]}")
+        raise CheckpointError(f"{run}: no checkpoint can be read; the error in the newest: {damaged[0]}")
     if not run.is_dir():
         raise CheckpointError(f"{run}: no such folder")
     raise CheckpointError(f"{run}: no checkpoint to resume from")

@@ -90,7 +90,8 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
     # Patience may be set when resuming: the history then decides, although the run did not stop because of it.
     patience = settings.patience
     if patience is not None and checkpoint.history.out_of_patience(patience):
-        reason = f"the run ended after epoch {epochs}: validation did not improve for {pluralize(patience, 'epoch')}"
+        waited = pluralize(patience, "epoch")
+        reason = f"the run ended after epoch {epochs}: the validation perplexity did not improve for {waited}"
         return f"{reason}; to train longer, add ", Argument("patience", 2 * patience)
     return None
 
