@@ -58,7 +58,7 @@ def test_read(
 @pytest.mark.parametrize(
     ("content", "column", "options", "message"),
     [
-        ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {}, "line 2 has 2 columns, but line 1 has 1; pass delimiter if another"),
+        ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {}, "line 2 has 2 columns, but line 1 has 1; pass delimiter if a different"),
         ("Datum;Wert\n31.12.2001;1.002,5\n1.1.2002;998\n", None, {"delimiter": ";"}, "line 2: '31.12.2001' in .* pass date_format, for example %d.%m.%Y for"),
         ("Jahr;Wert\n2001;1.002,5\n2002;998\n", None, {"delimiter": ";"}, "line 2: '1.002,5' .* pass decimal or thousands"),
         ("Jahr;Wert\n2001;998\n2002;1.000\n2003;1.002\n", None, {"delimiter": ";"}, "line 3: '1.000' .* may be 1 or 1000"),
