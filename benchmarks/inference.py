@@ -110,7 +110,9 @@ def measure_row(row: InferenceRow, rounds: int) -> dict[str, Any]:
             workers[peer] = workers.get(peer) or Worker(peer, row.threads)
         except RuntimeError as error:
             absent[name] = str(error)
-    flops = 2.0 * row.num_weights * row.steps * row.batch
+    steps = (10 + row.steps) / 2 if row.form == "packed" else row.steps  # the mean of the random lengths
+    # A backward pass has twice the arithmetic of the forward pass.
+    flops = 2.0 * row.num_weights * steps * row.batch * (1 if row.form == "plain" else 3)
     # About 0.1 s per measurement, from an assumed rate and a fixed overhead.
     repeats = max(5 if row.form == "plain" else 2, int(0.1 / (flops / 5e10 + 4e-5)))
     sizes = {**asdict(row), "weight_bytes": 4 * row.num_weights}
@@ -124,9 +126,7 @@ def measure_row(row: InferenceRow, rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             reading = measure("inference_torch", "bandwidth", 50)["median"]
             product = min(measure("inference_torch", f"{name} rate", 5)["median"] for name in ("pytorch", "numpy"))
-            # A backward pass has twice the arithmetic of the forward pass.
-            passes = 1 if row.form == "plain" else 3
-            floors.append(max(reading, passes * flops * product / (2 * 1024**3)))
+            floors.append(max(reading, flops * product / (2 * 1024**3)))
             for name in list(latencies):
                 answer = measure(contestants[name], name, repeats)
                 if "refused" in answer:

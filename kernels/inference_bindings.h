@@ -139,11 +139,11 @@ class FrozenWeights {
 
 // Runs the layer on an input (steps, batch, features) without a backward pass.
 //
-// state: None, or a tuple of the state's parts. resets: None, or a Boolean tensor (steps, batch). weights: as
+// state: None, or a tensor, or an LSTM's tuple of two. resets: None, or a Boolean tensor (steps, batch). weights: as
 // layer_weights takes them. frozen: None, or what keeps their packed copy. threads: the limit of run_call.
 //
-// Returns outputs (steps, batch, directions * hidden) and a tuple of the last state's parts; None if a tensor is not
-// dense float32 (the resets: bool) in the CPU's memory or does not have the shape that the options require.
+// Returns outputs (steps, batch, directions * hidden) and the last state in the form of the argument; None if a tensor
+// is not dense float32 (the resets: bool) in the CPU's memory or does not have the shape that the options require.
 inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
                                nb::handle state, nb::handle resets, const nb::list &weights, FrozenWeights *frozen) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
@@ -164,8 +164,12 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   if (layers.empty()) return nb::none();
   const auto packed = frozen ? frozen->pack(kernels, options, tensors, layers) : nullptr;
   const float *first[2] = {};
+  // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
+  if (has_cell && !state.is_none() && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2))
+    return nb::none();
   for (long part = 0; part < 1 + has_cell && !state.is_none(); part++) {
-    first[part] = reader.address<3>(nb::handle(PyTuple_GET_ITEM(state.ptr(), part)), {count, batch, hidden});
+    const nb::handle tensor = has_cell ? nb::handle(PyTuple_GET_ITEM(state.ptr(), part)) : state;
+    first[part] = reader.address<3>(tensor, {count, batch, hidden});
     if (!first[part]) return nb::none();
   }
 
@@ -199,7 +203,7 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
                layer_operations(call.cell, (double)(steps * batch), (double)call.inputs, (double)hidden));
     }
   }
-  return nb::make_tuple(y, has_cell ? nb::make_tuple(last[0], last[1]) : nb::make_tuple(last[0]));
+  return nb::make_tuple(y, has_cell ? nb::make_tuple(last[0], last[1]) : last[0]);
 }
 
 }  // namespace charloom

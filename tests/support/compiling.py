@@ -9,6 +9,7 @@ Not under pytest, whose check of types and shapes wraps every call: the compiler
 import itertools
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,8 +18,20 @@ from torch import Tensor, nn
 
 import charloom
 from charloom import layers
+from charloom.recurrence import kernel_calls
 
 _CELLS = (layers.RNN, layers.GRU, layers.LSTM)
+_COUNTS: Counter[str] = Counter()
+
+
+def _count_native_calls() -> None:
+    layer_forward = kernel_calls.layer_forward
+
+    def counting(*arguments: Any) -> Any:
+        _COUNTS["layer_forward"] += 1
+        return layer_forward(*arguments)
+
+    kernel_calls.layer_forward = counting  # type: ignore[assignment]
 
 
 class Classifier(nn.Module):
@@ -72,11 +85,31 @@ def compile_layers(backend: str, every: bool) -> None:
         torch._dynamo.reset()
         with torch._dynamo.config.patch(allow_rnn=whole):
             compiled = torch.compile(module, backend=_graphs(backend, seen), fullgraph=whole)
+            before = _COUNTS["layer_forward"]
             for steps, batch in ((7, 4), (9, 3)):  # the second time PyTorch makes the sizes symbolic
                 x = torch.randn(steps, batch, 5)
                 found = _with_gradients(module, _sum_of_squares(compiled), x)
                 _assert_close(found, _with_gradients(module, _sum_of_squares(module), x))
         assert any("charloom.recurrence" in code for code in seen) == whole, (cell, bidirectional, whole, seen)
+        # In both ways the kernels compute: two sizes, compiled and not, two layers.
+        assert _COUNTS["layer_forward"] - before == 8 * (2 if bidirectional else 1)
+
+
+def compile_resets(backend: str) -> None:
+    """Compiles a layer with resets into one graph."""
+    layer, seen = layers.LSTM(5, 6), list[str]()
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(allow_rnn=True):
+
+        def run(x: Tensor, resets: Tensor) -> Tensor:
+            total: Tensor = layer(x, resets=resets)[0].square().sum()
+            return total
+
+        compiled = torch.compile(run, backend=_graphs(backend, seen), fullgraph=True)
+        for steps, batch in ((7, 4), (9, 3)):
+            x, resets = torch.randn(steps, batch, 5), torch.rand(steps, batch) < 0.3
+            _assert_close(_with_gradients(layer, compiled, x, resets), _with_gradients(layer, run, x, resets))
+    assert any("charloom.recurrence" in code for code in seen)
 
 
 def compile_transforms(backend: str) -> None:
@@ -123,7 +156,9 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")  # torch's own warning, about its compiler
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    _count_native_calls()
     compile_layers(sys.argv[1], sys.argv[2] == "all")
+    compile_resets(sys.argv[1])
     compile_transforms(sys.argv[1])
     compile_loss(sys.argv[1])
     export_layers(sys.argv[2] == "all")

@@ -52,14 +52,14 @@ def named_weights(layer: nn.RNNBase) -> list[CellWeights] | None:
 
 
 def has_plain_weights(layer: nn.RNNBase) -> bool:
-    """Returns True if ``_flat_weights`` are the registered parameters: what ``named_weights`` would return."""
+    """Returns True if ``_flat_weights`` are the registered parameters; then ``named_weights`` has no others."""
     names, flat = layer._flat_weights_names, layer._flat_weights
+    # Short, because it runs at each step of a stream. A parametrized weight is not registered under its name. The
+    # native call compares the number of weights with the layer's options, which excludes projections.
     return (
         all(map(operator.is_, flat, map(layer._parameters.get, names)))
-        and len(flat) == len(names) == num_weights(layer)
+        and len(flat) == len(names)
         and vars(layer).keys().isdisjoint(names)
-        and not layer.proj_size
-        and "parametrizations" not in layer._modules
     )
 
 

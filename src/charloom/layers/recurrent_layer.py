@@ -214,12 +214,7 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs and last state; None, before anything is computed, for a call that ``infer`` does not cover.
         """
-        cell = CELL_OF_MODE[self.mode]
-        state = hx if hx is None or cell.state_parts > 1 else (hx,)
-        # Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-        if state is not None and (type(state) is not tuple or len(state) != cell.state_parts):
-            return None
-        if (self.dropout and self.training) or not has_torch_forward(self.mode) or type(inputs) is not Tensor:
+        if (self.dropout and self.training) or not has_torch_forward(self.mode):
             return None
         weights: Any = self._flat_weights
         if not has_plain_weights(self):
@@ -227,25 +222,25 @@ class RecurrentLayer(nn.RNNBase):
             if cells is None:
                 return None
             weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
-        time_first = inputs
-        if self.batch_first and inputs.dim() == 3:
-            time_first = inputs.transpose(0, 1)
+        if self.batch_first:
+            if type(inputs) is not Tensor or inputs.dim() != 3:
+                return None
+            inputs = inputs.transpose(0, 1)
             resets = resets.T.contiguous() if type(resets) is Tensor and resets.dim() == 2 else resets
-        precision = PRECISIONS.index(self._precision)
         options = (
-            cell.number,
-            precision,
+            CELL_OF_MODE[self.mode].number,
+            PRECISIONS.index(self._precision),
             self.input_size,
             self.hidden_size,
             self.num_layers,
             self.bidirectional,
             self.bias,
         )
-        found = infer(options, time_first, state, weights, resets, self.frozen_weights)
-        if found is None:
-            return None
+        found = infer(options, inputs, hx, weights, resets, self.frozen_weights)
+        if found is None or not self.batch_first:
+            return found
         outputs, last = found
-        return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
+        return outputs.transpose(0, 1), last
 
     def _first_state(self, inputs: Tensor, batch_sizes: Tensor | None, hx: State | None) -> CellState:
         if hx is not None:

@@ -15,6 +15,7 @@ from charloom.recurrence.backend import backend
 from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.threads import thread_limit
 from charloom.recurrence.torch_internals import is_recorded
+from charloom.shapes import State
 
 LayerOptions: TypeAlias = tuple[int, int, int, int, int, bool, bool]
 """Options of a layer of ``torch.nn``, as ``LayerOptions`` in kernels/inference_bindings.h: cell (index into ``CELLS``),
@@ -29,25 +30,25 @@ def can_infer() -> bool:
 
 def infer(
     options: LayerOptions,
-    inputs: Tensor,
-    state: tuple[Tensor, ...] | None,
+    inputs: Any,
+    state: Any,
     weights: list[Any],
-    resets: Tensor | None = None,
+    resets: Any = None,
     frozen: FrozenWeights | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+) -> tuple[Tensor, State] | None:
     """Runs all layers and directions; ``can_infer`` must be true.
 
     Args:
         options: Options of the layer.
-        inputs: (steps, batch, features).
-        state: Initial state, tensors (layers * directions, batch, hidden); zeros if None.
+        inputs: (steps, batch, features); this, ``state`` and ``resets`` may be any objects.
+        state: Initial state (layers * directions, batch, hidden), for an LSTM a tuple of two; zeros if None.
         weights: Weights in the order of ``torch.nn.RNNBase._flat_weights``.
         resets: Resets, bool (steps, batch), as in ``scan.scan_direction``; None for no resets.
         frozen: Kept packed weights of a frozen layer; None to read ``weights``.
 
     Returns:
-        Outputs (steps, batch, directions * hidden) and the last state in the shape of ``state``. None if the kernels do
-        not take one of the tensors or there are no kernels: nothing was computed.
+        Outputs (steps, batch, directions * hidden) and the last state in the form of ``state``. None if the kernels do
+        not take one of the arguments or there are no kernels: nothing was computed.
     """
     kernels = backend().kernels
     if kernels is None:
