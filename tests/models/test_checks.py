@@ -38,17 +38,20 @@ def test_ids_are_in_the_vocabulary() -> None:
             check_range(torch.tensor([[0, wrong]]), 4)
 
 
-def test_a_state_has_the_shapes_of_the_expected_one() -> None:
-    h = torch.zeros(1, 2, 3)
-    check_state(h, torch.ones(1, 2, 3))
-    check_state((h, h), (h, h))
+def test_a_state_has_the_shapes_of_the_layers() -> None:
+    layer, h = layers.GRU(4, 3), torch.zeros(1, 2, 3)
+    check_state(h, layer, 2)
+    check_state((h, h), layers.LSTM(4, 3), 2)
     for wrong, message in (
         ((h, h), r"the shape of the state is \(\(1, 2, 3\), \(1, 2, 3\)\): for these ids, it must be \(1, 2, 3\)"),
+        ((h,), r"the shape of the state is \(\(1, 2, 3\),\)"),
         (h[:, :1], r"the state is \(1, 1, 3\)"),
         ("zero", "the state is str"),
     ):
         with pytest.raises(InputError, match=message):
-            check_state(wrong, h)
+            check_state(wrong, layer, 2)
+    with pytest.raises(InputError, match=r"it must be \(\(1, 2, 3\), \(1, 2, 3\)\)"):
+        check_state(h, layers.LSTM(4, 3), 2)
 
 
 def _check(layer: Any = None, vocabulary: Any = _VOCABULARY, **options: Any) -> None:

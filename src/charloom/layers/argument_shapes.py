@@ -12,6 +12,13 @@ from charloom.recurrence.kernel_arguments import weight_shapes
 from charloom.settings.cells import CELL_OF_MODE
 
 
+def state_shapes(layer: nn.RNNBase, batch: int) -> list[tuple[int, int, int]]:
+    """Returns the shapes of the parts of a layer's state, each (layers * directions, batch, units)."""
+    # A projection (proj_size) applies to the hidden state only, as in torch.nn.LSTM.
+    units = [layer.proj_size or layer.hidden_size, layer.hidden_size][: CELL_OF_MODE[layer.mode].state_parts]
+    return [(layer.num_layers * (2 if layer.bidirectional else 1), batch, size) for size in units]
+
+
 def arguments_fit(layer: nn.RNNBase, inputs: object, batch_sizes: Tensor | None, hx: object) -> bool:
     """Returns True if input and state have the shapes that the layer's options require.
 

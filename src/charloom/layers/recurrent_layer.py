@@ -11,7 +11,7 @@ from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
-from charloom.layers.argument_shapes import arguments_fit, checked_resets, weights_fit
+from charloom.layers.argument_shapes import arguments_fit, checked_resets, state_shapes, weights_fit
 from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.layers.packed_sequences import take_packed
 from charloom.layers.read_weights import (
@@ -90,11 +90,8 @@ class RecurrentLayer(nn.RNNBase):
             found = weight.device if device is None else torch.device(device)
         except (RuntimeError, TypeError):
             raise InputError("it must be a PyTorch device, such as cpu", setting="device", value=device) from None
-        layers = self.num_layers * (2 if self.bidirectional else 1)
-        # A projection (proj_size) applies to the hidden state only, as in torch.nn.LSTM.
-        sizes = [self.proj_size or self.hidden_size, self.hidden_size][: CELL_OF_MODE[self.mode].state_parts]
-        parts = [torch.zeros(layers, batch_size, size, device=found, dtype=dtype or weight.dtype) for size in sizes]
-        return tuple_to_state(parts)
+        shapes = state_shapes(self, batch_size)
+        return tuple_to_state(torch.zeros(shape, device=found, dtype=dtype or weight.dtype) for shape in shapes)
 
     # By default, torch.compile breaks its graph at every layer of torch.nn's recurrent classes and would compile this
     # function alone, slower than it runs uncompiled. With ``torch._dynamo.config.allow_rnn``, it traces the calls in

@@ -6,6 +6,7 @@ from torch import Tensor
 from charloom.arguments import check_type
 from charloom.errors import InputError, pluralize
 from charloom.layers import RecurrentLayer
+from charloom.layers.argument_shapes import state_shapes
 from charloom.recurrence.torch_internals import is_in_distributed_forward, is_observed
 from charloom.settings.limits import check_count
 from charloom.text.vocabulary import Vocabulary
@@ -49,19 +50,16 @@ def check_range(ids: Tensor, vocabulary_size: int) -> None:
         raise InputError(f"id {wrong} is not in the vocabulary of {pluralize(vocabulary_size, 'token')}")
 
 
-def check_state(state: object, expected: object) -> None:
-    """Raises InputError for a state whose parts have other shapes than the expected state's."""
-    # Nested shapes are compared as they are: a tensor instead of a pair is found as well as a wrong size.
-    found, shapes = _shapes_of(state), _shapes_of(expected)
-    if found != shapes:
-        raise InputError(f"the shape of the state is {found}: for these ids, it must be {shapes}")
-
-
-def _shapes_of(state: object) -> object:
-    """Returns the shape of a tensor, those of a tuple's elements, or the name of another type."""
-    if isinstance(state, tuple):
-        return tuple(map(_shapes_of, state))
-    return tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+def check_state(state: object, layer: RecurrentLayer, batch: int) -> None:
+    """Raises InputError for a state that does not have the shapes of the layer's."""
+    shapes = state_shapes(layer, batch)
+    parts = state if isinstance(state, tuple) else (state,)
+    found = tuple(tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts)
+    # A tensor instead of a pair is found as well as a wrong size.
+    if found != tuple(shapes) or isinstance(state, tuple) != (len(shapes) > 1):
+        of_state = found if isinstance(state, tuple) else found[0]
+        expected = tuple(shapes) if len(shapes) > 1 else shapes[0]
+        raise InputError(f"the shape of the state is {of_state}: for these ids, it must be {expected}")
 
 
 def check_parts(

@@ -137,7 +137,7 @@ class LanguageModel(nn.Module):
         """
         checks.check_ids(2, ids=ids)
         if state is not None and isinstance(self.layer, RecurrentLayer):
-            checks.check_state(state, self.begin_state(max(1, len(ids))))
+            checks.check_state(state, self.layer, max(1, len(ids)))
         try:
             inputs = self._encode(ids)
         except (IndexError, RuntimeError):  # only now, because a check before would cost a pass over the ids
