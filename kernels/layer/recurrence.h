@@ -59,8 +59,11 @@ static void forward_step(const Tape<Number> &tape, const Weights &weights, long 
   const long t = tape.time(s), first_row = tape.offset(t) + rows.begin;
   const auto left = rows_of<Number>(tape.previous_hidden(s), width, tape.previous_scales(s)).from(rows.begin);
   Number *hidden = tape.hidden_after(s), *cells = tape.cells ? tape.cells_after(s) : nullptr;
-  for (long u = 0; u < width; u += at_once * kPanel) {
-    const long panels = min(at_once, (width - u) / kPanel);
+  // Every other step takes the panels in reverse, so that it starts with weights that the step before has left in the
+  // cache.
+  const long size = at_once * kPanel, count = (width + size - 1) / size;
+  for (long i = 0; i < count; i++) {
+    const long u = (s % 2 ? count - 1 - i : i) * size, panels = min(at_once, (width - u) / kPanel);
     for (long r = 0; r < n; r++) {
       const float *from = initial_row(t, rows.begin + r) + u;
       for (long p = 0; p < panels; p++)
