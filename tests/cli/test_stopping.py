@@ -161,7 +161,7 @@ def test_stopped_at_any_moment(name: str, char_model: Path, tmp_path: Path) -> N
         made = set(tmp_path.iterdir()) - before
         # A run that trained for long enough may have warned of overfitting.
         errors = [
-            line for line in written.decode().splitlines(keepends=True) if not line.startswith("charloom: note: ")
+            line for line in written.decode().splitlines(keepends=True) if not line.startswith("charloom: warning: ")
         ]
         if errors:
             assert errors == [_STOPPED]

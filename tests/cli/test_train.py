@@ -96,7 +96,7 @@ def test_the_recipe_of_the_section_is_the_default(home: Path) -> None:
     result = call(home, "train", "--epochs", "1", "--output", "model")
     assert result.status == 0, result
     (note,) = result.errors.splitlines()
-    assert note.startswith("charloom: note: corpus 'time-machine' is not available")
+    assert note.startswith("charloom: warning: corpus 'time-machine' is not available")
     assert "is part of Python" in note
     config = json.loads((home / "model" / "config.json").read_text())
     assert config["layer"]["cell"] == "rnn"
@@ -260,7 +260,7 @@ def test_a_folder_that_is_moved_during_training(home: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGTERM
-    assert errors.startswith(b"charloom: note: ")
+    assert errors.startswith(b"charloom: warning: ")
     assert errors.count(b"\n") == 1
     assert b"was missing and has been created again" in errors
     assert charloom.LanguageModel.load(home / "model").layer.hidden_size == 16

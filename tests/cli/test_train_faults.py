@@ -88,5 +88,5 @@ def test_the_suggested_command_runs(start: bytes, home: Path) -> None:
 def test_the_note_on_a_prefix_names_only_options_of_train(home: Path) -> None:
     result = call(home, "train", "fable.txt", *SMALL, "--epochs", "1", "--prefix", "Zebra", "--output", "model")
     (note,) = result.errors.splitlines()
-    assert note.startswith("charloom: note: no samples for the prefix 'Zebra'")
+    assert note.startswith("charloom: warning: no samples for the prefix 'Zebra'")
     assert "--unknown" not in note

@@ -43,7 +43,7 @@ class Result:
         assert self.status == status, self
         *notes, last = self.errors.splitlines()
         assert last.startswith("charloom: error: "), self.errors
-        assert all(note.startswith("charloom: note: ") for note in notes), self.errors
+        assert all(note.startswith(("charloom: warning: ", "charloom: note: ")) for note in notes), self.errors
         return last.removeprefix("charloom: error: ")
 
     def done(self) -> str:

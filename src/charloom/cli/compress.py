@@ -49,7 +49,8 @@ def compress(
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     fast
-        Use the network alone: compression is faster (about twice as fast with 256 units), but files are larger.
+        Use the network alone: compression is faster (about twice as fast with an LSTM of 256 units), but files are
+        larger.
     by_line
         Compress each line as a separate record; 'charloom decompress --record N' decompresses line N alone.
     report

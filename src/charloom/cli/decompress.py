@@ -38,8 +38,8 @@ def decompress(
     force
         Overwrite existing output files.
     record
-        Decompress only these lines of a file compressed with --by-line, such as 5, 5-9 or 5- (to the end). The first
-        line has the number 1, and the lines are written to standard output by default.
+        Decompress only these lines of a file compressed with --by-line, such as 5, 5-9 or 5- (to the end). Lines are
+        numbered from 1. They are written to standard output by default.
     """
     options.check(files)
     # Checked here because the codec reads the model only when a file needs it.

@@ -158,13 +158,13 @@ def _print_message(line: str) -> None:
 
 
 def show_warnings_in_one_line() -> None:
-    """Formats charloom's warnings as notes in one line; those of other libraries are not changed."""
+    """Formats charloom's warnings in one line; those of other libraries are not changed."""
     show_other = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
             parts = message.parts if isinstance(message, CharloomWarning) else (str(message),)
-            _print_message(f"charloom: note: {_one_line(in_words(parts))}")
+            _print_message(f"charloom: warning: {_one_line(in_words(parts))}")
         else:
             show_other(message, category, *rest, **named)  # type: ignore[arg-type]
 

@@ -38,9 +38,9 @@ class TableSettings:
         time: Column of dates: its header, or its number, counted from 1. Dates must be evenly spaced and ascending.
             Default: the first column that is not forecast. Pass none if the table has no dates: its rows are then
             treated as evenly spaced, in file order.
-        missing: Handling of missing values (empty, NA, N/A, NaN, null, none or a single period) between other values:
-            refuse (an error), or interpolate (rounded to integers if all other values are integers). Missing values at
-            either end are always refused.
+        missing: Handling of missing values (empty, NA, N/A, #N/A, NaN, null, none or a single period) between other
+            values: refuse (an error), or interpolate (rounded to integers if all other values are integers). Missing
+            values at either end are always rejected.
         delimiter: Character that separates columns, or the word tab. Default: a comma; a tab if the file name ends in
             .tsv.
         decimal: Decimal separator: a period or a comma. Default: a period.

@@ -19,7 +19,7 @@ class ModelSettings:
     """Settings of a language model's architecture; the defaults are those of the textbook section.
 
     Attributes:
-        cell: The recurrent cell: plain (rnn), gated (gru), or long short-term memory (lstm).
+        cell: The recurrent cell: plain RNN (rnn), gated recurrent unit (gru), or long short-term memory (lstm).
         nonlinearity: Nonlinearity of the plain cell: tanh or relu.
         hidden_size: Number of hidden units of each layer.
         num_layers: Number of stacked recurrent layers, at most 1,000.

@@ -80,8 +80,8 @@ def decompress(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         # A message is one line without a final period.
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorpusError(
-            f"{name}: damaged, or not in the format of its suffix ({reason}); rename the file to read it without "
-            "decompression"
+            f"{name}: damaged, or not in the format that its suffix indicates ({reason}); rename the file to read it "
+            "without decompression"
         ) from None
 
 

@@ -229,7 +229,7 @@ def _open_source(
         documents, column = open_hugging_face(source)
         return source, join_documents(documents, source, unit, column), CleanUp()
     if not sources:
-        raise CorpusError("no text was passed")
+        raise CorpusError("no text was passed: pass the name of a corpus, a file or a folder")
     # A single word is more likely a misspelled corpus than a missing file: the error lists the corpora.
     if isinstance(source, str) and re.fullmatch(r"[\w-]{2,40}", source) and not Path(source).exists():
         names = ", ".join([*NAMED_CORPORA, PYTHON_REFERENCE])

@@ -197,7 +197,7 @@ class IntegerModel:
         if version != FORMAT_VERSION:
             raise ValueError(
                 f"it has format version {version}, but this version of charloom reads format version {FORMAT_VERSION}: "
-                "run prepare_codec again"
+                "call charloom.prepare_codec on the folder again"
             )
         if not 0 <= cell < len(CELLS):
             raise ValueError(f"{cell} is not a valid cell number")

@@ -85,7 +85,7 @@ class Priming:
             arrays = safetensors.numpy.load(data)
             header, packed = arrays["header"], arrays["text"]
             if header.dtype != np.int32 or header.shape != (2,) or packed.dtype != np.uint8:
-                raise ValueError("its arrays do not have the types or shapes of a priming")
+                raise ValueError("its arrays do not have the types or shapes of a priming file")
             version, bytes_without_network = header.tolist()
             # Before the text is decompressed, whose format another version may have changed.
             if version != _FORMAT_VERSION:
@@ -117,5 +117,5 @@ class Priming:
             raise ModelFolderError(f"{file}: cannot be read ({error.strerror or error})") from None
         except (ValueError, RecursionError) as error:
             raise ModelFolderError(
-                f"{file}: not a priming that this version of charloom can use ({error!s:.200})"
+                f"{file}: not a priming file that this version of charloom can use ({error!s:.200})"
             ) from None

@@ -81,7 +81,7 @@ def _build_integer_model(model: LanguageModel) -> IntegerModel:
     weights = named_weights(model.layer)
     if weights is None:
         raise InputError(
-            "the weights of the model's layer were replaced or removed: use a model with the standard weights"
+            "weights of the model's layer were replaced or removed: use a model whose layer has its original parameters"
         )
     # Each token's share of the first layer's gates, (vocabulary, gates * hidden), without biases.
     token_shares = _to_float64(weights[0].input).T

@@ -22,7 +22,7 @@ from charloom.codec.records.groups import (
 )
 from charloom.codec.records.lines import compress_records, decode_record, make_damage_error
 from charloom.codec.records.record_codec import RecordSessions
-from charloom.errors import Argument, CompressedFileError, DamagedFileError, NotCompressedError
+from charloom.errors import CompressedFileError, DamagedFileError, NotCompressedError
 from charloom.io.atomic import atomic_file
 from charloom.io.positional_reads import read_at
 
@@ -172,8 +172,11 @@ class RecordFile(Sequence[bytes]):
             if before != END or HEADER_BYTES + index.compute_starts()[0][-1] != start - len(END):
                 raise DamagedFileError(INDEX_DAMAGED)
         except CompressedFileError as error:
-            hint = (", or the file is truncated: ", Argument("rebuild_index", True), " reads the intact records")
-            raise DamagedFileError(*error.parts, *hint) from None
+            hint = (
+                ", or the file is truncated: to read the intact records, use charloom.RecordFile with "
+                "rebuild_index=True"
+            )
+            raise DamagedFileError(*error.parts, hint) from None
         return index
 
     def _rebuild_index(self) -> Index:
