@@ -220,10 +220,10 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
         result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
     message = result.error()
     assert "No space left" in message
-    notes = [line for line in result.errors.splitlines() if "note: no checkpoint could be written" in line]
-    assert len(notes) == 1
-    assert "; training continues, and writing will be retried" in notes[0]
-    assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in notes[0]
+    warned = [line for line in result.errors.splitlines() if "warning: no checkpoint could be written" in line]
+    assert len(warned) == 1
+    assert "; training continues, and writing will be retried" in warned[0]
+    assert "step-0000000045.checkpoint (epoch 2, minibatch 9 of 36)" in warned[0]
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
     assert _weights(Path(refuge)) == _weights(home / "whole")
     assert [file.name for file in (small_disk / "model" / "checkpoints").iterdir()] == ["step-0000000045.checkpoint"]
