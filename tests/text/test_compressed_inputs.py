@@ -84,7 +84,9 @@ def test_damage_is_refused_or_changes_nothing(name: str) -> None:
 def test_data_that_is_not_compressed_is_refused_with_advice(name: str, data: bytes, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(data)
-    with pytest.raises(CorpusError, match=f"{name}: (damaged, or not in the format that its suffix indicates|truncated)"):
+    with pytest.raises(
+        CorpusError, match=f"{name}: (damaged, or not in the format that its suffix indicates|truncated)"
+    ):
         load_corpus(file)
 
 

@@ -73,6 +73,7 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
         )
     if not isinstance(inputs, Tensor) or inputs.is_nested or inputs.dim() != 3:
         raise InputError("resets require an input with 3 dimensions: add a batch dimension")
+    # No broadcasting: a mask of the other layout or of one row could reset the wrong rows unnoticed.
     expected = tuple(inputs.shape[:2])
     if not isinstance(resets, Tensor) or resets.dtype is not torch.bool or resets.shape != expected:
         found = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__
@@ -80,4 +81,5 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
         raise InputError(f"resets must be a torch.bool tensor {order} = {expected}, not {found}")
     if resets.device != inputs.device:
         raise InputError(f"resets are on {resets.device}, but the input is on {inputs.device}")
+    # A copy, because the backward pass reads the mask again.
     return (resets.t() if layer.batch_first else resets).clone(memory_format=torch.contiguous_format)

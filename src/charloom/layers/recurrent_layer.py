@@ -197,7 +197,7 @@ class RecurrentLayer(nn.RNNBase):
             raise InputError("resets are not available for a layer with proj_size")
         self._update_flat_weights()  # of parametrized weights, too
         weights = weights_by_cell(self, self._flat_weights)
-        # PyTorch's own errors for input and state.
+        # PyTorch's own errors for input and state; the equations would broadcast a state of batch size 1.
         self.check_input(inputs, None)
         if hx is not None:
             self.check_forward_args(inputs, hx, None)
@@ -220,10 +220,11 @@ class RecurrentLayer(nn.RNNBase):
                 return None
             weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
         if self.batch_first:
+            # A view, which ``infer`` copies only if the batch has several sequences.
             if type(inputs) is not Tensor or inputs.dim() != 3:
                 return None
             inputs = inputs.transpose(0, 1)
-            resets = resets.T.contiguous() if type(resets) is Tensor and resets.dim() == 2 else resets
+            resets = resets.t() if type(resets) is Tensor and resets.dim() == 2 else resets
         options = (
             CELL_OF_MODE[self.mode].number,
             PRECISIONS.index(self._precision),

@@ -6,6 +6,7 @@ one. The weights are read at each call, as PyTorch lays them out, so that there 
 ``frozen_weights`` keeps one for layers that the user has frozen.
 """
 
+import operator
 from typing import Any, TypeAlias
 
 import torch
@@ -55,6 +56,30 @@ def infer(
         return None
     # None also for weights that were frozen while another backend was selected.
     native = None if frozen is None else frozen.native
-    return kernels.infer_layers(
+    found = kernels.infer_layers(
         options, threads=thread_limit(), input=inputs, state=state, resets=resets, weights=weights, frozen=native
     )
+    if found is not None:
+        return found
+    # The kernels take dense tensors only. Other paths would copy the others too, but lack frozen weights and int8.
+    given = (inputs, *(state if type(state) is tuple else (state,)), resets)
+    copies = [_to_dense(argument) for argument in given]
+    if all(map(operator.is_, copies, given)):
+        return None
+    parts = copies[1:-1]
+    return kernels.infer_layers(
+        options,
+        threads=thread_limit(),
+        input=copies[0],
+        state=tuple(parts) if type(state) is tuple else parts[0],
+        resets=copies[-1],
+        weights=weights,
+        frozen=native,
+    )
+
+
+def _to_dense(argument: Any) -> Any:
+    """Returns a contiguous copy of a plain tensor that is not contiguous; any other object as it is."""
+    if type(argument) is not Tensor or argument.layout is not torch.strided or argument.is_nested:
+        return argument
+    return argument.contiguous()

@@ -26,6 +26,7 @@ class KernelArgumentError(InputError):
 
 def training_precision(precision: LayerPrecision) -> int:
     """Returns the index into ``PRECISIONS`` for calls with gradients: that of float32 for int8."""
+    # A gradient of values rounded to 8 bits would be zero almost everywhere.
     return PRECISIONS.index("float32" if precision == "int8" else precision)
 
 

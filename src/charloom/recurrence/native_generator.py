@@ -53,6 +53,7 @@ class NativeGenerator:
         samples, steps = draws.shape
         # The device is given, because the process may have another default device.
         ids = torch.empty(draws.shape, dtype=torch.int64, device="cpu")
+        # Checked before the call, which overwrites them.
         hidden, cell = state_addresses(self._shape, samples, state)
         self._generator.run(
             samples=samples,
