@@ -132,7 +132,7 @@ CHARLOOM_INLINE void pack_columns(int8_t *panel, const float *rows, long stride,
     const float largest = largest_magnitude(row, count), steps = quantization_steps(largest);
     Ints sum{};
     for (long k = 0; k < k_size; k += kLanes) {
-      const Ints weight = round_to_int(load_partial(row + k, count - k) * steps);
+      const Ints weight = steps > 0.f ? round_to_int(load_partial(row + k, count - k) * steps) : Ints{};
       const Bytes bytes = __builtin_convertvector(weight, Bytes);
       int8_t four_by_four[kLanes];
       memcpy(four_by_four, &bytes, sizeof bytes);

@@ -16,14 +16,18 @@ CHARLOOM_INLINE float largest_magnitude(const float *row, long count) {
   return reduce_max(largest) + reduce_add(not_finite);
 }
 
-// Returns the factor that rounding multiplies with.
-CHARLOOM_INLINE float quantization_steps(float largest) { return largest > 0 ? 127.f / largest : 0.f; }
+// Returns the factor that rounding multiplies with. 0, for a row of zeros, if numbers are not finite, which have no
+// integer, or if they are so small that the factor would be infinite.
+CHARLOOM_INLINE float quantization_steps(float largest) {
+  return largest > 1e-36f && largest <= 3.4e38f ? 127.f / largest : 0.f;
+}
 
 // Rounds `count` numbers to `to`, followed by zeros up to `size`, a multiple of kLanes; returns their scale.
 CHARLOOM_INLINE float quantize_row(const float *from, long count, long size, int8_t *to) {
   const float largest = largest_magnitude(from, count), steps = quantization_steps(largest);
   for (long k = 0; k < size; k += kLanes) {
-    const Bytes bytes = __builtin_convertvector(round_to_int(load_partial(from + k, count - k) * steps), Bytes);
+    const Ints rounded = steps > 0.f ? round_to_int(load_partial(from + k, count - k) * steps) : Ints{};
+    const Bytes bytes = __builtin_convertvector(rounded, Bytes);
     memcpy(to + k, &bytes, sizeof bytes);
   }
   return largest / 127.f;

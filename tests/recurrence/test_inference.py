@@ -145,6 +145,8 @@ def test_int8_has_a_scale_for_each_row_of_any_magnitude(kernels: str, compute_by
     for row in range(5):
         assert (found[:, row] - expected[:, row]).norm() < 0.03 * expected[:, row].norm()
     assert not frozen(torch.zeros(2, 5, 40))[0].any()
+    # Numbers whose inverse is infinite.
+    assert frozen(torch.full((2, 5, 40), 1e-38))[0].abs().max() < 1e-36
 
 
 @pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
