@@ -34,7 +34,7 @@ def check_can_backpropagate() -> None:
     """Raises InputError within the forward of DistributedDataParallel, which averages ``backward``'s gradients."""
     if is_in_distributed_forward():
         raise InputError(
-            "backpropagate within DistributedDataParallel does not average the gradients of the processes: wrap a "
+            "LanguageModel.backpropagate() within DistributedDataParallel does not average the gradients: wrap a "
             "module whose forward returns model.loss(...), and call backward() on the result"
         )
 

@@ -132,7 +132,7 @@ class ForecastSettings:
             whose amplitude grows with its level.
         domain: Domain of the forecast: auto (integers if all values are integers, not negative if no value is negative,
             not positive if no value is positive), or real (all real numbers).
-        num_lags: Order of the plain autoregression (ar). Default: the season plus one; 4 without a season.
+        num_lags: Order of the plain autoregression (ar). Default: the season length plus one; 4 without a season.
         max_lags: Maximum order of the linear autoregressions of the network method. Default: a fifth of the
             length of the series, at most 256.
         cell: Recurrent cell of the networks.
