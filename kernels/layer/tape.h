@@ -120,6 +120,8 @@ struct Tape {
     for (long b = range.begin; reset && b < range.end; b++) {
       if (!reset[b]) continue;
       memset(previous_hidden(s) + b * width, 0, width * sizeof(Number));
+      // Not finite if the state was: zero times it would be NaN.
+      if (scales) (s ? scales + state_offset(time(s - 1)) : first_scales)[b] = 0.f;
       memset(last_hidden + b * width, 0, width * sizeof(float));
       if (last_cell) memset(last_cell + b * width, 0, width * sizeof(float));
     }

@@ -19,7 +19,7 @@ CHARLOOM_INLINE float largest_magnitude(const float *row, long count) {
 // Returns the factor that rounding multiplies with. 0, for a row of zeros, if numbers are not finite, which have no
 // integer, or if they are so small that the factor would be infinite.
 CHARLOOM_INLINE float quantization_steps(float largest) {
-  return largest > 1e-36f && largest <= 3.4e38f ? 127.f / largest : 0.f;
+  return largest > 1e-36f && largest <= 3.40282347e38f ? 127.f / largest : 0.f;
 }
 
 // Rounds `count` numbers to `to`, followed by zeros up to `size`, a multiple of kLanes; returns their scale.

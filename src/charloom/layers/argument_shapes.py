@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
 from charloom.recurrence.equations import CellWeights
-from charloom.recurrence.kernel_arguments import weight_shapes
+from charloom.recurrence.kernel_arguments import check_memory, weight_shapes
 from charloom.settings.cells import CELL_OF_MODE
 
 
@@ -81,5 +81,6 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
         raise InputError(f"resets must be a torch.bool tensor {order} = {expected}, not {found}")
     if resets.device != inputs.device:
         raise InputError(f"resets are on {resets.device}, but the input is on {inputs.device}")
+    check_memory(resets)
     # A copy, because the backward pass reads the mask again.
     return (resets.t() if layer.batch_first else resets).clone(memory_format=torch.contiguous_format)

@@ -224,7 +224,7 @@ class RecurrentLayer(nn.RNNBase):
             if type(inputs) is not Tensor or inputs.dim() != 3:
                 return None
             inputs = inputs.transpose(0, 1)
-            resets = resets.t() if type(resets) is Tensor and resets.dim() == 2 else resets
+            resets = resets.t() if isinstance(resets, Tensor) and resets.dim() == 2 else resets
         options = (
             CELL_OF_MODE[self.mode].number,
             PRECISIONS.index(self._precision),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from charloom.recurrence.backend import backend
 from charloom.recurrence.frozen_weights import FrozenWeights
+from charloom.recurrence.kernel_arguments import dense_address
 from charloom.recurrence.threads import thread_limit
 from charloom.recurrence.torch_internals import is_recorded
 from charloom.shapes import State
@@ -82,4 +83,5 @@ def _to_dense(argument: Any) -> Any:
     """Returns a contiguous copy of a plain tensor that is not contiguous; any other object as it is."""
     if type(argument) is not Tensor or argument.layout is not torch.strided or argument.is_nested:
         return argument
-    return argument.contiguous()
+    # PyTorch would read past the end of a storage that has been freed or shrunk.
+    return argument.contiguous() if dense_address(argument, argument.dtype) else argument
