@@ -95,8 +95,13 @@ class FrozenWeights {
  private:
   static std::vector<long> versions_of(const nb::tuple &tensors) {
     static PyObject *name = PyUnicode_InternFromString("_version");
+    static PyObject *is_inference = PyUnicode_InternFromString("is_inference");
     std::vector<long> versions;
     for (nb::handle tensor : tensors) {
+      // A Parameter made from such a tensor has a version that never changes.
+      PyObject *uncounted = PyObject_CallMethodNoArgs(tensor.ptr(), is_inference);
+      if (!uncounted) nb::raise_python_error();
+      if (nb::steal(uncounted).ptr() != Py_False) return {};
       PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
       if (!version) {
         PyErr_Clear();

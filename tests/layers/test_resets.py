@@ -243,3 +243,38 @@ def test_accelerated_layers_take_resets_too() -> None:
     inputs = torch.randn(1, 3, 3)
     outputs, _ = layer(inputs, resets=resets)
     torch.testing.assert_close(outputs[:, 2:], layer(inputs[:, 2:])[0])
+
+
+@_NATIVE
+@pytest.mark.parametrize("cell", range(len(CELLS)))
+@torch.no_grad()
+def test_a_value_that_is_not_finite_ends_at_a_reset_in_int8(cell: int) -> None:
+    _, our_class, options = CELLS[cell]
+    layer = our_class(3, 5, bidirectional=True, **options)
+    layer.precision = "int8"
+    inputs, resets = torch.randn(6, 2, 3), torch.zeros(6, 2, dtype=torch.bool)
+    inputs[1, 0, 1], resets[3, 0] = float("nan"), True
+    outputs = layer(inputs, resets=resets)[0]
+    assert outputs[3:].isfinite().all()
+    assert outputs[:, 1].isfinite().all()
+
+
+@torch.no_grad()
+def test_a_square_mask_in_a_parameter_is_transposed() -> None:
+    layer, inputs, resets = layers.LSTM(3, 5, batch_first=True), torch.randn(4, 4, 3), torch.rand(4, 4) < 0.4
+    as_parameter = nn.Parameter(resets, requires_grad=False)
+    assert torch.equal(layer(inputs, resets=as_parameter)[0], layer(inputs, resets=resets)[0])
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_a_mask_or_a_strided_input_without_memory_is_refused(with_gradients: bool) -> None:
+    layer, inputs = layers.GRU(3, 5), torch.randn(600, 20, 3)
+    resets, strided = torch.zeros(600, 20, dtype=torch.bool), torch.randn(20, 600, 3).transpose(0, 1)
+    with torch.set_grad_enabled(with_gradients):
+        for size in (5, 0):
+            resets.untyped_storage().resize_(size)
+            strided.untyped_storage().resize_(size)
+            with pytest.raises(RuntimeError, match="freed or shrunk"):
+                layer(inputs, resets=resets)
+            with pytest.raises(RuntimeError, match="freed or shrunk"):
+                layer(strided)

@@ -26,7 +26,7 @@ from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import PRECISIONS, check_memory
+from charloom.recurrence.kernel_arguments import MAX_INT8_INPUTS, PRECISIONS, check_memory
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
@@ -225,9 +225,11 @@ class RecurrentLayer(nn.RNNBase):
                 return None
             inputs = inputs.transpose(0, 1)
             resets = resets.t() if isinstance(resets, Tensor) and resets.dim() == 2 else resets
+        # Sums of more products of 8-bit integers can overflow.
+        fits = self._precision != "int8" or max(self.input_size, 2 * self.hidden_size) <= MAX_INT8_INPUTS
         options = (
             CELL_OF_MODE[self.mode].number,
-            PRECISIONS.index(self._precision),
+            PRECISIONS.index(self._precision if fits else "float32"),
             self.input_size,
             self.hidden_size,
             self.num_layers,

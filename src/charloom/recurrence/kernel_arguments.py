@@ -16,6 +16,9 @@ from charloom.settings.model import LayerPrecision
 PRECISIONS: tuple[LayerPrecision, ...] = ("float32", "bfloat16", "int8")
 """Precisions in the order of ``Precision`` in kernels.h."""
 
+MAX_INT8_INPUTS = 2**17
+"""Maximum inputs of a layer in int8: 127 * 127 times this number is below 2**31."""
+
 # None stands for a bias or an embedding that the model lacks, so that positions stay the same for all models.
 OptionalTensors: TypeAlias = Sequence[Tensor | None]
 
