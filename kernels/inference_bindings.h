@@ -73,15 +73,22 @@ struct PackedWeights {
 // tensor or memory, or a higher version counter.
 class FrozenWeights {
  public:
-  // Returns packed weights; null if PyTorch counts no versions (of tensors created in inference mode).
+  // Returns the packed weights that are kept; null if the tensors have changed since, or if PyTorch counts no versions
+  // (of tensors created in inference mode).
+  std::shared_ptr<const PackedWeights> kept(const Kernels &kernels, const LayerOptions &options,
+                                            const nb::tuple &tensors, const std::vector<LayerWeights> &layers) const {
+    if (!packed_ || packed_->kernels != &kernels || packed_->options != options ||
+        !same_tensors(packed_->tensors, tensors) || !same_memory(packed_->layers, layers))
+      return nullptr;
+    return packed_->versions == versions_of(tensors) ? packed_ : nullptr;
+  }
+
+  // Packs weights, whose addresses have been checked, and keeps them; null if PyTorch counts no versions.
   std::shared_ptr<const PackedWeights> pack(const Kernels &kernels, const LayerOptions &options,
                                             const nb::tuple &tensors, const std::vector<LayerWeights> &layers) {
     // Before packing: a change in another thread meanwhile leaves the kept versions behind.
     std::vector<long> versions = versions_of(tensors);
     if (versions.empty()) return nullptr;
-    if (packed_ && packed_->kernels == &kernels && packed_->options == options && packed_->versions == versions &&
-        same_tensors(packed_->tensors, tensors) && same_memory(packed_->layers, layers))
-      return packed_;
     std::vector<nb::object> memory;
     for (nb::handle tensor : tensors) memory.push_back(tensor.attr("detach")());
     packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(memory), std::move(versions), layers,
@@ -164,10 +171,12 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   const long output = directions * hidden;
 
   const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
-  const std::vector<LayerWeights> owned = frozen ? frozen->owned() : std::vector<LayerWeights>();
-  const std::vector<LayerWeights> layers = layer_weights(options, tensors, owned);
+  std::shared_ptr<const PackedWeights> packed;
+  if (frozen) packed = frozen->kept(kernels, options, tensors, layer_weights(options, tensors, frozen->owned()));
+  // Memory that is read again is checked again: an owned storage can have been shrunk.
+  const std::vector<LayerWeights> layers = packed ? packed->layers : layer_weights(options, tensors, {});
   if (layers.empty()) return nb::none();
-  const auto packed = frozen ? frozen->pack(kernels, options, tensors, layers) : nullptr;
+  if (frozen && !packed) packed = frozen->pack(kernels, options, tensors, layers);
   const float *first[2] = {};
   // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
   if (has_cell && !state.is_none() && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2))

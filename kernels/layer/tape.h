@@ -94,7 +94,7 @@ struct Tape {
   Number *hidden_after(long s) const { return hidden + state_offset(time(s)) * width; }
   Number *cells_after(long s) const { return cells + state_offset(time(s)) * width; }
   Number *previous_hidden(long s) const { return s ? hidden_after(s - 1) : first_hidden; }
-  const float *previous_scales(long s) const { return s && scales ? scales + state_offset(time(s - 1)) : first_scales; }
+  float *previous_scales(long s) const { return s && scales ? scales + state_offset(time(s - 1)) : first_scales; }
   const Number *previous_cells(long s) const { return s ? cells_after(s - 1) : first_cell; }
   // Distance of two rows of gates: one cache line more than they need. Rows a multiple of 4 kB apart would map to the
   // same sets of the first-level cache and evict each other.
@@ -121,7 +121,7 @@ struct Tape {
       if (!reset[b]) continue;
       memset(previous_hidden(s) + b * width, 0, width * sizeof(Number));
       // Not finite if the state was: zero times it would be NaN.
-      if (scales) (s ? scales + state_offset(time(s - 1)) : first_scales)[b] = 0.f;
+      if (scales) previous_scales(s)[b] = 0.f;
       memset(last_hidden + b * width, 0, width * sizeof(float));
       if (last_cell) memset(last_cell + b * width, 0, width * sizeof(float));
     }

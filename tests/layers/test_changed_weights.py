@@ -32,6 +32,14 @@ def _train(layer: Any) -> None:
     optimizer.step()
 
 
+def _train_fused(layer: Any) -> None:
+    weights = [weight for weight in layer.parameters() if weight.is_leaf]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    # In evaluation mode, so that a frozen layer stays frozen.
+    torch.optim.AdamW(weights, 0.1, fused=True).step()
+
+
 def _register_again(layer: Any) -> None:
     del layer.weight_ih_l0
     layer.register_parameter(
@@ -41,6 +49,7 @@ def _register_again(layer: Any) -> None:
 
 _CHANGES: dict[str, _Change] = {
     "optimizer": _train,
+    "fused optimizer": _train_fused,
     "in place": lambda layer: layer.weight_hh_l0.mul_(0.5),
     "through data": lambda layer: layer.weight_ih_l0.data.add_(0.25),
     "through numpy": lambda layer: layer.bias_ih_l0.detach().numpy().__iadd__(0.5),
@@ -108,3 +117,16 @@ def test_functional_call_and_parametrizations_are_seen(frozen: bool) -> None:
     torch.testing.assert_close(
         layer(inputs)[0].double(), torch_equivalent(layer)(inputs.double())[0], rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_frozen_layer_sees_changes_of_an_inference_tensor() -> None:
+    layer: Any = charloom.freeze(layers.GRU(3, 5))
+    with torch.inference_mode():
+        weight = torch.randn(15, 5)
+    layer.weight_hh_l0 = nn.Parameter(weight, requires_grad=False)
+    with torch.inference_mode():
+        inputs = torch.randn(4, 2, 3)
+        layer(inputs)
+        layer.weight_hh_l0.mul_(0.5)
+        expected, _ = torch_equivalent(layer)(inputs.double())
+        torch.testing.assert_close(layer(inputs)[0].double(), expected, rtol=1e-4, atol=1e-5)

@@ -106,3 +106,24 @@ def test_int8_does_not_apply_to_calls_with_gradients() -> None:
     found.sum().backward()
     model: Any = charloom.accelerate(nn.Sequential(nn.GRU(5, 6)), precision="int8")
     assert model[0].precision == "int8"
+
+
+@torch.no_grad()
+def test_int8_sums_do_not_overflow() -> None:
+    """From 133,153 inputs on they could: such layers compute in float32."""
+    layer: Any = layers.RNN(140_000, 2, nonlinearity="relu", bias=False)
+    layer.precision = "int8"
+    layer.weight_ih_l0.fill_(1e-3)
+    outputs, _ = layer(torch.ones(1, 1, 140_000))
+    torch.testing.assert_close(outputs, torch.full((1, 1, 2), 140.0), rtol=1e-3, atol=0)
+
+
+@torch.no_grad()
+def test_int8_keeps_the_largest_number() -> None:
+    layer: Any = layers.RNN(3, 5)
+    layer.weight_ih_l0.copy_(layer.weight_ih_l0.sign())  # rounded to int8 exactly
+    inputs = torch.zeros(1, 1, 3)
+    inputs[..., 0] = torch.finfo(torch.float32).max
+    expected, _ = layer(inputs)
+    layer.precision = "int8"
+    assert torch.equal(layer(inputs)[0], expected)

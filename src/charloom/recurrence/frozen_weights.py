@@ -6,6 +6,7 @@ weights are kept only for layers that ``layers.freeze`` has been called for.
 """
 
 from charloom.recurrence.backend import backend
+from charloom.recurrence.torch_internals import count_fused_steps
 
 
 class FrozenWeights:
@@ -16,6 +17,7 @@ class FrozenWeights:
     """
 
     def __init__(self) -> None:
+        count_fused_steps()
         # Without kernels there is nothing to pack, and PyTorch's forward computes every call.
         kernels = backend().kernels
         self.native = None if kernels is None else kernels.frozen_weights()

@@ -3,6 +3,7 @@
 ``tests/recurrence/test_torch_internals.py`` fails if PyTorch changes one of them.
 """
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -144,7 +145,20 @@ def has_gradient_hooks(parameter: Tensor) -> bool:
 def has_step_hooks(of: Optimizer) -> bool:
     """Returns True if a hook is registered for an optimizer's step, its own or a global one."""
     own = of._optimizer_step_pre_hooks or of._optimizer_step_post_hooks
-    return bool(own or optimizer._global_optimizer_pre_hooks or optimizer._global_optimizer_post_hooks)
+    global_post = set(optimizer._global_optimizer_post_hooks.values()) - {_count_fused_step}
+    return bool(own or optimizer._global_optimizer_pre_hooks or global_post)
+
+
+@functools.cache
+def count_fused_steps() -> None:
+    """Makes every later step of an optimizer with ``fused=True`` in this process raise its parameters' versions."""
+    optimizer.register_optimizer_step_post_hook(_count_fused_step)
+
+
+def _count_fused_step(of: Optimizer, *_: Any) -> None:
+    # PyTorch's fused operators change parameters without raising their version, unlike all its other optimizers.
+    fused = [p for group in of.param_groups if group.get("fused") for p in group["params"]]
+    torch.autograd.graph.increment_version([p for p in fused if type(p) in (Tensor, nn.Parameter)])
 
 
 def is_in_distributed_forward() -> bool:
