@@ -49,6 +49,7 @@ def test_weights_that_fit_and_that_do_not() -> None:
         (torch.zeros(2, 3, dtype=torch.bool), r"not torch\.bool \(2, 3\)"),
         (torch.zeros(3, dtype=torch.bool), r"not torch\.bool \(3,\)"),
         (torch.zeros(3, 2, 1, dtype=torch.bool), r"not torch\.bool \(3, 2, 1\)"),
+        (torch.zeros(3, 2, dtype=torch.bool).to_sparse(), r"not torch\.sparse_coo torch\.bool \(3, 2\)"),
         ([[True, False]] * 3, "not list"),
         (True, "not bool"),
         (torch.zeros(3, 2, dtype=torch.bool, device="meta"), "resets are on meta, but the input is on cpu"),
@@ -76,8 +77,12 @@ def test_other_arguments_raise_the_error_of_pytorch_with_resets_too(path: str, c
     layer, mask = layers.GRU(4, 5), torch.zeros(3, 2, dtype=torch.bool)
     with pytest.raises(RuntimeError, match="Expected hidden size"):
         layer(_INPUTS, torch.zeros(1, 1, 5), resets=mask)
+    with pytest.raises(InputError, match="initial state of this layer must be a tensor"):
+        layer(_INPUTS, [torch.zeros(1, 2, 5)], resets=mask)
     with pytest.raises(RuntimeError, match="must be equal to input_size"):
         layer(_INPUTS[..., :3], resets=mask)
+    with pytest.raises(InputError, match="at least one time step"):
+        layer(_INPUTS[:0], resets=mask[:0])
     del layer.weight_hh_l0
     layer.weight_hh_l0 = torch.nn.Parameter(torch.zeros(15, 1))
     with pytest.raises(InputError, match="weights do not have the shapes"):

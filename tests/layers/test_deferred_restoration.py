@@ -1,6 +1,7 @@
 """A layer after ``torch.jit.script``: PyTorch's class until its next use in Python, then its own again."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -49,3 +50,23 @@ def test_restore_ends_the_wait() -> None:
     assert type(charloom.restore(model)[0]) is nn.GRU
     model[0](torch.randn(2, 1, 3))
     assert type(model[0]) is nn.GRU
+
+
+def test_accelerate_and_freeze_apply_to_a_scripted_layer() -> None:
+    model = charloom.accelerate(nn.Sequential(nn.GRU(3, 4)))
+    layer: Any = model[0]
+    torch.jit.script(model)
+    charloom.accelerate(model, precision="int8")
+    layer(torch.randn(2, 1, 3))
+    assert layer.precision == "int8"
+    torch.jit.script(model)
+    assert charloom.freeze(model)[0].frozen_weights
+
+
+def test_training_mode_unfreezes_a_scripted_layer() -> None:
+    model = charloom.freeze(charloom.accelerate(nn.Sequential(nn.GRU(3, 4))))
+    torch.jit.script(model)
+    model.train()
+    layer: Any = model[0]
+    assert type(layer) == nn.GRU  # noqa: E721 - an accelerated class equals it
+    assert layer.frozen_weights is None

@@ -266,6 +266,18 @@ def test_a_square_mask_in_a_parameter_is_transposed() -> None:
     assert torch.equal(layer(inputs, resets=as_parameter)[0], layer(inputs, resets=resets)[0])
 
 
+class _Mask(torch.Tensor):
+    """A subclass of Tensor, which may be anything."""
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_a_mask_of_a_subclass_gives_the_same_result(with_gradients: bool) -> None:
+    layer, inputs, resets = layers.LSTM(3, 5), torch.randn(4, 2, 3), torch.rand(4, 2) < 0.4
+    with torch.set_grad_enabled(with_gradients):
+        found, _ = layer(inputs, resets=resets.as_subclass(_Mask))
+        torch.testing.assert_close(found, layer(inputs, resets=resets)[0])
+
+
 @pytest.mark.parametrize("with_gradients", [True, False])
 def test_a_mask_or_a_strided_input_without_memory_is_refused(with_gradients: bool) -> None:
     layer, inputs = layers.GRU(3, 5), torch.randn(600, 20, 3)

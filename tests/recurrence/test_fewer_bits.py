@@ -96,6 +96,22 @@ def test_fewer_bits_apply_to_batch_first_and_strided_inputs_and_states() -> None
         assert torch.equal(frozen(wide, strided)[0], expected)
 
 
+@torch.no_grad()
+def test_int8_applies_to_parameters_as_inputs_and_to_strided_weights() -> None:
+    layer: Any = layers.GRU(6, 8, batch_first=True)
+    inputs = torch.randn(3, 4, 6)
+    exact, _ = layer(inputs)
+    frozen = _frozen_with(layer, "int8")
+    expected, _ = frozen(inputs)
+    assert not torch.equal(expected, exact)
+    assert torch.equal(frozen(nn.Parameter(inputs))[0], expected)
+    frozen.weight_hh_l0 = nn.Parameter(layer.weight_hh_l0.t().contiguous().t())
+    assert torch.equal(frozen(inputs)[0], expected)
+    frozen.weight_hh_l0.data.zero_()  # strided weights are never kept
+    frozen.bias_hh_l0.zero_()
+    assert not torch.equal(frozen(inputs)[0], expected)
+
+
 def test_int8_does_not_apply_to_calls_with_gradients() -> None:
     layer = layers.GRU(5, 6)
     inputs = torch.randn(4, 2, 5)

@@ -162,13 +162,14 @@ def test_one_dnn_stays_enabled_after_threads_that_disable_it() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("size", [0, 16])
+@pytest.mark.parametrize("resets", [None, torch.ones(5, 2, dtype=torch.bool)])
 @pytest.mark.parametrize("cell", _CELLS)
-def test_inputs_whose_memory_was_freed(cell: Any, size: int) -> None:
+def test_inputs_whose_memory_was_freed(cell: Any, resets: Any, size: int) -> None:
     """PyTorch reads past the end of some, and crashes for others."""
     layer, x = cell(3, 4), torch.randn(5, 2, 3)
     for arguments in ((with_memory(x, size),), (x, _freed(layer.begin_state(2), size))):
         with pytest.raises(RuntimeError, match="freed or shrunk"):
-            layer(*arguments)
+            layer(*arguments, resets=resets)
 
 
 def _freed(state: Any, size: int) -> Any:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from charloom.errors import InputError
-from charloom.layers.deferred_restoration import DeferredRestoration
+from charloom.layers.deferred_restoration import restore_scripted
 from charloom.layers.recurrent_layer import RecurrentLayer
 from charloom.layers.torch_layers import LAYERS
 from charloom.settings.limits import check_choice
@@ -84,6 +84,7 @@ def accelerate(module: _Module, *, precision: LayerPrecision | None = None) -> _
         check_choice("precision", precision, LayerPrecision)
     if not isinstance(module, nn.Module):
         raise InputError(f"cannot accelerate an object of type {type(module).__name__}: pass a torch.nn.Module")
+    restore_scripted(module)
     for layer in module.modules():
         # The class alone is exchanged: new layers would lose hooks and the references of optimizers and DDP.
         _exchange_class(layer, _CLASSES)
@@ -111,10 +112,8 @@ def restore(module: _Module) -> _Module:
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"cannot restore an object of type {type(module).__name__}: pass a torch.nn.Module")
+    restore_scripted(module)
     for layer in module.modules():
-        # torch.jit.script may have left the layer in PyTorch's class, not yet used again.
-        if isinstance(layer._compiled_call_impl, DeferredRestoration):
-            layer._compiled_call_impl.restore()
         if _exchange_class(layer, ((accelerated, torch_class) for torch_class, accelerated in _CLASSES)):
             for name in ("_precision", "frozen_weights"):  # torch.nn's layers have no such attributes
                 vars(layer).pop(name, None)

@@ -1,6 +1,7 @@
 """The shapes that a recurrent layer's options require of its arguments and weights."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,24 @@ def arguments_fit(layer: nn.RNNBase, inputs: object, batch_sizes: Tensor | None,
     return all(isinstance(part, Tensor) and not part.is_nested and part.shape == expected for part in parts)
 
 
+def check_arguments(layer: nn.RNNBase, inputs: Tensor, hx: Any) -> None:
+    """Raises an error, PyTorch's if it has one, unless a padded batch and its initial state fit a layer's options.
+
+    For calls that neither the kernels nor PyTorch's own ``forward`` checks.
+    """
+    layer.check_input(inputs, None)
+    if not inputs.shape[1 if layer.batch_first else 0]:
+        raise InputError("a recurrent layer needs at least one time step")
+    if hx is None:
+        return
+    num_parts = CELL_OF_MODE[layer.mode].state_parts
+    parts = hx if num_parts > 1 else (hx,)
+    if type(parts) is not tuple or len(parts) != num_parts or not all(isinstance(part, Tensor) for part in parts):
+        expected = "a tensor" if num_parts == 1 else f"a tuple of {num_parts} tensors"
+        raise InputError(f"the initial state of this layer must be {expected}")
+    layer.check_forward_args(inputs, hx, None)
+
+
 def weights_fit(layer: nn.RNNBase, weights: Iterable[CellWeights]) -> bool:
     """Returns True if the weights of all layers and directions have the shapes that the layer's options require."""
     directions = 2 if layer.bidirectional else 1
@@ -75,12 +94,20 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
         raise InputError("resets require an input with 3 dimensions: add a batch dimension")
     # No broadcasting: a mask of the other layout or of one row could reset the wrong rows unnoticed.
     expected = tuple(inputs.shape[:2])
-    if not isinstance(resets, Tensor) or resets.dtype is not torch.bool or resets.shape != expected:
-        found = f"{resets.dtype} {tuple(resets.shape)}" if isinstance(resets, Tensor) else type(resets).__name__
+    is_dense = isinstance(resets, Tensor) and resets.layout is torch.strided and not resets.is_nested
+    if not isinstance(resets, Tensor) or not is_dense or resets.dtype is not torch.bool or resets.shape != expected:
         order = "(batch, steps)" if layer.batch_first else "(steps, batch)"
-        raise InputError(f"resets must be a torch.bool tensor {order} = {expected}, not {found}")
+        raise InputError(f"resets must be a torch.bool tensor {order} = {expected}, not {_description(resets)}")
     if resets.device != inputs.device:
         raise InputError(f"resets are on {resets.device}, but the input is on {inputs.device}")
     check_memory(resets)
     # A copy, because the backward pass reads the mask again.
     return (resets.t() if layer.batch_first else resets).clone(memory_format=torch.contiguous_format)
+
+
+def _description(value: object) -> str:
+    """Returns layout (unless it is dense), dtype and shape of a tensor; the type's name for other objects."""
+    if not isinstance(value, Tensor) or value.is_nested:
+        return type(value).__name__
+    layout = "" if value.layout is torch.strided else f"{value.layout} "
+    return f"{layout}{value.dtype} {tuple(value.shape)}"

@@ -12,12 +12,12 @@ class DeferredRestoration:
     # torch.jit.script works on the model itself, not on a copy, and has no callback for its end. Until the next use,
     # the layer's instance has members that restore the class first: one in the place of Module.__call__, as
     # Module.compile sets it; one for begin_state, which PyTorch's class lacks; one for copies, which would keep
-    # PyTorch's class.
+    # PyTorch's class; and one for train, which ends the frozen state.
 
     def __init__(self, layer: nn.Module, layer_class: type[nn.Module]) -> None:
         self._layer, self._class = layer, layer_class
         self._compiled_before = vars(layer).get("_compiled_call_impl")
-        self._members = {name: partial(self._use, name) for name in ("begin_state", "__reduce_ex__")}
+        self._members = {name: partial(self._use, name) for name in ("begin_state", "train", "__reduce_ex__")}
         vars(layer).update(self._members, _compiled_call_impl=self, precision=vars(layer).get("_precision", "float32"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -39,3 +39,10 @@ class DeferredRestoration:
         precision = vars(layer).pop("precision", layer.precision)
         if precision != layer.precision:
             layer.precision = precision
+
+
+def restore_scripted(module: nn.Module) -> None:
+    """Restores the class of every layer in a module that ``torch.jit.script`` has left in PyTorch's class."""
+    for layer in module.modules():
+        if isinstance(layer._compiled_call_impl, DeferredRestoration):
+            layer._compiled_call_impl.restore()

@@ -5,6 +5,7 @@ from typing import TypeVar
 from torch import nn
 
 from charloom.errors import InputError
+from charloom.layers.deferred_restoration import restore_scripted
 from charloom.layers.recurrent_layer import RecurrentLayer
 from charloom.recurrence.frozen_weights import FrozenWeights
 
@@ -34,6 +35,7 @@ def freeze(module: _Module) -> _Module:
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"cannot freeze an object of type {type(module).__name__}: pass a torch.nn.Module")
+    restore_scripted(module)
     layers = [layer for layer in module.modules() if isinstance(layer, RecurrentLayer)]
     if not layers:
         raise InputError(f"{type(module).__name__} contains no charloom recurrent layer: call accelerate first")

@@ -11,7 +11,7 @@ from torch.fx import Proxy
 from torch.nn.utils.rnn import PackedSequence
 
 from charloom.errors import InputError
-from charloom.layers.argument_shapes import arguments_fit, checked_resets, state_shapes, weights_fit
+from charloom.layers.argument_shapes import arguments_fit, check_arguments, checked_resets, state_shapes, weights_fit
 from charloom.layers.deferred_restoration import DeferredRestoration
 from charloom.layers.packed_sequences import take_packed
 from charloom.layers.read_weights import (
@@ -130,16 +130,16 @@ class RecurrentLayer(nn.RNNBase):
         packed = take_packed(input)
         inputs, batch_sizes = (input, None) if packed is None else (packed.data, packed.batch_sizes)
         run_direction = None if weights is None else self._native_direction(inputs, batch_sizes, resets, hx, weights)
-        if resets is not None and (run_direction is None or weights is None):
-            run_direction, weights = self._scan_with_resets(inputs, hx, resets)
         if run_direction is None or weights is None:
             check_memory(
                 *(input if isinstance(input, PackedSequence) else (input,)),
                 *(hx if isinstance(hx, tuple) else (hx,)),
                 *(self._flat_weights if weights is None else chain(*weights)),
             )
-            with nullcontext() if suits_one_dnn(self, weights) else without_one_dnn():
-                return super().forward(input, hx)
+            if resets is None:
+                with nullcontext() if suits_one_dnn(self, weights) else without_one_dnn():
+                    return super().forward(input, hx)
+            run_direction, weights = self._scan_with_resets(inputs, hx, resets)
         if packed is not None:
             hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)
         elif self.batch_first:
@@ -189,18 +189,18 @@ class RecurrentLayer(nn.RNNBase):
         parts = () if hx is None else state_to_tuple(hx)
         if not covers(inputs, *parts, *(t for cell in weights for t in cell if t is not None)):
             return None
+        if resets is not None and type(resets) is not Tensor:  # a subclass may be anything
+            return None
         return partial(native_direction, self.mode, self.precision, path, batch_sizes=batch_sizes, resets=resets)
 
     def _scan_with_resets(self, inputs: Any, hx: Any, resets: Tensor) -> tuple[RunDirection, list[CellWeights]]:
         """Returns the equations and the weights for a call with resets that the kernels do not cover."""
         if self.proj_size:
             raise InputError("resets are not available for a layer with proj_size")
+        # The equations would broadcast a state of batch size 1.
+        check_arguments(self, inputs, hx)
         self._update_flat_weights()  # of parametrized weights, too
         weights = weights_by_cell(self, self._flat_weights)
-        # PyTorch's own errors for input and state; the equations would broadcast a state of batch size 1.
-        self.check_input(inputs, None)
-        if hx is not None:
-            self.check_forward_args(inputs, hx, None)
         if len(self._flat_weights) != num_weights(self) or not weights_fit(self, weights):
             raise InputError("the weights do not have the shapes that the layer's options require")
         return partial(scan_direction, STEPS[self.mode], resets=resets), weights
@@ -221,7 +221,7 @@ class RecurrentLayer(nn.RNNBase):
             weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
         if self.batch_first:
             # A view, which ``infer`` copies only if the batch has several sequences.
-            if type(inputs) is not Tensor or inputs.dim() != 3:
+            if type(inputs) not in (Tensor, nn.Parameter) or inputs.dim() != 3:
                 return None
             inputs = inputs.transpose(0, 1)
             resets = resets.t() if isinstance(resets, Tensor) and resets.dim() == 2 else resets

@@ -28,7 +28,7 @@ from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.state import map_state, state_to_tuple
-from charloom.settings.model import ModelSettings, Precision
+from charloom.settings.model import LayerPrecision, ModelSettings
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
@@ -104,16 +104,16 @@ class LanguageModel(nn.Module):
         return self._example.device
 
     @property
-    def precision(self) -> Precision:
-        """Precision of matrix products in training: float32, or bfloat16 with float32 weights.
+    def precision(self) -> LayerPrecision:
+        """Precision of matrix products: float32, or bfloat16 with float32 weights; int8 in calls without gradients.
 
-        bfloat16 products are computed by the native kernels or under ``torch.autocast``. Raises SettingsError if set to
-        another value.
+        bfloat16 products are computed by the native kernels or under ``torch.autocast``, int8 products by the kernels
+        only. Raises SettingsError if set to another value.
         """
         return getattr(self.layer, "precision", "float32")  # torch.nn's layers have none
 
     @precision.setter
-    def precision(self, precision: Precision) -> None:
+    def precision(self, precision: LayerPrecision) -> None:
         self.layer.precision = precision
 
     def begin_state(self, batch_size: int) -> State:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from charloom.recurrence.backend import backend
 from charloom.recurrence.frozen_weights import FrozenWeights
@@ -63,25 +64,28 @@ def infer(
     if found is not None:
         return found
     # The kernels take dense tensors only. Other paths would copy the others too, but lack frozen weights and int8.
-    given = (inputs, *(state if type(state) is tuple else (state,)), resets)
+    is_tuple = type(state) is tuple
+    given = (inputs, resets, *weights, *(state if is_tuple else (state,)))
     copies = [_to_dense(argument) for argument in given]
     if all(map(operator.is_, copies, given)):
         return None
-    parts = copies[1:-1]
+    dense_inputs, dense_resets, *rest = copies
+    dense_weights, parts = rest[: len(weights)], rest[len(weights) :]
     return kernels.infer_layers(
         options,
         threads=thread_limit(),
-        input=copies[0],
-        state=tuple(parts) if type(state) is tuple else parts[0],
-        resets=copies[-1],
-        weights=weights,
-        frozen=native,
+        input=dense_inputs,
+        state=tuple(parts) if is_tuple else parts[0],
+        resets=dense_resets,
+        weights=dense_weights,
+        # New copies at each call: to keep them packed would only take time.
+        frozen=native if all(map(operator.is_, dense_weights, weights)) else None,
     )
 
 
 def _to_dense(argument: Any) -> Any:
     """Returns a contiguous copy of a plain tensor that is not contiguous; any other object as it is."""
-    if type(argument) is not Tensor or argument.layout is not torch.strided or argument.is_nested:
+    if type(argument) not in (Tensor, Parameter) or argument.layout is not torch.strided or argument.is_nested:
         return argument
     # PyTorch would read past the end of a storage that has been freed or shrunk.
     return argument.contiguous() if dense_address(argument, argument.dtype) else argument
