@@ -80,7 +80,7 @@ class FrozenWeights {
     if (!packed_ || packed_->kernels != &kernels || packed_->options != options ||
         !same_tensors(packed_->tensors, tensors) || !same_memory(packed_->layers, layers))
       return nullptr;
-    return packed_->versions == versions_of(tensors) ? packed_ : nullptr;
+    return have_versions(tensors, packed_->versions) ? packed_ : nullptr;
   }
 
   // Packs weights, whose addresses have been checked, and keeps them; null if PyTorch counts no versions.
@@ -100,23 +100,30 @@ class FrozenWeights {
   std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
 
  private:
-  static std::vector<long> versions_of(const nb::tuple &tensors) {
+  // Returns a tensor's version counter; -1, with no error set, if PyTorch counts none.
+  static long version_of(nb::handle tensor) {
     static PyObject *name = PyUnicode_InternFromString("_version");
-    static PyObject *is_inference = PyUnicode_InternFromString("is_inference");
+    PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
+    if (version) return nb::cast<long>(nb::steal(version));
+    PyErr_Clear();
+    return -1;
+  }
+  // Returns the versions of all tensors; none if PyTorch does not count them for one.
+  static std::vector<long> versions_of(const nb::tuple &tensors) {
     std::vector<long> versions;
     for (nb::handle tensor : tensors) {
-      // A Parameter made from such a tensor has a version that never changes.
-      PyObject *uncounted = PyObject_CallMethodNoArgs(tensor.ptr(), is_inference);
-      if (!uncounted) nb::raise_python_error();
-      if (nb::steal(uncounted).ptr() != Py_False) return {};
-      PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
-      if (!version) {
-        PyErr_Clear();
-        return {};
-      }
-      versions.push_back(nb::cast<long>(nb::steal(version)));
+      // A Parameter made from an inference tensor has a version that never changes.
+      if (nb::cast<bool>(tensor.attr("is_inference")())) return {};
+      versions.push_back(version_of(tensor));
+      if (versions.back() < 0) return {};
     }
     return versions;
+  }
+  // Returns true if the tensors, which are the ones that were packed, still have the versions of that time.
+  static bool have_versions(const nb::tuple &tensors, const std::vector<long> &versions) {
+    for (size_t i = 0; i < versions.size(); i++)
+      if (version_of(tensors[i]) != versions[i]) return false;
+    return true;
   }
   static bool same_tensors(const nb::tuple &a, const nb::tuple &b) {
     if (a.size() != b.size()) return false;

@@ -126,6 +126,17 @@ CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, const float
   store(result, load(result) + __builtin_convertvector(exact, Vector) * load(scales + v * kLanes) * *scale);
 }
 
+// Prefetches the columns of later iterations. With few rows, a product takes as long as reading the panels, and the
+// hardware prefetcher starts anew at each page of each panel (10 % of a step of an LSTM of 256 units).
+template <int VECTORS, class Number>
+CHARLOOM_INLINE void prefetch_columns(const Number *columns, long panel_stride) {
+  constexpr long bytes_ahead = 1024;
+#pragma GCC unroll 16
+  for (int v = 0; v < VECTORS; v++)
+    prefetch(reinterpret_cast<const char *>(columns + v / 2 * panel_stride + v % 2 * kLanes * kVnniFactor<Number>) +
+             bytes_ahead);
+}
+
 // result(p, i) += sum over k of left(i, k) panel_p(k), for ROWS rows and PANELS panels at once.
 //
 // The inner loops have constant counts, so that they are unrolled before registers are allocated. The rows of the
@@ -148,6 +159,7 @@ static void micro_kernel(long iterations, Left<Number> left, const Number *panel
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; v++)
       b[v] = load_columns(columns + v / 2 * panel_stride + v % 2 * kLanes * kVnniFactor<Number>);
+    if constexpr (ROWS <= 2) prefetch_columns<vectors>(columns, panel_stride);
 #pragma GCC unroll 16
     for (int s = 0; s < sums; s++) {
       const Number *a = rows[s % ROWS / 3] + s % ROWS % 3 * left.row_stride;
