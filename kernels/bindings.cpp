@@ -39,9 +39,10 @@ LayerSizes make_sizes(const LayerShape &shape) {
 ModelSizes make_sizes(const ModelShape &shape, size_t parameters) {
   const auto sizes = std::apply([](int cell, auto... sizes) { return ModelSizes{(CellKind)cell, sizes...}; }, shape);
   if (sizes.layers < 1 || sizes.layers > kMaxLayers)
-    throw std::invalid_argument(std::to_string(sizes.layers) + " layers are not between 1 and " +
-                                std::to_string(kMaxLayers));
-  if (parameters != (size_t)(3 + 4 * sizes.layers)) throw std::invalid_argument("parameters do not fit the layers");
+    throw std::invalid_argument("the number of layers is " + std::to_string(sizes.layers) +
+                                ": it must be from 1 to " + std::to_string(kMaxLayers));
+  if (parameters != (size_t)(3 + 4 * sizes.layers))
+    throw std::invalid_argument("the number of parameters does not match the number of layers");
   return sizes;
 }
 
@@ -133,7 +134,7 @@ std::vector<int64_t> copy_checked_ids(Address address, long batch, long steps, l
       const int64_t id = copy[t * batch + b] = ((const int64_t *)address)[b * batch_stride + t * step_stride];
       if (id < 0 || id >= vocabulary)
         throw std::out_of_range("id " + std::to_string(id) + " is not in the vocabulary of " +
-                                std::to_string(vocabulary));
+                                std::to_string(vocabulary) + (vocabulary == 1 ? " token" : " tokens"));
     }
   return copy;
 }
@@ -265,8 +266,9 @@ NB_MODULE(_kernels, m) {
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "resets"_a,
            "threads"_a, "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a,
            "reserve"_a)
-      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a, "state"_a.none(),
-           "resets"_a.none(), "weights"_a, "frozen"_a.none())
+      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a,
+           "batch_sizes"_a = std::vector<int64_t>(), "state"_a.none(), "resets"_a.none(), "weights"_a,
+           "frozen"_a.none())
       .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
       .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a,
            "resets"_a, "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a,

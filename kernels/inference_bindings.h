@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "packed_batch.h"
 #include "runtime/run_call.h"
 #include "tensor_view.h"
 
@@ -15,13 +16,16 @@ namespace nb = nanobind;
 // bidirectional, bias.
 using LayerOptions = std::tuple<int, int, long, long, long, bool, bool>;
 
-// Allocates a tensor (a, b, c) with the dtype and on the device of `like`, which may not be those that are the default
-// of the process.
-inline nb::object new_tensor(nb::handle like, long a, long b, long c) {
+// Allocates a tensor of these sizes with the dtype and on the device of `like`, which may not be those that are the
+// default of the process.
+template <class... Size>
+nb::object new_tensor(nb::handle like, Size... size) {
   static PyObject *name = PyUnicode_InternFromString("new_empty");
-  const nb::object sizes[3] = {nb::int_(a), nb::int_(b), nb::int_(c)};
-  PyObject *arguments[4] = {like.ptr(), sizes[0].ptr(), sizes[1].ptr(), sizes[2].ptr()};
-  PyObject *tensor = PyObject_VectorcallMethod(name, arguments, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  constexpr size_t count = sizeof...(size);
+  const nb::object sizes[count] = {nb::int_(size)...};
+  PyObject *arguments[1 + count] = {like.ptr()};
+  for (size_t i = 0; i < count; i++) arguments[1 + i] = sizes[i].ptr();
+  PyObject *tensor = PyObject_VectorcallMethod(name, arguments, (1 + count) | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   if (!tensor) nb::raise_python_error();
   return nb::steal(tensor);
 }
@@ -156,34 +160,41 @@ class FrozenWeights {
   std::shared_ptr<const PackedWeights> packed_;
 };
 
-// Runs the layer on an input (steps, batch, features) without a backward pass.
+// Runs the layer on an input (steps, batch, features), or (rows, features) of a packed batch, without a backward pass.
 //
-// state: None, or a tensor, or an LSTM's tuple of two. resets: None, or a Boolean tensor (steps, batch). weights: as
-// layer_weights takes them. frozen: None, or what keeps their packed copy. threads: the limit of run_call.
+// batch_sizes: of each step of a packed batch, as PackedBatch checks them; empty for a padded batch. state: None, or a
+// tensor, or an LSTM's tuple of two. resets: None, or a Boolean tensor (steps, batch), not with batch_sizes. weights:
+// as layer_weights takes them. frozen: None, or what keeps their packed copy. threads: the limit of run_call.
 //
-// Returns outputs (steps, batch, directions * hidden) and the last state in the form of the argument; None if a tensor
-// is not dense float32 (the resets: bool) in the CPU's memory or does not have the shape that the options require.
+// Returns outputs (..., directions * hidden) and the last state in the form of the argument; None if a tensor is not
+// dense float32 (the resets: bool) in the CPU's memory or does not have the shape that the options require.
 inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle input,
-                               nb::handle state, nb::handle resets, const nb::list &weights, FrozenWeights *frozen) {
+                               const std::vector<int64_t> &batch_sizes, nb::handle state, nb::handle resets,
+                               const nb::list &weights, FrozenWeights *frozen) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
   const TensorReader &reader = TensorReader::instance();
-  int64_t sizes[3];
-  if (!reader.shape_of(input, sizes)) return nb::none();
-  const long steps = sizes[0], batch = sizes[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
-  const float *x = reader.address<3>(input, {steps, batch, input_size});
+  const bool is_packed = !batch_sizes.empty();
+  int64_t shape[3] = {(int64_t)batch_sizes.size(), is_packed ? batch_sizes[0] : 0}, packed[2] = {};
+  if (!(is_packed ? reader.shape_of(input, packed) : reader.shape_of(input, shape))) return nb::none();
+  const long steps = shape[0], batch = shape[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
+  const long rows = is_packed ? packed[0] : steps * batch;
+  const float *x =
+      is_packed ? reader.address<2>(input, {rows, input_size}) : reader.address<3>(input, {steps, batch, input_size});
   if (!x) return nb::none();
+  const LayerSizes first_layer = {(CellKind)cell, (Precision)precision, steps, batch, input_size, hidden, packed[0]};
+  const PackedBatch packed_batch(is_packed ? batch_sizes.data() : nullptr, first_layer);
   const uint8_t *reset_at = resets.is_none() ? nullptr : reader.address<2, uint8_t>(resets, {steps, batch});
   if (!resets.is_none() && !reset_at) return nb::none();
   const bool has_cell = (CellKind)cell == CellKind::lstm;
   const long output = directions * hidden;
 
   const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
-  std::shared_ptr<const PackedWeights> packed;
-  if (frozen) packed = frozen->kept(kernels, options, tensors, layer_weights(options, tensors, frozen->owned()));
+  std::shared_ptr<const PackedWeights> kept;
+  if (frozen) kept = frozen->kept(kernels, options, tensors, layer_weights(options, tensors, frozen->owned()));
   // Memory that is read again is checked again: an owned storage can have been shrunk.
-  const std::vector<LayerWeights> layers = packed ? packed->layers : layer_weights(options, tensors, {});
+  const std::vector<LayerWeights> layers = kept ? kept->layers : layer_weights(options, tensors, {});
   if (layers.empty()) return nb::none();
-  if (frozen && !packed) packed = frozen->pack(kernels, options, tensors, layers);
+  if (frozen && !kept) kept = frozen->pack(kernels, options, tensors, layers);
   const float *first[2] = {};
   // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
   if (has_cell && !state.is_none() && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2))
@@ -194,7 +205,7 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
     if (!first[part]) return nb::none();
   }
 
-  nb::object y = new_tensor(input, steps, batch, output), last[2];
+  nb::object y = is_packed ? new_tensor(input, rows, output) : new_tensor(input, steps, batch, output), last[2];
   for (long part = 0; part < 1 + has_cell; part++) last[part] = new_tensor(input, count, batch, hidden);
   float *last_at[2] = {}, *y_at = reader.address_of_new(y);
   for (long part = 0; part < 1 + has_cell; part++) last_at[part] = reader.address_of_new(last[part]);
@@ -202,17 +213,19 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
     nb::gil_scoped_release release;
     // Between layers: the outputs of the layer below, and those of this one. Before them zeros, the initial state.
     static thread_local Workspace between;
-    const long state_size = batch * hidden, outputs_size = num_layers > 1 ? steps * batch * output : 0;
+    const long state_size = batch * hidden, outputs_size = num_layers > 1 ? rows * output : 0;
     float *zeros = (float *)between.ensure_size((state_size + 2 * outputs_size) * sizeof(float));
     if (!first[0]) memset(zeros, 0, state_size * sizeof(float));
     for (long i = 0; i < count; i++) {
       const long layer = i / directions, direction = i % directions;
       LayerCall call{};
-      (LayerSizes &)call = {(CellKind)cell, (Precision)precision, steps, batch, layer ? output : input_size, hidden};
+      (LayerSizes &)call = first_layer;
+      if (layer) call.inputs = output;
+      packed_batch.add_to(call);
       call.backward_in_time = direction == 1;
       call.resets = reset_at;
       call.weights = layers[i];
-      call.packed = packed ? packed->blocks[i]->data() : nullptr;
+      call.packed = kept ? kept->blocks[i]->data() : nullptr;
       call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;
       call.y = (layer == num_layers - 1 ? y_at : zeros + state_size + layer % 2 * outputs_size) + direction * hidden;
       call.y_stride = output;
@@ -221,7 +234,7 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
       call.last_hidden = last_at[0] + i * state_size;
       call.last_cell = has_cell ? last_at[1] + i * state_size : nullptr;
       run_call(kernels.layer_forward, call, threads,
-               layer_operations(call.cell, (double)(steps * batch), (double)call.inputs, (double)hidden));
+               layer_operations(call.cell, (double)rows, (double)call.inputs, (double)hidden));
     }
   }
   return nb::make_tuple(y, has_cell ? nb::make_tuple(last[0], last[1]) : last[0]);

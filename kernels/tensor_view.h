@@ -66,11 +66,12 @@ class TensorReader {
     return static_cast<float *>(tensor.data);
   }
 
-  // Reads the shape of a tensor of three dimensions; false for any other object.
-  bool shape_of(nanobind::handle object, int64_t (&shape)[3]) const {
+  // Reads the shape of a tensor of that many dimensions; false for any other object.
+  template <int DIMENSIONS>
+  bool shape_of(nanobind::handle object, int64_t (&shape)[DIMENSIONS]) const {
     dlpack::Tensor tensor;
-    if (!read<float>(object, &tensor) || tensor.dimensions != 3) return false;
-    for (int i = 0; i < 3; i++) shape[i] = tensor.shape[i];
+    if (!read<float>(object, &tensor) || tensor.dimensions != DIMENSIONS) return false;
+    for (int i = 0; i < DIMENSIONS; i++) shape[i] = tensor.shape[i];
     return true;
   }
 

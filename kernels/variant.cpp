@@ -28,8 +28,7 @@ size_t for_model(const GenerationModel &model, Work work) {
 }
 
 size_t layer_forward(const LayerCall &call, void *workspace) {
-  if (call.reserve || call.batch_sizes)
-    return for_call(call, [&](auto... types) { return run_layer_forward(types..., call, workspace); });
+  if (call.reserve) return for_call(call, [&](auto... types) { return run_layer_forward(types..., call, workspace); });
   return for_inference_call(call, [&](auto... types) { return run_layer_inference(types..., call, workspace); });
 }
 

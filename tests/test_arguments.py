@@ -43,7 +43,7 @@ def test_types_and_their_refusals(kinds: Any, right: object, wrong: object, mess
 
 def test_bytes_are_any_bytes_like_object() -> None:
     check_bytes(a=b"", b=bytearray(), c=memoryview(b""))
-    with pytest.raises(InputError, match="data is of type str: it must be bytes or a bytearray or a memoryview"):
+    with pytest.raises(InputError, match="data is of type str: it must be bytes, a bytearray or a memoryview"):
         check_bytes(data="a")
 
 

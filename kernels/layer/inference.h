@@ -22,20 +22,22 @@ struct Inference {
   Tape<Number> tape = make_tape<Number>(call);
   LayerInput<Number> input{};
   float *last_hidden = nullptr, *last_cell = nullptr;
-  float *inputs_share = nullptr;  // (steps_at_once * batch, pre-activations, width)
+  float *inputs_share = nullptr;  // (kInputRows, pre-activations, width); null if no two steps have so few rows
   float *scratch = nullptr;
-  long steps_at_once = 0, scratch_each = 0;
+  long scratch_each = 0;
 
   void allocate(Arena &arena) {
     if constexpr (std::is_same_v<Number, float>)
-      if (tape.width == call.hidden && call.y_stride == call.hidden && !call.resets) tape.hidden = call.y;
+      if (tape.width == call.hidden && call.y_stride == call.hidden && !call.resets &&
+          !(call.batch_sizes && call.backward_in_time))
+        tape.hidden = call.y;
     allocate_tape<Cell>(arena, tape, false);
     input = allocate_input<Number>(arena, call);
     last_hidden = arena.allocate<float>(call.batch * tape.width);
     if (Cell::has_cell) last_cell = arena.allocate<float>(call.batch * tape.width);
-    steps_at_once = max(1, min(call.steps, kInputRows / call.batch));
-    if (steps_at_once > 1)
-      inputs_share = arena.allocate<float>(round_up(steps_at_once * call.batch, kRowBlock<Number>) * row_size());
+    // The last steps of a packed batch have the fewest rows.
+    if (call.steps > 1 && tape.rows_at(call.steps - 2) + tape.rows_at(call.steps - 1) <= kInputRows)
+      inputs_share = arena.allocate<float>(round_up(min(call.rows(), kInputRows), kRowBlock<Number>) * row_size());
     scratch_each = scratch_size<Cell, Number>(call.batch);
     scratch = arena.allocate<float>(scratch_each * call.threads);
   }
@@ -49,22 +51,32 @@ struct Inference {
     load_input(call, rows, input);
     const auto x = input.rows();
     // The rows of several steps are adjacent only if the range has all rows of the batch.
-    if (steps_at_once == 1 || rows.end - rows.begin < call.batch)
-      forward_over_time<Cell>(
-          tape, weights, rows, {0, call.steps}, [&](long, long) { return weights.initial; }, x, last_hidden, last_cell,
-          y, call.y_stride, own);
-    else
-      for (long s = 0; s < call.steps; s += steps_at_once) {
-        const Range steps = {s, min(s + steps_at_once, call.steps)};
-        const long first = min(tape.time(steps.begin), tape.time(steps.end - 1)), batch = call.batch;
-        multiply_inputs(weights, x.from(first * batch), (steps.end - steps.begin) * batch);
-        forward_over_time<Cell, Number>(
-            tape, weights, rows, steps,
-            [&](long t, long b) { return inputs_share + ((t - first) * batch + b) * row_size(); }, Left<Number>{},
-            last_hidden, last_cell, y, call.y_stride, own);
+    const bool shares_inputs = inputs_share && rows.end - rows.begin == call.batch;
+    for (Range steps = {0, 0}; steps.begin < call.steps; steps.begin = steps.end) {
+      steps.end = shares_inputs ? end_of_group(steps.begin) : call.steps;
+      if (!shares_inputs || steps.end == steps.begin + 1) {
+        forward_over_time<Cell>(
+            tape, weights, rows, steps, [&](long, long) { return weights.initial; }, x, last_hidden, last_cell, y,
+            call.y_stride, own);
+        continue;
       }
+      const long one = tape.time(steps.begin), other = tape.time(steps.end - 1), latest = max(one, other);
+      const long first = tape.offset(min(one, other));
+      multiply_inputs(weights, x.from(first), tape.offset(latest) + tape.rows_at(latest) - first);
+      forward_over_time<Cell, Number>(
+          tape, weights, rows, steps,
+          [&](long t, long b) { return inputs_share + (tape.offset(t) - first + b) * row_size(); }, Left<Number>{},
+          last_hidden, last_cell, y, call.y_stride, own);
+    }
     unpad_rows(last_hidden, tape.width, rows, call.last_hidden, call.hidden);
     if (Cell::has_cell) unpad_rows(last_cell, tape.width, rows, call.last_cell, call.hidden);
+  }
+
+  // Returns the end of the steps from s on that have kInputRows rows at most; at least one step.
+  long end_of_group(long s) const {
+    long rows = tape.rows_at(tape.time(s++));
+    while (s < call.steps && rows + tape.rows_at(tape.time(s)) <= kInputRows) rows += tape.rows_at(tape.time(s++));
+    return s;
   }
 
   // Computes biases and the share of the input in the pre-activations of n rows.
@@ -102,9 +114,8 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
     if (!workspace) return arena.used();
     Arena packed(const_cast<void *>(call.packed));
     const auto weights = allocate_for_inference<Cell, Number>(packed, call);
-    run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
-      inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
-    });
+    run_parallel(call.threads, call.off_cpu_seconds,
+                 [&](int id, int threads) { inference.run(weights, rows_of_thread<Number>(call, id, threads), id); });
     return arena.used();
   }
   if constexpr (std::is_same_v<Number, float>)
@@ -113,7 +124,7 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
       weights.initial = arena.allocate<float>(inference.row_size());
       if (!workspace) return arena.used();
       initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
-      inference.steps_at_once = 1;
+      inference.inputs_share = nullptr;
       run_parallel(call.threads, call.off_cpu_seconds,
                    [&](int id, int threads) { inference.run(weights, partition(call.batch, 1, id, threads), id); });
       return arena.used();
@@ -124,7 +135,7 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
   run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
     pack_layer<Cell>(weights, call.weights, call.hidden, id, threads);
     barrier(threads);
-    inference.run(weights, partition(call.batch, kRowBlock<Number>, id, threads), id);
+    inference.run(weights, rows_of_thread<Number>(call, id, threads), id);
   });
   return arena.used();
 }

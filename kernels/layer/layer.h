@@ -69,7 +69,7 @@ static void load_input(const LayerCall &call, Range rows, const LayerInput<Numbe
 }
 
 // The layout of the reserve, which is kept from the forward to the backward pass. In bfloat16 it includes the input as
-// the products read it. Without a backward pass there are the same arrays, except those that only that pass reads.
+// the products read it.
 template <class Number>
 struct Reserve {
   Tape<Number> tape;
@@ -77,10 +77,10 @@ struct Reserve {
 };
 
 template <class Cell, class Number>
-static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call, bool keep = true) {
+static Reserve<Number> allocate_reserve(Arena &arena, const LayerCall &call) {
   auto tape = make_tape<Number>(call);
   // The backward pass has its own copy of the hidden states, because the caller may change y in place before it.
-  allocate_tape<Cell>(arena, tape, keep);
+  allocate_tape<Cell>(arena, tape, true);
   return {tape, allocate_input<Number>(arena, call)};
 }
 
@@ -94,9 +94,7 @@ static size_t reserve_size(Cell, Number, const LayerCall &call) {
 template <class Cell, class Number>
 static size_t run_layer_forward(Cell, Number, const LayerCall &call, void *workspace) {
   Arena reserve_arena(call.reserve), arena(workspace);
-  // Without a reserve for packed batches, which inference.h does not cover.
-  const bool keep = call.reserve != nullptr;
-  const auto reserve = allocate_reserve<Cell, Number>(keep ? reserve_arena : arena, call, keep);
+  const auto reserve = allocate_reserve<Cell, Number>(reserve_arena, call);
   const auto &tape = reserve.tape;
   const auto weights = allocate_packed_layer<Cell, Number>(arena, call.hidden, call.inputs, 1, true, false, true);
   float *last_hidden = arena.allocate<float>(call.batch * tape.width);

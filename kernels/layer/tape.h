@@ -140,6 +140,7 @@ struct Tape {
     const long first = rows_of_step(s, range).end, count = rows_of_step(s + 1, range).end - first;
     if (count <= 0) return;
     memcpy(hidden_after(s) + first * width, first_hidden + first * width, count * width * sizeof(Number));
+    if (scales) memcpy(scales + state_offset(time(s)) + first, first_scales + first, count * sizeof(float));
     if (cells) memcpy(cells_after(s) + first * width, first_cell + first * width, count * width * sizeof(Number));
   }
 };

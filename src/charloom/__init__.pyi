@@ -18,6 +18,7 @@ from .errors import ModelFolderError as ModelFolderError
 from .errors import NotCompressedError as NotCompressedError
 from .errors import OtherProcessFailedError as OtherProcessFailedError
 from .errors import ProcessLostError as ProcessLostError
+from .errors import RecordTooLongError as RecordTooLongError
 from .errors import SeriesError as SeriesError
 from .errors import SettingsError as SettingsError
 from .errors import TrailingDataError as TrailingDataError

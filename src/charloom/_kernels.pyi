@@ -24,6 +24,7 @@ class Kernels:
         *,
         threads: int,
         input: Tensor,  # noqa: A002 - torch.nn's name
+        batch_sizes: list[int] = ...,
         state: Any,
         resets: Tensor | None,
         weights: list[Any],

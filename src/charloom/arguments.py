@@ -1,4 +1,4 @@
-"""Type checks of arguments at the border of the library. ``settings.limits`` checks numbers."""
+"""Type checks of arguments at the boundary of the library. ``settings.limits`` checks numbers."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,8 @@ def check_type(kinds: Any, **arguments: object) -> None:
         if not isinstance(value, allowed) or of_bytes:
             # NoneType only makes an argument optional: the message names what to give.
             words = [_TYPE_NAMES.get(kind, f"a {kind.__name__}") for kind in kinds if kind is not type(None)]
-            raise InputError(f"is of type {type(value).__name__}: it must be {' or '.join(words)}", setting=name)
+            allowed_types = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+            raise InputError(f"is of type {type(value).__name__}: it must be {allowed_types}", setting=name)
 
 
 def check_listeners(listeners: Sequence[object]) -> None:

@@ -10,7 +10,7 @@ calls ``format_parts`` with its own format and the error's ``parts``. No code re
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 _MAX_SHOWN = 200
 """Maximum number of characters of a value in a message."""
@@ -23,10 +23,12 @@ class Argument:
     Attributes:
         name: Name in Python.
         value: Actual or suggested value; ``...`` if the message mentions the name only.
+        function: Function or class that takes the argument, if the error may occur in others that do not.
     """
 
     name: str
     value: object = ...
+    function: str | None = None
 
 
 Part: TypeAlias = str | Argument
@@ -35,8 +37,9 @@ ArgumentFormatter: TypeAlias = Callable[[Argument], str]
 
 
 def as_keyword(argument: Argument) -> str:
-    """Formats an argument as Python does: ``num_steps``, ``unit='byte'``."""
-    return argument.name if argument.value is ... else f"{argument.name}={_format_value(argument.value)}"
+    """Formats an argument as Python does: ``num_steps``, ``unit='byte'``, ``RunPlan(resume='folder')``."""
+    text = argument.name if argument.value is ... else f"{argument.name}={_format_value(argument.value)}"
+    return text if argument.function is None else f"{argument.function}({text})"
 
 
 class Message:
@@ -89,6 +92,12 @@ def pluralize(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def describe_os_error(error: Exception) -> str:
+    """Returns the operating system's reason for an error, in lowercase; the text of an error that has none."""
+    reason = getattr(error, "strerror", None)
+    return reason.lower() if isinstance(reason, str) else str(error)
+
+
 def format_parts(parts: Iterable[Part], format_argument: ArgumentFormatter) -> str:
     """Returns the text of a message, with arguments formatted by a front end."""
     return "".join(part if isinstance(part, str) else format_argument(part) for part in parts)
@@ -113,7 +122,7 @@ class CorpusError(CharloomError):
 
 
 class CorpusUnavailableError(CorpusError):
-    """A named corpus is neither in a data folder nor in the cache, and cannot be downloaded."""
+    """A named corpus or a dataset is not available locally and cannot be downloaded."""
 
 
 class SeriesError(CharloomError, ValueError):
@@ -126,6 +135,10 @@ class UnknownCharacterError(CharloomError, ValueError):
 
 class InputError(CharloomError, ValueError):
     """An argument of a function or model has the wrong type, shape or value."""
+
+
+class RecordTooLongError(InputError):
+    """A record exceeds the limit of a file of records."""
 
 
 class ModelFolderError(CharloomError):
@@ -145,7 +158,7 @@ class ProcessLostError(CharloomError):
 
 
 class OtherProcessFailedError(CharloomError):
-    """Another process of a training run failed; the message gives its error."""
+    """Another process of a training run failed and reported its own error."""
 
 
 class CompressedFileError(CharloomError):
@@ -161,7 +174,7 @@ class LaterVersionError(CompressedFileError):
 
 
 class WrongModelError(CompressedFileError):
-    """The data was compressed with another model, or no model was given."""
+    """The data was compressed with another model, or no model was passed."""
 
 
 class DamagedFileError(CompressedFileError):
@@ -172,22 +185,33 @@ class DamagedFileError(CompressedFileError):
         end: Byte after the last lost byte.
     """
 
-    def __init__(self, *message: Part, start: int | None = None, end: int | None = None) -> None:
-        super().__init__(*message)
+    def __init__(
+        self, *message: Part, start: int | None = None, end: int | None = None, hint: Part | Sequence[Part] = ()
+    ) -> None:
+        super().__init__(*message, hint=hint)
         self.start = start
         self.end = end
 
 
 class DamagedRecordError(DamagedFileError):
-    """Some records are damaged; the others can be read. ``start`` and ``end`` are always None.
+    """Some records are damaged; undamaged ones can still be read. ``start`` and ``end`` are always None.
 
     Attributes:
-        records: Numbers of the damaged records, from 0.
+        records: Numbers of the damaged records, from 0. Only the first one, if more are lost than these.
+        lost: Extent of the loss: ``"records"`` if only these records are lost, ``"group"`` if all records of the group
+            that starts with this one are lost, ``"rest"`` if this record and all later ones are lost.
     """
 
-    def __init__(self, *message: Part, records: tuple[int, ...] = ()) -> None:
-        super().__init__(*message)
+    def __init__(
+        self,
+        *message: Part,
+        records: tuple[int, ...] = (),
+        lost: Literal["records", "group", "rest"] = "records",
+        hint: Part | Sequence[Part] = (),
+    ) -> None:
+        super().__init__(*message, hint=hint)
         self.records = records
+        self.lost = lost
 
 
 class TruncatedFileError(CompressedFileError):

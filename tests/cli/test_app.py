@@ -1,5 +1,6 @@
 """Every command: exit status 2 for invalid calls, 1 for failures, 0 for success; and the help."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,7 +232,7 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
         assert "charloom.cli.app" in done.stderr
         assert " torch\n" not in done.stderr
     assert run(tmp_path, "--version").done().strip() == charloom.__version__
-    assert "Available commands: train" in run(tmp_path, "bogus").error(2)
+    assert run(tmp_path, "bogus").error(2) == "unknown command 'bogus' (see charloom --help)"
     for command_name in ("train", "generate", "evaluate", "info", "recipes"):
         assert f"Usage: charloom {command_name}" in call(tmp_path, command_name, "--help").done()
 
@@ -241,7 +242,19 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
     [
         (["info", "a", "b", "c"], "unexpected arguments: b c (see --help)"),
         (["cache", "a"], "unexpected argument: a (see --help)"),
-        (["train", "--epochs", "x"], 'invalid value for --epochs: unable to convert "x" into int (see --help)'),
+        (["train", "--epochs", "x"], "--epochs is 'x': it must be an integer (see --help)"),
+        (["train", "--learning-rate", "x"], "--learning-rate is 'x': it must be a number (see --help)"),
+        (["train", "--lowercase=x"], "--lowercase is 'x': it must be true or false (see --help)"),
+        (["train", "--cell", "foo"], "--cell is 'foo': choose one of rnn, gru, lstm (see --help)"),
+        (["evaluate", "m", "a", "--sort", "x"], "--sort is 'x': choose one of bits, bits-per-char (see --help)"),
+        (["train", "--epochs"], "--epochs requires a value (see --help)"),
+        (["compress", "a", "-m"], "-m requires a value (see --help)"),
+        (["compress", "a"], "--model is missing: pass the folder of a model (see --help)"),
+        (["sweep", "a"], "--output is missing: pass a folder for the results (see --help)"),
+        (["generate"], "MODEL is missing (see --help)"),
+        (["evaluate", "m"], "FILE is missing (see --help)"),
+        (["trian"], "unknown command 'trian': did you mean train? (see charloom --help)"),
+        (["--nonsense"], "unknown option '--nonsense' (see charloom --help)"),
         (
             ["evaluate", "m", "-q"],
             "unknown option -q: for a file with this name, pass ./-q or put it after -- (see --help)",
@@ -253,7 +266,15 @@ def test_errors_of_the_call_have_one_form(words: list[str], message: str, tmp_pa
     assert call(tmp_path, *words).error(2) == message
 
 
-@pytest.mark.parametrize(("command", "remedy"), [("train", "decrease --hidden-size"), ("compress", "use less text")])
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        ("train", "decrease --hidden-size"),
+        ("compress", "use a smaller input or fewer threads"),
+        ("generate", "decrease --num-samples or --num-chars"),
+        ("evaluate", "use a smaller input"),
+    ],
+)
 def test_a_lack_of_memory(command: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The remedy names only options that the command has."""
 
@@ -261,4 +282,8 @@ def test_a_lack_of_memory(command: str, remedy: str, tmp_path: Path, monkeypatch
         raise MemoryError
 
     monkeypatch.setattr("charloom.cli.app.app", fail)
-    assert call(tmp_path, command).error(1).startswith(f"out of memory: {remedy}")
+    message = call(tmp_path, command).error(1)
+    assert message.startswith(f"out of memory: {remedy}")
+    options = {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+    assert set(re.findall(r"--[a-z-]+", message)) <= options
+    assert "threads" not in message or "--threads" in options

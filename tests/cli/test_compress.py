@@ -77,7 +77,7 @@ def test_refusals(home: Path) -> None:
     assert "a.txt.loom already exists: use --force" in call(home, "compress", "a.txt", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "a.txt.loom", "-m", "model").error()
     assert "already compressed" in call(home, "compress", "-", "-m", "model", stdin=there).error()
-    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder: pass the files in it"
+    assert call(home, "compress", "model", "-m", "model").error() == "model: this is a folder; pass a file in it"
     assert call(home, "compress", "nothing", "-m", "model").error() == "nothing: no such file or directory"
     assert "/dev/null: this is a device" in call(home, "compress", "/dev/null", "-m", "model").error()
     assert (
@@ -100,6 +100,13 @@ def test_refusals(home: Path) -> None:
     call(home, "compress", "a.txt.loom", "-m", "model", "-f").done()
     call(home, "compress", "a.txt", "-m", "model", "--force").done()
     assert _names(home) == ["a.txt", "a.txt.loom", "a.txt.loom.loom"]
+
+
+def test_a_line_that_is_too_long_for_a_record(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charloom.codec.records.lines.MAX_RECORD", 10)
+    message = call(home, "compress", "a.txt", "-m", "model", "--by-line").error()
+    assert message == "a.txt: line 1 is longer than 10 bytes, the limit for a record; omit --by-line"
+    assert _names(home) == ["a.txt"]
 
 
 def test_the_remaining_files_are_processed_after_an_error(home: Path) -> None:

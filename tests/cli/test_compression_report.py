@@ -78,6 +78,11 @@ def test_other_formats_of_pictures_are_refused_before_any_measurement(
     assert f"--plot {name}: the file name must end in .png, .svg or .pdf" in result.error(2)
 
 
+def test_a_folder_is_refused_with_its_name(home: Path, char_model: Path) -> None:
+    message = call(home, "compress", "--report", ".", "-m", char_model, "--plot", "picture.png").error()
+    assert message == ".: this is a folder; pass a file in it"
+
+
 @pytest.mark.parametrize("absent", ["torch", "matplotlib"])
 def test_a_missing_library(absent: str, home: Path, char_model: Path) -> None:
     """A real process that cannot import it and has only charloom's own compression engines."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from charloom.codec.format.container import HEADER_BYTES
 from fake_engines import ZlibEngine
 from process import call
 
@@ -25,7 +26,10 @@ def test_the_wrong_model_and_no_model(home: Path) -> None:
     message = call(home, "decompress", "a.txt.loom", "-m", "other", "-o", "x").error()
     for model in (b"model", b"other"):
         assert ZlibEngine("mixing", start=model).fingerprint[:8].hex() in message
-    assert "pass that" in call(home, "decompress", "a.txt.loom", "-o", "x").error()
+    message = call(home, "decompress", "a.txt.loom", "-o", "x").error()
+    assert message.endswith("; pass the folder of that model with --model")
+    message = call(home, "decompress", "a.txt.loom", "-m", "none", "-o", "x").error()
+    assert message == "none: no such model folder; pass an existing one with --model"
     (home / "b").write_bytes(b"x")
     call(home, "compress", "b", "-m", "model").done()
     call(home, "decompress", "b.loom", "-f").done()
@@ -62,9 +66,12 @@ def test_records(home: Path) -> None:
     assert (home / "seven").read_bytes() == lines[6] + b"\n"
     for words in ("0", "9-5", "x", "-5", "1-2-3", ""):
         assert "--record" in call(home, "decompress", "log.loom", "-m", "model", f"--record={words}").error(2)
-    assert "3,000 records" in call(home, "decompress", "log.loom", "-m", "model", "--record", "3001").error(2)
+    message = call(home, "decompress", "log.loom", "-m", "model", "--record", "5-9999").error(2)
+    assert message == "log.loom: --record is '5-9999': the file has only 3,000 lines"
     call(home, "compress", "a.txt", "-m", "model").done()
-    assert "a compressed stream" in call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
+    message = call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
+    assert message == "a.txt.loom: the file was compressed as one stream, not by line; omit --record"
+    assert "not a file compressed" in call(home, "decompress", "a.txt", "-m", "model", "--record", "1").error()
     assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
 
 
@@ -76,6 +83,20 @@ def test_a_damaged_record_is_numbered_as_lines_are(home: Path) -> None:
     record = ZlibEngine("mixing", start=b"model").start_record_session().encode(lines[41])
     blob[blob.index(record) + 5] ^= 1
     (home / "log.loom").write_bytes(blob)
-    assert "record 42 (counted from 1) is lost" in call(home, "decompress", "log.loom", "-m", "model", "-f").error()
+    message = call(home, "decompress", "log.loom", "-m", "model", "-f").error()
+    assert message.endswith("damaged: record 42 (counted from 1) is lost; --record reads undamaged records")
     assert call(home, "decompress", "log.loom", "-m", "model", "--record", "43").raw_out == lines[42] + b"\n"
+    for position, value, expected in (
+        (0, 1, "the lines from 1 on are lost"),
+        (
+            2,  # the number of records, after the two bytes of the size
+            0,
+            "damaged: the group of records that starts with record 1 (counted from 1) is lost; --record may still read "
+            "records of other groups",
+        ),
+    ):
+        broken = bytearray(blob)
+        broken[HEADER_BYTES + position] = value
+        (home / "broken.loom").write_bytes(broken)
+        assert call(home, "decompress", "broken.loom", "-m", "model").error().endswith(expected)
     assert "record 42 " in call(home, "decompress", "log.loom", "-m", "model", "--record", "42").error()

@@ -31,13 +31,14 @@ def test_forecast(home: Path) -> None:
     assert out.startswith("units: 96 points, 2000-01 to 2007-12\n")
     assert "fitted to 77 points with a season of 12; the last 19 points are held out" in out
     for name in (
-        "network",
-        "naive",
-        "drift",
-        "mean",
-        "seasonal naive (12)",
-        "AR(13)",
-        "coverage of the 0.8 interval",
+        "steps ahead",
+        "RMSE of network",
+        "RMSE of naive",
+        "RMSE of drift",
+        "RMSE of mean",
+        "RMSE of seasonal naive (12)",
+        "RMSE of AR(13)",
+        "coverage of the 80% interval",
     ):
         assert any(line.startswith(name + "  ") for line in out.splitlines()), name
     assert "2008-06" in out
@@ -70,7 +71,7 @@ def test_standard_input_to_standard_output(home: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.out)))
     assert rows[0] == ["time", "forecast", "lower_50", "upper_50"]
     assert len(rows) == 7
-    assert "No plot: the input is a pipe; pass a plot file with --plot." in result.errors
+    assert "No plot: standard input and pipes have no file name; pass a plot file with --plot." in result.errors
     assert not list(home.glob("*.png"))
     assert "Backtest" not in result.errors
 
@@ -99,7 +100,7 @@ def test_a_short_series_is_forecast_by_a_baseline(home: Path) -> None:
     (home / "short.csv").write_text("\n".join(lines))
     out = call(home, "forecast", "short.csv", "--column", "units", *_QUICK).done()
     assert "fitted to 4 points; the last 6 points are held out" in out
-    assert re.search(r"Forecast by (naive|drift|mean), fitted to 10 points:", out)
+    assert re.search(r"Forecast with the method (naive|drift|mean), fitted to 10 points:", out)
     out = call(home, "forecast", "short.csv", "--column", "units", "--horizon", "7", "-f").done()
     assert "No backtest: the series is too short to hold out a part of it." in out
     message = call(
@@ -119,13 +120,13 @@ def test_a_price_that_changes_once(home: Path) -> None:
     (home / "prices.csv").write_text("price\n" + prices)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--output", "out.csv").done()
     assert "naive has the smallest errors and is used." in out
-    assert "Forecast by naive, fitted to 60 points:" in out
+    assert "Forecast with the method naive, fitted to 60 points:" in out
     rows = list(csv.DictReader((home / "out.csv").read_text().splitlines()))
     assert all(float(row["forecast"]) == 12.49 for row in rows)
     assert all(5 < float(row["lower_95"]) < 12.49 < float(row["upper_95"]) < 20 for row in rows)
     out = call(home, "forecast", "prices.csv", "--time", "none", *_QUICK, "--method", "mean", "-f").done()
     assert "The errors of naive are 100% smaller than those of mean; --method auto would use naive." in out
-    assert "Forecast by mean, fitted to 60 points:" in out
+    assert "Forecast with the method mean, fitted to 60 points:" in out
 
 
 def test_other_notations_by_options(home: Path) -> None:
@@ -190,11 +191,14 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         ["sales.csv", "--column", "units", "--horizon", "-3"],
         "--horizon is -3: it must be an integer, at least 1",
     ),
-    (["sales.csv", "--column", "units", "--season", "50"], "--season is 50: 72 points are fewer than two"),
+    (
+        ["sales.csv", "--column", "units", "--season", "50"],
+        "--season is 50: the 72 points to fit to are fewer than two",
+    ),
     (["sales.csv", "--column", "units", "--level", "95"], "--level is 95.0: it must be above 0 and at most 0.9999"),
     (
         ["sales.csv", "--column", "units", "--missing", "drop"],
-        'invalid value "drop" for --missing. Choose from: "refuse", "interpolate"',
+        "--missing is 'drop': choose one of refuse, interpolate (see --help)",
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "95"],
@@ -223,7 +227,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--num-lags", "50", "--method", "ar", "--no-backtest"],
-        "--num-lags is 50: with 96 points to fit, it must be below 48",
+        "--num-lags is 50: the 96 points to fit to allow at most 47 lags",
     ),
     (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
     (
@@ -239,7 +243,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         ["sales.csv", "--column", "units", "-o", "sales.csv"],
         "this is the input file; choose another file with --output",
     ),
-    (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output are the same file"),
+    (["sales.csv", "--plot", "a.png", "--output", "a.png"], "--plot and --output name the same file"),
     (["one.csv", "--time", "none", "--no-backtest", "--method", "network"], "--method is 'network': 1 point is too"),
     (
         ["short.csv", "--method", "seasonal-naive", "--season", "1"],

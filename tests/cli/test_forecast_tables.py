@@ -22,6 +22,22 @@ def test_large_integers_are_written_to_their_last_digit(tmp_path: Path) -> None:
     assert len({row[1] for row in rows}) == 3
 
 
+def test_the_heading_has_a_season_only_if_the_method_uses_it(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("v\n" + "".join(f"{i % 12 + 0.1 * i}\n" for i in range(96)))
+    for method, heading in (
+        ("ar", "with the method AR(13), season of 12 points, fitted to 96 points:"),
+        ("seasonal-naive", "with the method seasonal naive (12), fitted to 96 points:"),
+        ("drift", "with the method drift, fitted to 96 points:"),
+    ):
+        options = ["--method", method, "--season", "12", "--no-backtest", "--horizon", "14", "-f"]
+        out = call(tmp_path, "forecast", "x.csv", *options).done()
+        assert f"\nForecast {heading}\n" in out
+        assert re.search(r"^point +forecast +80% interval +95% interval *$", out, re.MULTILINE), out
+        assert "\n... and 2 more steps (--output FILE saves all of them)\n" in out
+    out = call(tmp_path, "forecast", "x.csv", *options[2:], "--method", "ar", "--num-lags", "2").done()
+    assert "\nForecast with the method AR(2), fitted to 96 points:\n" in out
+
+
 def test_real_forecasts_of_integers_are_shown_with_decimals(tmp_path: Path) -> None:
     values = [int(i % 16 in (3, 7, 12)) for i in range(80)]  # their mean is 0.1875
     (tmp_path / "x.csv").write_text("v\n" + "".join(f"{value}\n" for value in values))

@@ -48,10 +48,12 @@ def test_stop_and_the_default_prefix(char_model: Path, tmp_path: Path) -> None:
 def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
     common: list[str | Path] = ["generate", char_model, "--prefix", "the q\u00fcick", "--num-chars", "5"]
     message = call(tmp_path, *common).error()
-    assert "'ü' (U+00FC) (at position 5)" in message
+    assert "'ü' (U+00FC, position 5); pass --unknown unk to read such characters as <unk>" in message
     assert "--unknown unk" in message
     assert call(tmp_path, *common, "--unknown", "skip").done().startswith("the qick")
-    assert "--prefix is '': it is empty" in call(tmp_path, "generate", char_model, "--prefix", "").error(2)
+    assert "--prefix is '': it must contain at least one character" in call(
+        tmp_path, "generate", char_model, "--prefix", ""
+    ).error(2)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--top-k", "0"], "--top-k is 0"),
         (["--num-chars", "-5"], "--num-chars is -5"),
         (["--num-samples", "3", "--greedy"], "all greedy samples are the same"),
-        (["--greedy", "--top-k", "3"], "--greedy cannot be combined with --temperature"),
+        (["--greedy", "--top-k", "3"], "or --top-p: omit --greedy or those options"),
         (["--stop", ""], "--stop is ''"),
     ],
 )

@@ -24,6 +24,19 @@ def test_info(char_model: Path, tmp_path: Path, compute_by: Switch) -> None:
     assert charloom.LanguageModel.load(char_model).provenance["corpus"]["sha256"] in out
 
 
+def test_settings_are_shown_as_in_recipes(char_model: Path, tmp_path: Path) -> None:
+    model = charloom.LanguageModel.load(char_model)
+    values = {"prefix": ["the fox", "a dog"], "keep_best": True, "patience": None, "epochs": 3.0}
+    model.provenance = {**model.provenance, "training": values}
+    model.save(tmp_path / "model")
+    rows = [line.rstrip() for line in call(tmp_path, "info", "model").done().splitlines()]
+    found = {row.split("  ")[0]: row.rpartition("  ")[2] for row in rows}
+    assert found["training prefix"] == "the fox, a dog"
+    assert found["training keep best"] == "true"
+    assert found["training patience"] == "not set"
+    assert found["training epochs"] == "3"
+
+
 @pytest.mark.parametrize("method", ["network", "ar"])
 def test_a_forecaster(method: Method, tmp_path: Path) -> None:
     settings = forecasting.ForecastSettings(horizon=6, method=method, members=2, epochs=1, hidden_size=4, season=12)

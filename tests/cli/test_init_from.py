@@ -57,11 +57,18 @@ def test_a_run_from_a_model_can_be_resumed(home: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hidden-size", "17"], "--hidden-size is 17: the model in model has 16; omit it"),
-        (["--cell", "lstm"], "--cell is 'lstm': the model in model has 'gru'; omit it"),
+        (
+            ["--hidden-size", "17"],
+            "--hidden-size is 17: the model in model was trained with --hidden-size 16; omit this setting",
+        ),
+        (
+            ["--embedding-size", "8"],
+            "--embedding-size is 8: the model in model was trained with --embedding-size 64; omit this setting",
+        ),
+        (["--cell", "lstm"], "--cell is 'lstm': the model in model was trained with --cell gru; omit this setting"),
         (["--num-layers", "2"], "--num-layers is 2: "),
-        (["--unit", "byte"], "--unit is 'byte': the model in model has 'char'"),
-        (["--no-lowercase"], "--no-lowercase: the model in model has True"),
+        (["--unit", "byte"], "--unit is 'byte': the model in model was trained with --unit char"),
+        (["--no-lowercase"], "--no-lowercase: the model in model was trained with --lowercase"),
     ],
 )
 def test_options_that_contradict_the_model_are_refused(options: list[str], message: str, home: Path) -> None:
@@ -73,7 +80,7 @@ def test_characters_outside_the_models_vocabulary(home: Path) -> None:
     """They are refused by name, or added without changing what the model predicts of the others."""
     message = call(home, "train", "new.txt", "--init-from", "model", "--output", "tuned").error()
     assert message.startswith("new.txt has 11 characters that the model in model lacks ('u', '!', ")
-    assert message.endswith("...): --extend-vocabulary adds them")
+    assert message.endswith("...): use --extend-vocabulary to add them")
     out = _tuned(home, "--extend-vocabulary", "--learning-rate", "1e-30", text="new.txt")
     assert "from the weights in model, 11 new characters" in out
     model, tuned = _load(home, "model"), _load(home, "tuned")

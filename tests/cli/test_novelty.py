@@ -53,7 +53,7 @@ def test_several_samples_and_a_corpus_in_a_folder(char_model: Path, home: Path) 
     assert heading.split() == ["sample", "start", "length", "found", "in", "passage"]
     assert row.split()[:3] == ["1", "0", "21"]
     assert "books/b.txt, line 3 (character 28)" in row
-    assert "the model was trained on a different text (fox.txt, length 1,320)" in note
+    assert "the model was trained on a different text (fox.txt, 1,320 characters)" in note
 
 
 def test_a_corpus_that_is_not_text(char_model: Path, home: Path) -> None:

@@ -24,8 +24,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["in.csv"], None, True, "in.csv: this is the input file; choose another file with --a"),
         (["link.csv"], None, True, "link.csv: this is the input file"),
-        (["new", "./new"], None, True, "new: --a and --b are the same file; choose two different files"),
-        (["new"], "new", True, "new: --a and --save are the same file"),
+        (["new", "./new"], None, True, "new: --a and --b name the same file; choose two different files"),
+        (["new"], "new", True, "new: --a and --save name the same file"),
         (
             ["old.png"],
             None,

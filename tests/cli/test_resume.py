@@ -29,15 +29,15 @@ def home(tmp_path: Path) -> Path:
 
 def _interrupted_run(home: Path, *options: Any, steps: int = 50) -> Path:
     """Runs until ``steps`` as if the power failed then; the last checkpoint is older."""
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > steps:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", *options)
     assert result.error(128 + signal.SIGINT) == "stopped"
     return home / "model"
@@ -59,7 +59,13 @@ def test_resumes_from_its_folder_alone(home: Path) -> None:
     with (folder / "history.jsonl").open("a") as file:
         file.write('{"epoch": 2, "perplexity": 3.0, "validation_perpl')
     message = call(home, "train", "fable.txt", "--output", "model").error()
-    assert message == "model contains an interrupted run; --resume model resumes it, --force starts a new one"
+    assert message == (
+        "model contains an interrupted run; pass --resume model to resume it, or use --force to start a new one"
+    )
+    for words in (["generate", "model"], ["info", "model"]):
+        assert call(home, *words).error() == (
+            "model: no model yet, only an interrupted run; resume it with charloom train --resume model"
+        )
     (home / "elsewhere").mkdir()
     out = call(home / "elsewhere", "train", "--resume", "../model").done()
     assert "run     resumed at epoch 2, minibatch 9 of 36, 3 epochs" in out
@@ -104,14 +110,18 @@ def test_resumes_in_another_folder(home: Path) -> None:
 _REFUSED = [
     (
         ["--batch-size", "5"],
-        "--batch-size is 5: the run was started with 4; omit it, or start a new run from this run's weights with "
-        "--init-from",
+        "--batch-size is 5: the run was started with --batch-size 4; omit this setting, or start a new run from this "
+        "run's weights with --init-from",
     ),
-    (["--hidden-size", "17"], "--hidden-size is 17: the run was started with 16; omit it"),
-    (["--max-chars", "9"], "--max-chars is 9: the run was started with None"),
-    (["--recipe", "section"], "--recipe is 'section': a resumed run keeps its own settings and weights; omit it"),
+    (["--hidden-size", "17"], "--hidden-size is 17: the run was started with --hidden-size 16; omit this setting"),
+    (["--max-chars", "9"], "--max-chars is 9: the run was started without it; omit this setting"),
+    (["--lowercase"], "--lowercase: the run was started with --no-lowercase; omit this setting"),
+    (
+        ["--recipe", "section"],
+        "--recipe is 'section': a resumed run keeps its own settings and weights; omit this setting",
+    ),
     (["--init-from", "model"], "--init-from is 'model': a resumed run keeps"),
-    (["--extend-vocabulary"], "--extend-vocabulary: it requires --init-from"),
+    (["--extend-vocabulary"], "--extend-vocabulary requires --init-from"),
 ]
 
 
@@ -206,15 +216,15 @@ def _fill(disk: Path) -> None:
 def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> None:
     """It is reported once; training continues, its model is saved elsewhere; the last checkpoint can be resumed."""
     call(home, "train", "fable.txt", *_OPTIONS, "--output", "whole").done()
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             _fill(small_disk)
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         patch.setattr("tempfile.tempdir", str(home))
         options = [*_OPTIONS, "--keep-checkpoints", "1"]  # more checkpoints would be deleted to make room
         result = call(home, "train", "fable.txt", *options, "--output", small_disk / "model")
@@ -234,15 +244,15 @@ def test_a_disk_that_fills_up_during_training(home: Path, small_disk: Path) -> N
 
 @pytest.mark.slow
 def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         patch.setattr("tempfile.tempdir", str(home))
         patch.setattr(FolderLock, "take", lambda _: None)  # mount refuses while a file is open
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", small_disk / "model")
@@ -256,15 +266,15 @@ def test_a_disk_that_becomes_read_only(home: Path, small_disk: Path) -> None:
 
 def test_a_folder_that_is_deleted_during_training(home: Path) -> None:
     """It is created again, with the whole history."""
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 47:
             shutil.rmtree(home / "model")
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         result = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model")
     assert result.status == 0, result
     assert result.errors.count("\n") == 1

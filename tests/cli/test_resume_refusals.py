@@ -32,15 +32,15 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def _interrupted_run(home: Path) -> Path:
     """Makes two checkpoints, neither at the end."""
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps > 12:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         assert call(home, "train", "fable.txt", *_OPTIONS, "--output", "cut").status != 0
     return home / "cut" / "checkpoints"
 
@@ -48,7 +48,7 @@ def _interrupted_run(home: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--threads", "1000"], "--threads is 1000: this machine has"),
+        (["--threads", "1000"], "--threads is 1000: it must be at most"),
         (["--device", "cuda:77"], "cuda:77"),
         (["--precision", "float64"], "float64"),
     ],
@@ -99,8 +99,9 @@ def test_resuming_an_older_checkpoint_discards_newer_ones_only_if_asked(home: Pa
     folder = _interrupted_run(home)
     older, newer = sorted(folder.iterdir())
     message = call(home, "train", "--resume", older).error(2)
-    assert message.startswith(
-        f"the folder contains 1 checkpoint newer than {older.name}: --output resumes in another folder"
+    assert message == (
+        f"{folder.parent} contains 1 checkpoint newer than {older.name}; pass --output to resume in another folder, or "
+        "use --force to delete them"
     )
     assert newer.exists()
     call(home, "train", "--resume", older, "--output", "elsewhere").done()
@@ -134,4 +135,4 @@ def test_a_finished_run_is_left_unchanged(home: Path) -> None:
 def test_a_run_without_a_model_yet_names_the_command_to_resume(home: Path) -> None:
     _interrupted_run(home)
     message = call(home, "generate", "cut").error()
-    assert message == "cut: no model yet, only an interrupted run; resume it with --resume cut"
+    assert message == "cut: no model yet, only an interrupted run; resume it with charloom train --resume cut"

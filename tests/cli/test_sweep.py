@@ -203,7 +203,7 @@ def test_diverged_runs_are_in_the_table(home: Path) -> None:
         (["--num-seeds", "2", "--jobs", "0"], 2, "--jobs is 0"),
         (["--num-seeds", "1.5"], 2, "--num-seeds is 1.5: it must be an integer"),
         (["--seed", "x"], 2, "--seed"),
-        (["--combinations", "none.toml"], 2, "none.toml: No such file"),
+        (["--combinations", "none.toml"], 2, "none.toml: no such file"),
         (["--combinations", "fable.txt"], 2, "fable.txt: "),
         (["--combinations", "odd.toml"], 2, "odd.toml: it must consist of [[combination]] tables"),
         (

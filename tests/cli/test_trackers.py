@@ -17,7 +17,7 @@ def _run(before: object, *, can_skip_training: bool = False, first: bool = True)
 def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _: None)
     trackers.check_installed(tensorboard=None, wandb=False)
-    with pytest.raises(SettingsError, match=r"wandb is not installed: pip install 'charloom\[wandb\]'"):
+    with pytest.raises(SettingsError, match=r"wandb is not installed; install it with pip install 'charloom\[wandb\]'"):
         trackers.check_installed(tensorboard=None, wandb=True)
 
 

@@ -120,7 +120,7 @@ def test_a_named_corpus_that_is_unavailable(home: Path) -> None:
 def test_the_data_directory(home: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLOOM_DATA", str(corpora))
     out = call(home, "train", "--epochs", "1", "--output", "model").done()
-    assert "time-machine: the first 10,000 characters, 44 distinct tokens" in out
+    assert "time-machine: the first 10,000 characters, vocabulary of 44 tokens" in out
 
 
 def test_recipes_and_options(home: Path) -> None:

@@ -110,5 +110,5 @@ def test_without_a_key(home: Path) -> None:
 def test_a_missing_tracker(home: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charloom.cli.trackers.find_spec", lambda _: None)
     message = call(home, "train", "fable.txt", *_OPTIONS, "--output", "model", f"--{program}").error(2)
-    assert message == f"{program} is not installed: pip install 'charloom[{program}]'"
+    assert message == f"{program} is not installed; install it with pip install 'charloom[{program}]'"
     assert not (home / "model").exists()

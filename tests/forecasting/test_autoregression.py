@@ -75,8 +75,20 @@ def test_an_average_forecasts_the_average_of_one_step() -> None:
 
 @pytest.mark.parametrize("origins", [[], np.array([], dtype=np.int64), [[3]], [1.5], "3", None])
 def test_origins_are_a_list_of_at_least_one_int(origins: object) -> None:
-    with pytest.raises(InputError, match="origins must be a list of integers, at least one"):
+    with pytest.raises(InputError, match="origins must be a non-empty list of integers"):
         check_origins(origins, 2, 5)
+
+
+def test_messages_about_origins() -> None:
+    for origins, message in (
+        ([4, 1], "^a forecast needs 2 values before its origin, but origin 1 has only 1$"),
+        ([-3, 1], "^origin -3 is negative: an origin is an index of at least 2$"),
+        ([6], "^origin 6 is beyond the end of 5 values$"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_origins(origins, 2, 5)
+    with pytest.raises(InputError, match=r"^a forecast needs 1 value before its origin, but origin 0 has only 0$"):
+        check_origins([0], 1, 5)
 
 
 def test_forecasts_of_an_unstable_model_are_finite() -> None:

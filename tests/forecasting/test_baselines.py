@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from charloom.errors import InputError, SeriesError, SettingsError
+from charloom.errors import InputError, SeriesError, SettingsError, pluralize
 from charloom.forecasting import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive, backtest
 
 
@@ -25,7 +25,7 @@ def test_naive_forecasts() -> None:
     origins = np.array([6, 10])
     assert Naive().forecast(values, origins, 3).tolist() == [[5, 5, 5], [9, 9, 9]]
     assert SeasonalNaive(4).forecast(values, origins, 6).tolist() == [[2, 3, 4, 5, 2, 3], [6, 7, 8, 9, 6, 7]]
-    with pytest.raises(SettingsError, match="num_lags is 5: with 10 points"):
+    with pytest.raises(SettingsError, match="num_lags is 5: the 10 points to fit to allow at most 4 lags"):
         AutoRegression(5).fit(values)
 
 
@@ -42,8 +42,10 @@ def test_a_baseline_reads_only_past_values(make: Callable[[], Baseline]) -> None
     for origin in range(31):
         known = np.where(np.arange(30) < origin, values, 1e9)
         if origin < model.linear.order:
+            needed = pluralize(model.linear.order, "value")
             with pytest.raises(
-                InputError, match=f"needs {model.linear.order} values before its origin, but there are only {origin}"
+                InputError,
+                match=f"^a forecast needs {needed} before its origin, but origin {origin} has only {origin}$",
             ):
                 model.forecast(known, np.array([30, origin]), 3)
         else:

@@ -102,8 +102,10 @@ def test_baselines_that_a_length_allows() -> None:
     assert list(make_baselines(24, 4, settings)) == ["seasonal-naive", "seasonal-mean", "naive", "mean", "drift", "ar"]
     assert list(make_baselines(23, 1, settings)) == ["naive", "mean", "drift"]
     for season, why in ((1, "no season was detected"), (9, "the series has fewer than three seasons of 9 points")):
-        with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass season"):
+        with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass the season length with season"):
             make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
+        with pytest.raises(SeriesError, match=f"{why}; pass a shorter season, or another method"):
+            make_baselines(20, season, ForecastSettings(method="seasonal-mean", season=season))
     with pytest.raises(SeriesError, match="'seasonal-naive': the series is not longer than one season of 9 points"):
         make_baselines(9, 9, ForecastSettings(method="seasonal-naive"))
 

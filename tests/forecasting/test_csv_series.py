@@ -163,7 +163,7 @@ def test_headers(home: Path, name: str) -> None:
         ("x\n1\n2 # 3\n3\n", "line 3: '2 # 3' in column 'x' is not a number like -1234.5"),
         ("d,x\n2001,1\n\n2002,2\n", "line 3 is empty; delete it or, if the header follows, pass skip_rows=3"),
         ("\nd,x\n2001,1\n2002,2\n", "line 1 is empty; pass skip_rows=1"),
-        ("x\n1\n1e301\n3\n", "value 2 is 1e.301, more than 1e.300"),
+        ("x\n1\n1e301\n3\n", "the magnitude of value 2 .1e.301. exceeds 1e.300"),
         ("date,x\n2001-02,1\n2001-01,2\n", "line 3: 2001-01 is earlier than 2001-02 in line 2"),
         ("a,x\nu,1\nv\n", "line 3 has 1 column, but line 1 has 2; delete the row if it is not part of the table"),
         ("a,x\n2001,1\n2002,2,\n", "line 3 has 3 columns, but line 1 has 2"),

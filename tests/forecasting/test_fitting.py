@@ -73,7 +73,10 @@ def test_a_constant_series_is_repeated_or_refused() -> None:
 def test_a_season_must_be_seen_twice() -> None:
     plain = replace(SETTINGS, method="seasonal-naive")
     assert forecasting.fit(noisy_seasons(40), replace(plain, season=20)).season == 20
-    with pytest.raises(SettingsError, match="season is 21: 40 points are fewer than two seasons"):
+    with pytest.raises(
+        SettingsError,
+        match=r"season is 21: the 40 points to fit to are fewer than two seasons; pass a shorter season \(at most 20\)",
+    ):
         forecasting.fit(noisy_seasons(40), replace(plain, season=21))
 
 

@@ -111,7 +111,7 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecasting.fit(np.full(60, 2.5), SETTINGS)
     with pytest.raises(SeriesError, match="method is 'seasonal-naive': no season was detected"):
         forecasting.fit(np.random.default_rng(0).normal(size=60), ForecastSettings(method="seasonal-naive"))
-    with pytest.raises(SeriesError, match=r"value 2 is 1e\+301, more than 1e\+300"):
+    with pytest.raises(SeriesError, match=r"the magnitude of value 2 \(1e\+301\) exceeds 1e\+300"):
         forecasting.fit([1.0, 1e301, 2.0, 3.0])
     with pytest.raises(SeriesError, match="value 4 of 60 is missing"):
         forecasting.fit([*range(3), float("nan"), *range(56)])
@@ -121,10 +121,10 @@ def test_refusals(forecaster: Forecaster) -> None:
         forecasting.fit(["a", "b"])  # type: ignore[list-item]
     with pytest.raises(SeriesError, match="not a sequence of numbers"):
         forecasting.fit(noisy_seasons().astype(np.complex128))
-    with pytest.raises(SettingsError, match="season is 80: 150 points are fewer than two seasons"):
+    with pytest.raises(SettingsError, match="season is 80: the 150 points to fit to are fewer than two seasons"):
         forecasting.fit(noisy_seasons(), ForecastSettings(horizon=6, season=80))
     with pytest.raises(
-        InputError, match=f"a forecast needs {forecaster.min_points} values before its origin, but there"
+        InputError, match=f"a forecast needs {forecaster.min_points} values before its origin, but origin"
     ):
         forecaster.forecast(history=noisy_seasons(10))
     with pytest.raises(SettingsError, match="horizon is 0"):

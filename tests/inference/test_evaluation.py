@@ -143,7 +143,7 @@ def test_bytes_are_shown_escaped() -> None:
 
 def test_unknown_characters() -> None:
     model = cyclic_predictor()
-    with pytest.raises(UnknownCharacterError, match=r"'x' \(at position 1\)"):
+    with pytest.raises(UnknownCharacterError, match=r"'x' \(position 1\)"):
         evaluate(model, "axbc")
     assert evaluate(model, "axbc", unknown="skip") == evaluate(model, "abc")
     with pytest.raises(InputError, match="not finite"):  # this model gives <unk> no probability

@@ -22,7 +22,7 @@ from charloom import (
     build_model,
     layers,
 )
-from charloom.models.folder import write_model_folder
+from charloom.models.folder import read_model_folder, write_model_folder
 
 _VOCABULARY = Vocabulary(["e", "t", "\n", '"', "漢", "\U0001f600"], clean_up=CleanUp(lowercase=True))
 
@@ -228,6 +228,18 @@ def test_weights_of_the_wrong_kind_are_refused(dtypes: list[torch.dtype], folder
     _edit(folder, weights_sha256=hashlib.sha256(weights).hexdigest())
     with pytest.raises(ModelFolderError, match="floating-point"):
         LanguageModel.load(folder)
+
+
+def test_a_config_that_was_read_can_be_written_with_other_weights(folder: Path) -> None:
+    config, tensors = read_model_folder(folder)
+    config["format_version"] = 0
+    write_model_folder(folder, config, {name: tensor + 1 for name, tensor in tensors.items()})
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert written["weights_sha256"] == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert written["format_version"] == 1
+    assert list(written)[:2] == ["format_version", "weights_sha256"]
+    found = LanguageModel.load(folder).own_tensors()
+    assert all(torch.equal(found[name], tensor + 1) for name, tensor in tensors.items())
 
 
 def test_a_folder_that_is_not_writable_is_named(tmp_path: Path) -> None:

@@ -28,15 +28,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model" / "checkpoints").rename(folder / "finished")
     other = ["--cell", "lstm", "--hidden-size", "4", "--num-steps", "10", "--epochs", "1", "--prefix", "A fox"]
     call(folder, "train", "fable.txt", *other, "--output", "other").done()
-    original = CheckpointFolder.is_due
+    original = CheckpointFolder.is_due_by_time
 
-    def is_due(self: CheckpointFolder, run: Any) -> bool:
+    def is_due_by_time(self: CheckpointFolder, run: Any) -> bool:
         if run.steps == 7:
             raise KeyboardInterrupt
         return original(self, run)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CheckpointFolder, "is_due", is_due)
+        patch.setattr(CheckpointFolder, "is_due_by_time", is_due_by_time)
         call(folder, "train", "fable.txt", *options, "--epochs", "2", "--output", "run").error(128 + signal.SIGINT)
     older, _ = sorted((folder / "run" / "checkpoints").iterdir())
     older.unlink()

@@ -49,7 +49,7 @@ def test_each_instruction_set_by_its_name(compute_by: Switch) -> None:
 def test_an_unavailable_instruction_set(other_machine: pytest.MonkeyPatch, compute_by: Switch) -> None:
     other_machine.setattr(module, "_supported", lambda: {"scalar": object()})
     compute_by("avx512")
-    with pytest.raises(SettingsError, match=r"avx512: not available; this machine has scalar"):
+    with pytest.raises(SettingsError, match=r"avx512: not available on this machine; choose one of scalar"):
         backend()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
-from charloom.models.fused import native_step
+from charloom.models.fused import prepare_native_step
 from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")
@@ -72,7 +72,7 @@ def test_gradients_are_added_in_place() -> None:
     views = [v.view(p.shape) for v, p in zip(torch.split(block, sizes), parameters, strict=True)]
     for parameter, view in zip(parameters, views, strict=True):
         parameter.grad = view
-    assert native_step(model, *_text(model, 3, 4), None) is not None
+    assert prepare_native_step(model, *_text(model, 3, 4), None) is not None
     model.backpropagate(*_text(model, 3, 4))
     assert all(p.grad is view for p, view in zip(parameters, views, strict=True))
     assert block.any()

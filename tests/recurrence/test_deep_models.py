@@ -7,7 +7,7 @@ import torch
 
 import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
-from charloom.models.fused import native_generator, native_step
+from charloom.models.fused import native_generator, prepare_native_step
 from charloom.recurrence.backend import Backend, backend, kernels_named
 from native import INSTRUCTION_SETS, Switch
 
@@ -54,7 +54,7 @@ def test_loss_gradients_and_text_equal_those_of_pytorch(cell: str, num_layers: i
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     compute_by("auto")
     whole = num_layers <= _MAX
-    assert (native_step(model, ids, targets, None) is not None) == whole
+    assert (prepare_native_step(model, ids, targets, None) is not None) == whole
     assert (model.make_generator() is not None) == whole
 
 
@@ -63,8 +63,8 @@ def test_the_kernels_refuse_more_layers(monkeypatch: pytest.MonkeyPatch) -> None
     model = _model("gru", _MAX + 1)
     without_limit: Any = _WithoutLimit(backend().kernels)
     monkeypatch.setattr("charloom.models.fused.backend", lambda: Backend("", without_limit))
-    with pytest.raises(ValueError, match=f"{_MAX + 1} layers are not between 1 and {_MAX}"):
+    with pytest.raises(ValueError, match=f"the number of layers is {_MAX + 1}: it must be from 1 to {_MAX}"):
         native_generator(model, "float32")
     ids = torch.ones(2, 3, dtype=torch.int64)
-    with pytest.raises(ValueError, match="layers are not between"):
+    with pytest.raises(ValueError, match="the number of layers is"):
         model.loss(ids, ids)

@@ -126,5 +126,5 @@ def test_ids_outside_the_vocabulary() -> None:
             ids, targets = (torch.zeros(2, 3, dtype=torch.int64) for _ in range(2))
             (ids, targets)[position][1, 2] = wrong
             tensors = _zeros(*_CALLS["language_model_step"][1])
-            with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11"):
+            with pytest.raises(InputError, match=f"id {wrong} is not in the vocabulary of 11 tokens"):
                 _step_with(ids, targets, tensors)

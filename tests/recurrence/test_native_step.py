@@ -10,7 +10,7 @@ from torch import Tensor
 
 import charloom
 from charloom import InputError, LanguageModel, ModelSettings, Vocabulary
-from charloom.models.fused import native_step
+from charloom.models.fused import prepare_native_step
 from charloom.recurrence.threads import use_threads
 from native import INSTRUCTION_SETS, Switch, switching
 
@@ -76,7 +76,7 @@ def test_equals_pytorch(data: st.DataObject) -> None:
         compute_by("pytorch")
         expected = _results(model, ids, targets, state)
         compute_by(data.draw(st.sampled_from(INSTRUCTION_SETS)))
-        assert native_step(model, ids, targets, state) is not None
+        assert prepare_native_step(model, ids, targets, state) is not None
         _assert_close(_results(model, ids, targets, state), expected)
         model.zero_grad()
         loss, last = model.backpropagate(ids, targets, state)
@@ -159,9 +159,9 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     model = _model()
     ids, targets = _text(model, 3, 4)
     for wrong in (-1, len(model.vocabulary), 2**40):
-        with pytest.raises(InputError, match="not in the vocabulary of 11"):
+        with pytest.raises(InputError, match="not in the vocabulary of 11 tokens"):
             model.loss(torch.full_like(ids, wrong), targets)
-        with pytest.raises(InputError, match="not in the vocabulary of 11"):
+        with pytest.raises(InputError, match="not in the vocabulary of 11 tokens"):
             model.backpropagate(ids, torch.full_like(ids, wrong))
     with pytest.raises(InputError, match=r"the state is .*4, 20.* it must be .*3, 20"):
         model.loss(ids, targets, model.begin_state(4))
@@ -198,7 +198,7 @@ def test_pytorch_computes_what_the_kernels_do_not_support() -> None:
     model = _model(cell="lstm")
     ids, targets = _text(model, 3, 4)
     expected = _results(model, ids, targets, None)
-    assert native_step(model, ids, targets, None) is not None
+    assert prepare_native_step(model, ids, targets, None) is not None
     seen = []
     handle = model.layer.register_forward_hook(lambda *_: seen.append(1))
     _assert_close(_results(model, ids, targets, None), expected)

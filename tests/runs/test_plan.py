@@ -15,7 +15,7 @@ _CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "init_from is 'other': a resumed run keeps its own settings and weights",
     ),
     ({"resume": "model", "recipe": charloom.load_recipe("section")}, "recipe is 'section': a resumed run"),
-    ({"extend_vocabulary": True}, "extend_vocabulary=True: it requires init_from"),
+    ({"extend_vocabulary": True}, "extend_vocabulary requires init_from"),
     (
         {"corpus": charloom.corpus_from("a fox"), "recipe": _RECIPE.with_changes({"lowercase": True})},
         "lowercase=True: the corpus was read with lowercase=False",

@@ -33,7 +33,7 @@ def test_fine_tuning_takes_the_models_settings(tmp_path: Path) -> None:
     with TrainingRun(plan) as run:
         assert run.start.model.layer.hidden_size == 8
         assert "3 new characters" in run.start.description
-    with pytest.raises(UnknownCharacterError, match="extend_vocabulary=True adds them"):
+    with pytest.raises(UnknownCharacterError, match="use extend_vocabulary=True to add"):
         TrainingRun(RunPlan(corpus, tmp_path / "second", init_from=tmp_path / "first")).run()
 
 
@@ -52,7 +52,7 @@ def test_a_clean_up_that_the_recipe_leaves_open_is_the_models(tmp_path: Path) ->
             RunPlan(charloom.corpus_from(_TEXT.lower()), tmp_path / "b", open_recipe, init_from=tmp_path / "first")
         ).run()
     other = Recipe(CorpusSettings(lowercase=False), recipe.model, training)
-    with pytest.raises(SettingsError, match=r"lowercase=False: the model in .* has True"):
+    with pytest.raises(SettingsError, match=r"lowercase=False: the model in .* was trained with lowercase=True"):
         TrainingRun(RunPlan(text, tmp_path / "b", other, init_from=tmp_path / "first")).run()
 
 

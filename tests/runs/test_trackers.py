@@ -133,5 +133,5 @@ def test_infinite_values(tmp_path: Path) -> None:
 
 def test_a_missing_tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    with pytest.raises(SettingsError, match=r"not installed: pip install 'charloom\[tensorboard\]'"):
+    with pytest.raises(SettingsError, match=r"not installed; install it with pip install 'charloom\[tensorboard\]'"):
         TensorBoard(tmp_path)

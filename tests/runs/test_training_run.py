@@ -143,5 +143,5 @@ def test_a_schedule_cannot_be_changed_by_resuming(tmp_path: Path, text: Path) ->
     TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE)).run()
     recipe = charloom.recipe_of_run(tmp_path / "run").with_changes({"epochs": 9, "schedule": "cosine"})
     run = TrainingRun(RunPlan(output=tmp_path / "run", recipe=recipe, resume=True))
-    with pytest.raises(CharloomError, match="schedule is 'cosine': the run was started with 'constant'"):
+    with pytest.raises(CharloomError, match="schedule is 'cosine': the run was started with schedule='constant'"):
         run.run()

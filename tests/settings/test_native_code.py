@@ -38,8 +38,8 @@ def test_another_modules_instruction_sets_are_tried_in_order(monkeypatch: pytest
     [
         ("fastest", _SETS, "CHARLOOM_KERNELS=fastest: choose one of auto, reference, pytorch, scalar"),
         ("", _SETS, "CHARLOOM_KERNELS=: choose one of"),
-        ("amx", _SETS, "CHARLOOM_KERNELS=amx: not available; this machine has scalar, avx2, avx512"),
-        ("avx2", [], "not available; charloom was installed without native kernels"),
+        ("amx", _SETS, "CHARLOOM_KERNELS=amx: not available on this machine; choose one of scalar, avx2, avx512"),
+        ("avx2", [], "not available: charloom was installed without native kernels"),
     ],
 )
 def test_invalid_choices(word: str, supported: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ for line in sys.stdin:
     if task["do"] == "half a line":
         print('{"ended"', end="", flush=True)
         sys.exit("broken")
+    if task["do"] == "silent exit":
+        sys.exit(3)
     if task["do"] == "wait":
         time.sleep(600)
     print(json.dumps({"ended": os.getpid()}), flush=True)
@@ -55,12 +57,16 @@ def test_one_process_does_several_runs_and_reports_each_epoch(started: list[Any]
 
 @pytest.mark.parametrize(
     ("what", "message"),
-    [("kill", "was killed (out of memory?)"), ("half a line", "ended with status 1: broken")],
+    [
+        ("kill", "its process was killed (out of memory?)"),
+        ("half a line", "its process ended with status 1: broken"),
+        ("silent exit", "its process ended with status 3"),
+    ],
 )
 def test_a_process_that_dies_is_replaced(what: str, message: str, started: list[Any]) -> None:
     with Workers(1) as workers:
         first, second = (workers.train({"do": do}, print) for do in (what, "end"))
-        assert message in first.result()["failed"]
+        assert first.result()["failed"] == message
         assert second.result() == {"ended": started[1].pid}
 
 

@@ -121,7 +121,9 @@ def test_a_data_set(streamed: bool, tmp_path: Path) -> None:
 
 def test_the_hub_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(CorpusError, match="hf:some/data: reading a dataset requires the datasets package: pip install"):
+    with pytest.raises(
+        CorpusError, match="hf:some/data: reading a dataset requires the datasets package; install it with pip install"
+    ):
         load_corpus("hf:some/data")
 
 

@@ -90,7 +90,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: P
     assert line.startswith(
         f"charloom: error: {tmp_path}/cache: cannot write the token ids of large.txt to this folder (File too large)"
     )
-    assert line.endswith("to a folder with enough space")
+    assert line.endswith("to a writable folder with enough space")
     assert _cached_kinds(tmp_path) == []
     assert not (tmp_path / "model").exists()
 

@@ -148,7 +148,9 @@ def test_a_dangling_link_in_a_folder_is_skipped(tmp_path: Path) -> None:
 @_UNITS
 @pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="needs /dev/zero")
 def test_a_device_is_refused(unit: Unit) -> None:
-    with pytest.raises(CorpusError, match=r"/dev/zero: this is a device.*pass - for standard input"):
+    with pytest.raises(
+        CorpusError, match=r"/dev/zero: this is a device, not a file; pass a file, or - for standard input"
+    ):
         read_sources(["/dev/zero"], unit)
 
 

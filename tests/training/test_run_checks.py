@@ -32,7 +32,7 @@ def test_the_reference_backend_refuses_bfloat16() -> None:
         ({"batch_size": 10}, "the training text has 100 tokens"),
         ({"validation_fraction": 0.6}, "the training text has 40 tokens"),
         ({"validation_fraction": 0.01}, "only 1 of 100 tokens would be held out"),
-        ({"threads": 1024}, f"threads is 1024: this machine has {os.cpu_count()} core"),
+        ({"threads": 1024}, f"threads is 1024: it must be at most {os.cpu_count()}, the number of cores"),
         ({"device": "meta"}, "device is 'meta': it cannot be used"),
     ],
 )

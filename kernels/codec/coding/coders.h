@@ -166,7 +166,7 @@ class MixingLanes {
     Lane &lane = lanes_[number];
     NetworkPrediction &network = networks_[number];
     if (lane.position - buffer_.primed >= (number + 1) * buffer_.lane_capacity)
-      throw std::length_error("more than a lane has room for");
+      throw std::length_error("the data exceeds the capacity of a lane");
     mixture_.start_byte(lane, network);
     for (int i = 7; i >= 0; i--) mixture_.update(lane, network, code_bit(i, mixture_.predict(lane, network)));
     const uint8_t byte = mixture_.end_byte(lane);

@@ -87,7 +87,7 @@ class Decoder {
   }
   // Throws std::invalid_argument if bytes are left over, which an Encoder would not have written.
   void finish() const {
-    if (next_ != end_) throw std::invalid_argument("data follows the end");
+    if (next_ != end_) throw std::invalid_argument("data follows the end of the payload");
   }
 
  private:

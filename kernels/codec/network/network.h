@@ -21,7 +21,7 @@ inline std::vector<const CodecKernels *> supported_codec_kernels() {
 inline const CodecKernels &codec_kernels(const std::string &name) {
   for (const CodecKernels *kernels : supported_codec_kernels())
     if (name == kernels->name) return *kernels;
-  throw std::invalid_argument("no instruction set " + name);
+  throw std::invalid_argument("instruction set '" + name + "' is not supported");
 }
 
 // Immutable after construction, so any number of threads may run it. The weights are read by the constructor only.

@@ -21,7 +21,7 @@ from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.sweep import sweep
 from charloom.cli.train import train
-from charloom.errors import CharloomError
+from charloom.errors import CharloomError, SettingsError, describe_os_error
 from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
 
@@ -34,10 +34,24 @@ Train a model, generate text, measure the perplexity of a text, and compress fil
     charloom evaluate model FILE
     charloom compress FILE -m model
 
-Forecast a numeric series with the same layers:
+Forecast a numeric series with networks of the same recurrent layers:
 
     charloom forecast FILE.csv --column NAME --horizon 24
 """
+
+
+_COMMANDS = (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache)
+_KINDS: dict[type | None, str] = {int: "an integer", float: "a number", bool: "true or false"}
+_REQUIRED = {"--model": "the folder of a model", "--output": "a folder for the results"}
+"""Values of the required options."""
+_LESS_TRAINING = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
+_LESS_INPUT = "use a smaller input or fewer threads"
+_MEMORY_REMEDIES = {
+    **dict.fromkeys(("train", "sweep"), _LESS_TRAINING),
+    **dict.fromkeys(("compress", "decompress", "forecast"), _LESS_INPUT),
+    "generate": "decrease --num-samples or --num-chars",
+}
+"""Remedies for a lack of memory by command; each names only options that the command has."""
 
 
 class PositionalArgument(str):
@@ -80,7 +94,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,  # run_command_line reports it, with the exit status of the signal
     config=(check_tokens, recipe_defaults),
 )
-for command in (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache):
+for command in _COMMANDS:
     app.command(command)
 # cyclopts would show optional positional arguments as [ARGS...].
 for name, usage in {
@@ -122,7 +136,8 @@ def run_command_line(arguments: list[str]) -> int:
         )
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        screen.show_error(f"{_describe_wrong_call(error)} (see {'charloom --help' if error.app is None else '--help'})")
+        has_command = error.app is not None and not isinstance(error, cyclopts.UnknownCommandError)
+        screen.show_error(f"{_describe_wrong_call(error)} (see {'--help' if has_command else 'charloom --help'})")
         return 2
     except CharloomError as error:
         screen.show_error(*error.parts)
@@ -137,15 +152,13 @@ def run_command_line(arguments: list[str]) -> int:
         # The reader of a pipe closed it (charloom ... | head), which is no error.
         return 0
     except OSError as error:
-        screen.show_error(f"{error.filename + ': ' if error.filename else ''}{error.strerror or error}")
+        screen.show_error(f"{error.filename + ': ' if error.filename else ''}{describe_os_error(error)}")
         return 1
     except (MemoryError, RuntimeError) as error:
         # PyTorch reports a failed allocation as a RuntimeError; only its text distinguishes it from others.
         if isinstance(error, RuntimeError) and not re.search("allocate memory|out of memory", str(error)):
             raise
-        is_training = arguments[:1] in (["train"], ["sweep"])  # the others do not have these options
-        remedy = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
-        screen.show_error(f"out of memory: {remedy if is_training else 'use less text or fewer threads'}")
+        screen.show_error(f"out of memory: {_MEMORY_REMEDIES.get(''.join(arguments[:1]), 'use a smaller input')}")
         return 1
     finally:
         _flush_or_discard()
@@ -154,9 +167,23 @@ def run_command_line(arguments: list[str]) -> int:
 
 def _describe_wrong_call(error: cyclopts.CycloptsError) -> str:
     """Returns the message of an error of cyclopts in the form of charloom's: lowercase, without a final period."""
+    unused = error.unused_tokens or [""]
     if isinstance(error, cyclopts.UnusedCliTokensError):
-        unused = error.unused_tokens or []
         return f"unexpected argument{'' if len(unused) == 1 else 's'}: {' '.join(unused)}"
+    if isinstance(error, cyclopts.UnknownCommandError):
+        near = difflib.get_close_matches(unused[0], [command.__name__ for command in _COMMANDS], 1)
+        word = "option" if unused[0].startswith("-") else "command"
+        return f"unknown {word} {unused[0]!r}{f': did you mean {near[0]}?' if near else ''}"
+    if isinstance(error, cyclopts.MissingArgumentError) and error.argument is not None:
+        if error.keyword is not None:  # the option was passed without a value
+            return f"{error.keyword} requires a value"
+        name = error.argument.name
+        return f"{name} is missing{f': pass {_REQUIRED[name]}' if name in _REQUIRED else ''}"
+    if isinstance(error, cyclopts.CoercionError) and error.token is not None and error.token.keyword is not None:
+        choices = ", ".join(get_args(error.target_type))
+        problem = f"choose one of {choices}" if choices else f"it must be {_KINDS.get(error.target_type, 'valid')}"
+        option = error.token.keyword.removeprefix("--")
+        return screen.in_words(SettingsError(problem, setting=option, value=error.token.value).parts)
     text = str(error).removesuffix(".")
     # Only a capitalized word: check_tokens names arguments such as MODEL.
     return text[:1].lower() + text[1:] if text[1:2].islower() else text

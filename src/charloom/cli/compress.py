@@ -12,7 +12,7 @@ from charloom.cli import screen
 from charloom.cli.compressed_files import SUFFIX, FileOptions, describe_file, open_input, transform_each_file
 from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.cli.output_files import check_targets, picture_format
-from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
+from charloom.errors import CharloomError, CorpusError, InputError, RecordTooLongError, SettingsError, pluralize
 from charloom.io.atomic import atomic_file
 from charloom.text.sources import STANDARD_INPUT
 
@@ -49,8 +49,8 @@ def compress(
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     fast
-        Use the network alone: compression is faster (about twice as fast with an LSTM of 256 units), but files are
-        larger.
+        Compress with the network alone, without context mixing: faster (about twice as fast with an LSTM of 256
+        units), but the files are larger.
     by_line
         Compress each line as a separate record; 'charloom decompress --record N' decompresses line N alone.
     report
@@ -88,7 +88,10 @@ def compress(
         # peek does not consume the header, which the codec reads next; standard input cannot seek.
         if not force and is_compressed(source.peek(HEADER_BYTES)):
             raise InputError("the file is already compressed; to compress it again, use --force")
-        compress_into(source, target, progress)
+        try:
+            compress_into(source, target, progress)
+        except RecordTooLongError as error:
+            raise RecordTooLongError(*error.message, hint="omit --by-line") from None
 
     return transform_each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
 
@@ -105,9 +108,12 @@ def _write_report(file: str, model: Path, plot: Path | None, *, threads: int | N
 
     from charloom.inference.compression_report import plot_report, report_compression
 
-    with open_input(file) as (stream, _):
-        # Read as a whole: each compressor needs the text from its start, and a pipe cannot be read twice.
-        data = stream.read()
+    try:
+        with open_input(file) as (stream, _):
+            # Read as a whole: each compressor needs the text from its start, and a pipe cannot be read twice.
+            data = stream.read()
+    except InputError as error:
+        raise InputError(f"{describe_file(file)}: ", *error.parts) from None
     if not data:
         raise CorpusError(f"{describe_file(file)}: the file is empty; pass a file with text")
     with screen.reading_progress("measuring") as show:

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from charloom.cli import screen
 from charloom.cli.options import Flag, OutputFile
-from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError
+from charloom.errors import CharloomError, CompressedFileError, InputError, SettingsError, describe_os_error
 from charloom.io.atomic import atomic_file
 from charloom.text.sources import STANDARD_INPUT
 
@@ -89,7 +89,7 @@ def transform_each_file(
             status = max(status, screen.exit_status(error))
         except OSError as error:
             place = "" if error.filename in (None, file) else f"{error.filename}: "
-            screen.show_error(f"{describe_file(file)}: {place}{(error.strerror or str(error)).lower()}")
+            screen.show_error(f"{describe_file(file)}: {place}{describe_os_error(error)}")
             status = max(status, 1)
     return status
 
@@ -137,7 +137,7 @@ def open_input(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | 
         return
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("this is a folder: pass the files in it")
+        raise InputError("this is a folder; pass a file in it")
     # Reading a device such as /dev/zero would never end.
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise InputError("this is a device: pass a file, or - for standard input")

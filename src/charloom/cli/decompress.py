@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from charloom.cli.compressed_files import FileOptions, Transform, remove_suffix, transform_each_file
 from charloom.cli.options import Force, ModelOption, Word
-from charloom.errors import DamagedRecordError, ModelFolderError, SettingsError, pluralize
+from charloom.errors import DamagedRecordError, ModelFolderError, NotCompressedError, SettingsError, pluralize
 from charloom.text.sources import STANDARD_INPUT
 
 
@@ -44,9 +44,8 @@ def decompress(
     options.check(files)
     # Checked here because the codec reads the model only when a file needs it.
     if model is not None and not model.is_dir():
-        raise ModelFolderError(
-            f"{model}: {'not a folder' if model.exists() else 'no such model folder'}; pass another one with --model"
-        )
+        problem = "not a folder" if model.exists() else "no such model folder"
+        raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
     if record is not None:
         if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
             raise SettingsError("--record reads one file and keeps it: pass a single file, and omit --remove")
@@ -70,15 +69,19 @@ def _make_record_reader(file: str, model: Path | None, record: str) -> Transform
     """Returns a function that writes the lines of a range to a target."""
     first, last = _parse_range(record)
 
-    # The stream is not used: RecordFile opens the file itself, to seek to the records.
-    def write(_: object, target: BinaryIO, __: object) -> None:
+    # The stream is used for the header only: RecordFile opens the file itself, to seek to the records.
+    def write(source: BufferedReader, target: BinaryIO, _: object) -> None:
+        from charloom.codec.format.container import ByteReader, Header
         from charloom.codec.records.record_file import RecordFile
 
+        if not Header.read(ByteReader(source)).records:
+            raise NotCompressedError("the file was compressed as one stream, not by line; omit --record")
         with _count_lines_from_one(), RecordFile(file, model) as records:
             # Checked before the first record is written, so that a wrong range produces no output.
             if max(first, last or 0) > len(records):
-                reason = f"the file has only {pluralize(len(records), 'record')}"
-                raise SettingsError(reason, setting="record", value=max(first, last or 0))
+                raise SettingsError(
+                    f"the file has only {pluralize(len(records), 'line')}", setting="record", value=record
+                )
             for number in range(first - 1, last or len(records)):
                 # The last line of the original may have no line feed; then the output has none either.
                 has_line_end = number < len(records) - 1 or not records.open_end
@@ -94,7 +97,7 @@ def _parse_range(record: str) -> tuple[int, int | None]:
     first = int(found[1]) if found else 0
     last = None if found and found[2] == "-" else int((found and found[3]) or first)
     if first < 1 or (last is not None and last < first):
-        reason = "it must be a line or a range such as 5, 5-9 or 5-, counted from 1, that does not end before it starts"
+        reason = "it must be a line number or an ascending range, such as 5, 5-9 or 5-; lines are numbered from 1"
         raise SettingsError(reason, setting="record", value=record)
     return first, last
 
@@ -106,10 +109,22 @@ def _count_lines_from_one() -> Iterator[None]:
         yield
     except DamagedRecordError as error:
         lines = [f"{number + 1:,}" for number in error.records]
+        if error.lost == "rest":
+            raise DamagedRecordError(
+                *error.message, hint=f"the lines from {lines[0]} on are lost", records=error.records, lost="rest"
+            ) from None
+        if error.lost == "group":
+            raise DamagedRecordError(
+                f"damaged: the group of records that starts with record {lines[0]} (counted from 1) is lost",
+                hint="--record may still read records of other groups",
+                records=error.records,
+                lost="group",
+            ) from None
         # A damaged block may contain many records; the message must fit one line.
         shown = ", ".join(lines[:8]) + (f" and {len(lines) - 8:,} more" if len(lines) > 8 else "")
         plural, verb = ("s", "are") if len(lines) > 1 else ("", "is")
         raise DamagedRecordError(
-            f"damaged: record{plural} {shown} (counted from 1) {verb} lost; --record reads the others",
+            f"damaged: record{plural} {shown} (counted from 1) {verb} lost",
+            hint="--record reads undamaged records",
             records=error.records,
         ) from None

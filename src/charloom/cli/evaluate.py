@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from charloom.inference.evaluation import Evaluation, Surprisal
 
 _MIN_COMPRESSED = 500
-"""Minimum size in bytes of a text for which other compressors are shown; shorter output is mostly headers."""
+"""Minimum size in bytes of a text for which other compressors are shown: headers distort the sizes of shorter ones."""
 _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first was scored."
+_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first{skipped} was scored."
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
 
     The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
     scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
-    the same normalized text; characters that the model skips are omitted there, too.
+    the same normalized text. With --unknown skip, the baselines omit the skipped characters, too.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def evaluate(
         Print the summary as JSON.
     unknown
         Handling of out-of-vocabulary characters: refuse (an error), unk (read them as `<unk>`), or skip. Default:
-        refuse; with --by-line, unk: each such character adds the surprisal of `<unk>` to the score of its line.
+        refuse, but unk with --by-line; each such character then adds the surprisal of `<unk>` to the score of its line.
     device
         Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """
@@ -93,7 +93,9 @@ def evaluate(
             chunks = split_chars(text) if by_char else [text]
             result, surprisals = evaluate_chunks(loaded, chunks, unknown=unknown, progress=show)
     # The baselines must measure the same characters as the model, or the comparison would be unfair.
-    measured = vocabulary.decode(vocabulary.encode(text, unknown)) if unknown == "skip" else vocabulary.clean_up(text)
+    measured = normalized = vocabulary.clean_up(text)
+    if unknown == "skip":
+        measured = vocabulary.decode(vocabulary.encode(text, unknown))
     baselines = measure_baselines(measured, len(vocabulary))
     if as_json:
         results.print(json.dumps(_summary(result, baselines, len(measured))))
@@ -104,7 +106,8 @@ def evaluate(
         _write_json_lines(surprisals, "line" if by_line else "char")
     # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
-    _show_summary(console, result, baselines, measured, vocabulary.unit)
+    num_skipped = len(normalized) - len(measured)
+    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped)
 
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
@@ -164,7 +167,13 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
 
 
 def _show_summary(
-    console: Console, result: "Evaluation", baselines: list["Baseline"], text: str | bytes, unit: str
+    console: Console,
+    result: "Evaluation",
+    baselines: list["Baseline"],
+    text: str | bytes,
+    unit: str,
+    *,
+    num_skipped: int,
 ) -> None:
     from charloom.inference.evaluation import perplexity_of
 
@@ -190,9 +199,15 @@ def _show_summary(
     noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
-            f"gzip and xz are not shown: their output for fewer than {_MIN_COMPRESSED} bytes is mostly headers."
+            f"gzip and xz are not shown: for a text of fewer than {_MIN_COMPRESSED} bytes, their headers would distort "
+            "the comparison."
         )
-    console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {_PROTOCOL.format(unit=noun)}")
+    protocol = _PROTOCOL.format(unit=noun, skipped=" and the skipped ones" if num_skipped else "")
+    console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {protocol}")
+    if num_skipped:
+        console.print(
+            f"{pluralize(num_skipped, 'out-of-vocabulary character')} {'was' if num_skipped == 1 else 'were'} skipped."
+        )
     if result.num_unknown:
         console.print(
             f"{pluralize(result.num_unknown, 'character')} out of vocabulary: each was scored with the probability of "

@@ -25,7 +25,7 @@ def forecast(
     /,
     *,
     held_out: int | None = None,
-    level: Annotated[tuple[float, ...], Parameter(negative="")] = DEFAULT_LEVELS,
+    level: Annotated[tuple[float, ...], Parameter(negative="", metavar="FLOAT", show_default=False)] = DEFAULT_LEVELS,
     no_backtest: Flag = False,
     output: OutputFile = None,
     plot: Path | None = None,
@@ -54,14 +54,15 @@ def forecast(
         Number of points at the end that the backtest holds out. Default: a fifth of the series, but at least the
         horizon.
     level
-        Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels.
+        Coverage level of a prediction interval, between 0 and 1; repeat the option for several levels. Default: 0.8
+        and 0.95.
     no_backtest
-        Skip the backtest, which takes half of the run time. With --method auto, the method with the smallest errors on
-        held-out blocks is then chosen.
+        Skip the backtest, which takes about half the run time. With --method auto, the method with the smallest errors
+        on held-out blocks is then chosen.
     output
         CSV file for the forecast; - for standard output, with all other output on standard error.
     plot
-        Plot file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is a pipe.
+        Plot file (.png, .svg or .pdf). Default: FILE.forecast.png; none if the input is standard input or a pipe.
     save
         Folder to save the fitted forecaster in; charloom.forecasting.Forecaster.load reads it.
     force
@@ -118,7 +119,7 @@ def forecast(
 def _show_saved(console: Console, picture: Path | None, table_file: Path | None, save: Path | None) -> None:
     """Prints the names of the saved files."""
     if picture is None:
-        console.print("No plot: the input is a pipe; pass a plot file with --plot.")
+        console.print("No plot: standard input and pipes have no file name; pass a plot file with --plot.")
     for what, place in (("Plot", picture), ("Forecast", table_file), ("Forecaster", save)):
         if place is not None:
             console.print(f"{what} saved to {place}")

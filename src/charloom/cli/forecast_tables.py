@@ -55,12 +55,12 @@ def show_backtest(
     held_out_points = "the last point is" if num_held_out == 1 else f"the last {num_held_out:,} points are"
     console.print(f"\nBacktest: fitted to {fitted}{season}; {held_out_points} held out.")
     rows = [
-        [name, *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
+        [f"RMSE of {name}", *(f"{scores.rmse[step - 1]:.4g}" for step in steps)]
         for name, scores in sorted(report.scores.items(), key=lambda item: item[1].rmse.mean())
     ]
     for level, shares in report.coverage.items():
-        rows.append([f"coverage of the {level:.4g} interval", *(f"{shares[step - 1]:.2f}" for step in steps)])
-    screen.show_table(console, ["root mean squared error, steps ahead", *map(str, steps)], rows)
+        rows.append([f"coverage of the {_describe_level(level)}", *(f"{shares[step - 1]:.2f}" for step in steps)])
+    screen.show_table(console, ["steps ahead", *map(str, steps)], rows)
     console.print(_verdict(report))
     return report.best.method
 
@@ -82,7 +82,11 @@ def show_forecast(
 ) -> None:
     """Prints a table of the first steps of a forecast, with intervals."""
     horizon = len(found.mean)
-    notes = f" by {forecaster.name}" + (f" with a season of {forecaster.season}" if forecaster.season > 1 else "")
+    notes = f" with the method {forecaster.name}"
+    # Seasonal methods have the season in their names; naive, mean, drift and an AR with --num-lags do not use it.
+    uses_season = forecaster.method == "network" or (forecaster.method == "ar" and not forecaster.settings.num_lags)
+    if uses_season and forecaster.season > 1:
+        notes += f", season of {pluralize(forecaster.season, 'point')}"
     notes += ", on a logarithmic scale" if forecaster.scale.transform == "log" else ""
     notes += ", as integers" if forecaster.scale.is_integer else ""
     console.print(f"\nForecast{notes}, fitted to {pluralize(min(len(series), MAX_POINTS), 'point')}:")
@@ -94,15 +98,20 @@ def show_forecast(
         # The format option z shows a negative value that rounds to zero as 0, not as -0.
         spans = [f"{low[step]:z.{decimals}} .. {high[step]:z.{decimals}}" for low, high in bounds]
         rows.append((series.label(len(series) + step), f"{found.mean[step]:z.{decimals}}", *spans))
-    screen.show_table(console, [*headings, *(f"{level:.4g} interval" for level in levels)], rows)
+    screen.show_table(console, [*headings, *map(_describe_level, levels)], rows)
+    # A long forecast would push the backtest off the screen.
+    if horizon > _SHOWN_ROWS:
+        more = pluralize(horizon - _SHOWN_ROWS, "more step")
+        console.print(f"... and {more} (--output FILE saves all of them)")
     if is_constant(series.values):
         console.print(
             f"All {pluralize(len(series), 'value')} are equal: no variation can be estimated from them, so "
             "the intervals have zero width."
         )
-    # A long forecast would push the backtest off the screen.
-    if horizon > _SHOWN_ROWS:
-        console.print(f"... and {horizon - _SHOWN_ROWS} more (--output FILE saves all)")
+
+
+def _describe_level(level: float) -> str:
+    return f"{100 * level:.4g}% interval"
 
 
 def _decimals(values: Values, *, whole: bool) -> str:

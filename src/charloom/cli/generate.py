@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SHOWN_CHARS = 300
 """Maximum number of characters of a copied passage that are shown: a model that memorized its text copies pages."""
-_Repeated = Parameter(allow_leading_hyphen=True, negative="", show_default=False)
+_Repeated = Parameter(allow_leading_hyphen=True, negative="", metavar="STR", show_default=False)
 
 
 def generate(
@@ -117,7 +117,10 @@ def _with_defaults(sampling: SamplingSettings, *, greedy: bool) -> SamplingSetti
     requested = (sampling.temperature, sampling.power, sampling.top_k, sampling.top_p)
     if greedy:
         if any(value is not None for value in requested):
-            raise SettingsError("--greedy cannot be combined with --temperature, --power, --top-k or --top-p: omit one")
+            raise SettingsError(
+                "--greedy cannot be combined with --temperature, --power, --top-k or --top-p: omit --greedy or those "
+                "options"
+            )
         return sampling
     if all(value is None for value in requested):
         sampling = replace(sampling, temperature=DEFAULT_TEMPERATURE)
@@ -257,7 +260,8 @@ def _describe_training_text(model: "LanguageModel", parts: list[tuple[str, str |
     start = text[:num_chars]
     if hashlib.sha256(start if isinstance(start, bytes) else start.encode()).hexdigest() != trained.get("sha256"):
         name = screen.printable(str(trained.get("name", "")))
-        return f"Note: the model was trained on a different text ({name}, length {num_chars:,})."
+        length = pluralize(num_chars, "byte" if isinstance(text, bytes) else "character")
+        return f"Note: the model was trained on a different text ({f'{name}, ' if name else ''}{length})."
     unit = "bytes" if isinstance(text, bytes) else "characters"
     if num_chars < len(text):
         return f"Note: the model was trained on the first {num_chars:,} of the {len(text):,} {unit} of that text."

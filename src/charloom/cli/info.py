@@ -59,7 +59,7 @@ def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
     rows = [
         ("cell", layer.mode.lower().replace("_", " ")),
         ("layers", f"{layer.num_layers} x {layer.hidden_size} units"),
-        ("input", f"embedding of {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
+        ("input", f"embedding of size {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
         ("vocabulary", f"{len(vocabulary)} tokens, unit {vocabulary.unit}"),
         ("normalization", ", ".join(normalization) or "none"),
         ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
@@ -96,4 +96,8 @@ def _shown(value: object) -> str:
     # JSON has one type of number, so an int may come back as a float: 3.0 is shown as 3.
     if isinstance(value, float) and value == value // 1:
         return f"{value:.0f}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, bool):  # as in recipes
+        return "true" if value else "false"
     return "not set" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value}"

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C, SIGTERM and SIGHUP during training: it stops after the current step and saves the model.
+"""Handling of Ctrl-C, SIGTERM and SIGHUP during training: the run stops after the current step and its model is saved.
 
 For all other commands, ``stopping`` handles signals. This module is separate because a signal that interrupts code of
 ``stopping.py`` ends the process without cleanup.

@@ -37,7 +37,7 @@ def check_targets(
             raise SettingsError(f"{target}: this is the input file; choose another file with {option}")
         for other, taken in before:
             if _is_same(taken, target):
-                raise SettingsError(f"{target}: {other} and {option} are the same file; choose two different files")
+                raise SettingsError(f"{target}: {other} and {option} name the same file; choose two different files")
         before.append((option, target))
         if (option, target) != folder:
             _check_target(option, target, force)

@@ -10,7 +10,7 @@ import shlex
 import sys
 import unicodedata
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -20,7 +20,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column, Table
 
 from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, Part, SettingsError, format_parts
+from charloom.settings.names import format_value
 
+_COMMANDS = {"RunPlan": "train"}
+"""Commands by the function or class that takes their options in Python."""
 _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 """Error numbers of a closed pipe and of a closed terminal."""
 _MIN_HELP = 20
@@ -121,11 +124,16 @@ def _console(stream: "TextIO | _DiscardingStream") -> Console:
 def as_option(argument: Argument) -> str:
     """Formats an argument in a message as an option: ``--num-steps``, ``--unit byte``, ``--decimal ','``."""
     name = argument.name.replace("_", "-")
+    # An option of another command than the one that reports the error is shown with its command.
+    command = "" if argument.function is None else f"charloom {_COMMANDS[argument.function]} "
     if argument.value is False:
-        return f"--no-{name}"
+        return f"{command}--no-{name}"
+    if isinstance(argument.value, Mapping):  # --vary NAME=VALUE,VALUE
+        lists = {key.replace("_", "-"): ",".join(map(format_value, found)) for key, found in argument.value.items()}
+        return " ".join(f"{command}--{name} {shlex.quote(f'{key}={values}')}" for key, values in lists.items())
     # ``...`` is the default of Argument, for a message that mentions the option without a value.
     named_only = argument.value is ... or argument.value is True
-    return f"--{name}" if named_only else f"--{name} {shlex.quote(str(argument.value))}"
+    return f"{command}--{name}" if named_only else f"{command}--{name} {shlex.quote(str(argument.value))}"
 
 
 def path_argument(path: Path) -> str:

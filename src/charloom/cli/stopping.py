@@ -1,4 +1,4 @@
-"""Signals end the process at any time, with one line on standard error and without incomplete files.
+"""Handling of signals: they end the process at any time, with one line on standard error and no incomplete files.
 
 A signal raises ``Stopped`` in the main thread, so that temporary files are removed and locks are released. Python's own
 KeyboardInterrupt is not enough, for two reasons. An exception during an import leaves an incomplete module, and some

@@ -29,7 +29,7 @@ _MAX_FAILURES = 5
 def sweep(
     *corpus: Word[str],
     output: OutputFolder[Path],
-    vary: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    vary: Annotated[tuple[str, ...], Parameter(negative="", metavar="STR", show_default=False)] = (),
     combinations: Path | None = None,
     num_seeds: int = 1,
     jobs: int | None = None,

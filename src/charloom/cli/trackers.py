@@ -21,7 +21,7 @@ def check_installed(**requested: bool | None) -> None:
     # Called before the text is read, which takes minutes for gigabytes. find_spec does not import the package.
     for package, is_requested in requested.items():
         if is_requested and find_spec(package) is None:
-            raise SettingsError(f"{package} is not installed: pip install 'charloom[{package}]'")
+            raise SettingsError(f"{package} is not installed; install it with pip install 'charloom[{package}]'")
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def open_trackers(
         if before.get("tensorboard") is True if tensorboard is None else tensorboard:
             if find_spec("tensorboard") is None:
                 raise SettingsError(
-                    "the run was logged to TensorBoard, which is not installed: pip install "
+                    "the run was logged to TensorBoard, which is not installed; install it with pip install "
                     "'charloom[tensorboard]', or resume with --no-tensorboard"
                 )
             from charloom.runs.trackers import TensorBoard

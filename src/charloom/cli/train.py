@@ -59,7 +59,7 @@ def train(
         run diverged; --epochs (not with --schedule cosine), --patience, --keep-best, --device and --threads; and those
         for reports, samples and checkpoints. With --output, the run continues in another folder.
     init_from
-        Folder of a model whose weights the run starts from, to train it on the same text or a different one.
+        Folder of a model to train further, on the same text or a different one: the run starts from its weights.
     extend_vocabulary
         With --init-from: add the characters of the text that the model's vocabulary lacks.
     tensorboard

@@ -171,7 +171,7 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     # A text of exactly max_chars is most likely the start of a longer one.
     limit = start.source.get("settings", {}).get("max_chars")
     part = f"the first {length}" if limit == len(corpus.ids) else length
-    console.print(f"text    {corpus.name}: {part}, {len(corpus.vocabulary)} distinct tokens")
+    console.print(f"text    {corpus.name}: {part}, vocabulary of {pluralize(len(corpus.vocabulary), 'token')}")
     memory = estimate_memory(model, settings, corpus.ids) / 1e6
     console.print(
         f"model   {type(layer).__name__}, {layer.num_layers} x {layer.hidden_size} units, {parameters:,} parameters; "

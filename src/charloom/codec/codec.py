@@ -14,13 +14,14 @@ from charloom.codec.records.lines import Lines, compress_records, decompress_lin
 class Codec:
     """Compressor of any bytes with a model; any machine with the same model decompresses them bit-exactly.
 
-    Text that resembles the model's training text is compressed best. Any other data can be compressed too and grow by
-    at most 25 bytes and 0.0002 %. The compressed data do not contain the model but identify it by a fingerprint:
+    Text that resembles the model's training text is compressed best. Any other data can be compressed, too, and grows
+    by at most 25 bytes plus 0.0002%. The compressed data does not contain the model but identifies it by a fingerprint:
     decompression needs the same model. ``docs/format.md`` specifies the format.
 
     Attributes:
         mode: Engine of ``compress``: "fast", the network alone, or "mixing", the network mixed with context models
-            that adapt to the data. Compressed data state their mode, so ``decompress`` accepts both.
+            that adapt to the data. Compressed data states its mode, so ``decompress`` accepts both, unless the model
+            is an engine, which has one mode.
         threads: Number of threads for one stream. The compressed bytes do not depend on it.
     """
 
@@ -28,8 +29,10 @@ class Codec:
         """Initializes the codec.
 
         Args:
-            model: Model folder, model or engine. With None, only data that were stored uncompressed can be read.
-            fast: True to compress with the network alone.
+            model: Model folder, model or engine. A folder is read at first use, which raises ModelFolderError if that
+                fails. With None, only data that ``compress`` stored uncompressed can be decompressed; everything else
+                raises WrongModelError, ``compress`` and ``fingerprint`` included.
+            fast: True to compress with the network alone; ignored if the model is an engine.
             threads: Number of threads. Default: 2, or 1 if only one core is available.
         """
         self._engines = EngineChoice(model, fast=fast)
@@ -50,7 +53,7 @@ class Codec:
         return target.getvalue()
 
     def decompress(self, blob: bytes) -> bytes:
-        """Returns the data that were compressed. Raises CompressedFileError if the blob cannot be decompressed."""
+        """Returns the data that was compressed. Raises CompressedFileError if the blob cannot be decompressed."""
         check_bytes(blob=blob)
         # Collected in memory, unlike in decompress_stream: the caller gets all of the data or none.
         target = io.BytesIO()
@@ -63,7 +66,8 @@ class Codec:
         Args:
             source: Binary stream to compress.
             target: Binary stream for the compressed data.
-            progress: Callback that gets the number of bytes of the original compressed since the last call.
+            progress: Callback that receives the number of original bytes compressed since the last call. Any thread may
+                call it, one call at a time.
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
@@ -72,9 +76,10 @@ class Codec:
         write_chunks(compress_stream(source, self._engines.open_for_compression(), work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
-        """Compresses each line of ``source`` as a record, so that RecordFile reads any line without the others.
+        """Compresses each line of ``source`` as a record, so that RecordFile can read any line without the others.
 
-        The arguments are those of ``compress_stream``. Raises InputError for a line of more than 16 MiB.
+        The arguments are those of ``compress_stream``. Raises RecordTooLongError for a line of more than 16 MiB,
+        possibly after lines before it were written.
         """
         check_stream("read", source=source)
         check_stream("write", target=target)
@@ -89,10 +94,11 @@ class Codec:
         Args:
             source: Binary stream that ``compress_stream`` or ``compress_lines`` wrote.
             target: Binary stream for the original.
-            progress: Callback that gets the number of bytes of the original decompressed since the last call.
+            progress: Callback that receives the number of original bytes decompressed since the last call. Any thread
+                may call it, one call at a time.
 
         Raises:
-            CompressedFileError: The data are damaged, truncated or from another model. The bytes before the damage are
+            CompressedFileError: The data is damaged, truncated or from another model. The bytes before the damage are
                 written first.
         """
         check_stream("read", source=source)

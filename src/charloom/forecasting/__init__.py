@@ -5,7 +5,7 @@
     forecast = forecaster.forecast()
     forecast.mean, forecast.interval(0.95)
 
-``backtest`` measures the errors of such forecasts on the end of the series, next to those of baselines: naive
+``backtest`` measures the errors of such forecasts on the end of the series, along with those of baselines: naive
 forecasts and a least-squares autoregression.
 """
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.errors import InputError
+from charloom.errors import InputError, pluralize
 from charloom.forecasting.series import Values, as_array
 
 Indices = NDArray[np.int64]
@@ -108,10 +108,14 @@ def check_origins(origins: object, needed: int, length: int) -> Indices:
     """
     array = as_array(origins)
     if array is None or array.dtype.kind not in "iu" or array.ndim != 1 or not len(array):
-        raise InputError("must be a list of integers, at least one", setting="origins")
+        raise InputError("must be a non-empty list of integers", setting="origins")
     indices = array.astype(np.int64)
-    if indices.min() < needed:
-        raise InputError(f"a forecast needs {needed} values before its origin, but there are only {indices.min()}")
+    if (first := int(indices.min())) < 0:
+        raise InputError(f"origin {first} is negative: an origin is an index of at least {needed}")
+    if first < needed:
+        raise InputError(
+            f"a forecast needs {pluralize(needed, 'value')} before its origin, but origin {first} has only {first}"
+        )
     if indices.max() > length:
         raise InputError(f"origin {indices.max()} is beyond the end of {length} values")
     return indices

@@ -48,7 +48,7 @@ class Backtest:
 
     Attributes:
         scores: Scores of each model and baseline, by name.
-        best: The forecaster with the smallest errors, unless its lead over the one that ``fit`` chooses is small.
+        best: The forecaster with the smallest errors; the one that ``fit`` chooses, if its errors are almost as small.
         coverage: Share of true values inside the prediction intervals of ``best``, by their nominal level: (horizon,).
         num_forecasts: Number of forecasts of each step: (horizon,).
         num_fitted: Number of points in the training part, which every model was fitted to.

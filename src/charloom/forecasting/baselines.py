@@ -126,5 +126,6 @@ class AutoRegression(Baseline):
         self.linear = fit_least_squares(values, self.num_lags)
 
     def _make_length_error(self, length: int) -> CharloomError:
-        message = f"with {pluralize(length, 'point')} to fit, it must be below {(length + 1) // 2}"
+        verb, max_lags = "allows" if length == 1 else "allow", pluralize(max(0, length - 1) // 2, "lag")
+        message = f"the {pluralize(length, 'point')} to fit to {verb} at most {max_lags}"
         return SettingsError(message, setting="num_lags", value=self.num_lags)

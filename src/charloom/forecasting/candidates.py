@@ -149,7 +149,7 @@ def choose_shrinkage(
 ) -> ResidualConfig:
     """Returns the config with the shrinkage that has the smallest errors on the blocks.
 
-    It is 0, which removes the residual networks from the mean, if they gain less than 0.2 % over all steps.
+    It is 0, which removes the residual networks from the mean, if they gain less than 0.2% over all steps.
     """
     # 0 comes first: ``select_best`` prefers it, so that predictions of pure noise are not used.
     tried = [replace(config, shrinkage=shrinkage) for shrinkage in _SHRINKAGES]
@@ -243,7 +243,14 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
             problem = f"the series is not longer than one season of {season} points"
         else:
             problem = f"the series has fewer than three seasons of {season} points"
-        raise SeriesError(problem, setting="method", value=settings.method, hint=("pass ", Argument("season")))
+        season_hint = ("pass the season length with ", Argument("season"))
+        other_hint = ("pass a shorter ", Argument("season"), ", or another ", Argument("method"))
+        raise SeriesError(
+            problem,
+            setting="method",
+            value=settings.method,
+            hint=season_hint if settings.season is None else other_hint,
+        )
     baselines["naive"] = Naive()
     if length > 3:
         baselines["mean"] = Mean()

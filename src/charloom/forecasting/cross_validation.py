@@ -18,7 +18,7 @@ _NUM_BLOCKS = 5
 _MIN_DIFFERENCING_GAIN = np.log(1.2)
 """Gain in log RMSE (a fifth) for which models of undifferenced values are dropped; see ``weigh_specs``."""
 _ERROR_SHARPNESS = 50.0
-"""Decay of a model's weight with its error: by e for 2 %. The average of near-equal models beats the best of them."""
+"""Decay of a model's weight with its error: by e for 2%. The average of near-equal models beats the best of them."""
 _MAX_SPECS = 20
 """Limit of averaged models, each of which every ensemble member fits again."""
 _MIN_TARGETS = 8

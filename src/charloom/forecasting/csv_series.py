@@ -47,7 +47,7 @@ def read_series(
     """Reads one column of a CSV file exactly, or refuses it.
 
     The defaults read plain numbers (-1234.5, 1e6) and ISO 8601 dates (2001-12-31, 2001-12, 2001, 2001-Q4, 2001-W52,
-    20011231, 2001-12-31 23:30) between commas, under a header, in UTF-8 or UTF-16. Other notations must be given.
+    20011231, 2001-12-31 23:30) between commas, under a header, in UTF-8 or UTF-16. Other notations must be specified.
     Nothing is inferred from the file, and no row is skipped except empty ones at its end. The arguments after the file
     are the fields of ``charloom.settings.TableSettings``.
 
@@ -68,7 +68,7 @@ def read_series(
 
     Raises:
         SeriesError: The file cannot be read with these arguments, or the series cannot be forecast. The message has the
-            line, its content, and the argument to give.
+            line, its content, and the argument to pass.
         SettingsError: An argument is invalid, or names no column of the file.
         InputError: ``file`` is not a path.
     """

@@ -1,4 +1,4 @@
-"""A table in a CSV file: decodes bytes to columns of cells. No row is skipped, and no notation is inferred.
+"""Decoding of a CSV file to columns of cells. No row is skipped, and no notation is inferred.
 
 ``csv_series`` selects and parses the columns of a series.
 """
@@ -101,7 +101,7 @@ def _read_bytes(file: str) -> bytes:
     try:
         # A device such as /dev/zero never ends.
         if file != STANDARD_INPUT and (Path(file).is_char_device() or Path(file).is_block_device()):
-            raise SeriesError("this is a device, not a file; pass - for standard input")
+            raise SeriesError("this is a device, not a file; pass a file, or - for standard input")
         with nullcontext(sys.stdin.buffer) if file == STANDARD_INPUT else Path(file).open("rb") as stream:
             # A byte beyond the limit shows that the file is too large, whatever its size.
             data = stream.read(_MAX_BYTES + 1)
@@ -140,7 +140,7 @@ def _decode(data: bytes) -> str:
 def _make_table(rows: list[list[str]], lines: list[int], delimiter: str, settings: TableSettings) -> Table:
     """Makes the table from rows of equal width, without empty rows and columns at the end."""
     if not rows:
-        raise SettingsError("the file has no lines after these", setting="skip_rows", value=settings.skip_rows)
+        raise SettingsError("no lines are left after the skipped ones", setting="skip_rows", value=settings.skip_rows)
     has_header, width, line = settings.header is not False, len(rows[0]), lines[0]
     skip_hint = ("pass ", Argument("skip_rows", line))
     if not width:

@@ -27,7 +27,11 @@ MAX_POINTS = 10_000
 
 
 def min_points(horizon: int, method: Method = "auto") -> int:
-    """Returns the minimum length of a series for this horizon; for ``auto`` that of the baselines, its fallback."""
+    """Returns the minimum length of a series.
+
+    For the network it grows with the horizon. For all other methods, and for ``auto``, which falls back to them, it is
+    ``MIN_POINTS``.
+    """
     return max(MIN_NETWORK_POINTS, 2 * horizon + 8) if method == "network" else MIN_POINTS
 
 
@@ -82,6 +86,7 @@ def fit(
 
     Raises:
         SeriesError: The series is too short for the model and the horizon, or cannot be forecast.
+        SettingsError: The season is longer than half of the points to fit to.
     """
     return fit_all(as_series(series), replace_horizon(settings, horizon), progress)[0]
 
@@ -99,7 +104,11 @@ def fit_all(
 
     Returns:
         Forecasters. The first is that of the named method or, for ``auto``, the best one by errors on held-out points;
-        the others are those that ``auto`` or ``compared`` required.
+        for a constant series, it is the naive one. The others are those that ``auto`` or ``compared`` required.
+
+    Raises:
+        SeriesError: As for ``fit``; also for a constant series, if the method is ``network`` or ``ar``.
+        SettingsError: As for ``fit``.
     """
     check_type((Callable, type(None)), progress=progress)
     report = progress or (lambda _: None)
@@ -153,13 +162,14 @@ def replace_horizon(settings: ForecastSettings | None, horizon: int | None) -> F
 
 
 def _choose_season(season: int | None, values: Values) -> int:
-    """Returns the given season, or detects it. Raises SettingsError if fewer than two seasons are given."""
+    """Returns the given season, or detects it. Raises SettingsError if the values are fewer than two seasons."""
     if season is None:
         return find_season(values)
     # A season of 1 means none, which suits a series of any length.
     if season > max(1, len(values) // 2):
         raise SettingsError(
-            f"{len(values)} points are fewer than two seasons; pass a shorter season, or 1 for none",
+            f"the {pluralize(len(values), 'point')} to fit to are fewer than two seasons; pass a shorter season (at "
+            f"most {len(values) // 2}), or 1 for none",
             setting="season",
             value=season,
         )

@@ -1,4 +1,4 @@
-"""Forecast: its mean and its prediction intervals, in the unit of the series.
+"""A forecast: its mean and its prediction intervals, in the unit of the series.
 
 ``forecaster`` makes it; ``intervals`` calibrates the widths.
 """

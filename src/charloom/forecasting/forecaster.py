@@ -1,4 +1,4 @@
-"""Fitted forecaster: its forecasts, its sampled paths, and its folder on disk.
+"""A fitted forecaster: its forecasts, its sampled paths, and its folder on disk.
 
 ``fitting`` makes it; ``forecast`` computes intervals; ``network`` samples the paths of an ensemble.
 """
@@ -75,8 +75,8 @@ class Forecaster:
         A network forecasts from ``settings.num_paths`` sampled paths.
 
         Args:
-            horizon: Number of steps ahead; None for that of the settings. Intervals of steps after that of the settings
-                grow with the spread of the model, and have the calibration of the last calibrated step.
+            horizon: Number of steps ahead; None for that of the settings. Intervals beyond the horizon of the settings
+                grow with the spread of the model and use the calibration of the last calibrated step.
             history: Evenly spaced values to forecast from; None for the fitted series.
 
         Raises:

@@ -20,8 +20,8 @@ from charloom.shapes import State
 
 _MIN_NORMALIZED_DRAWS = 4
 """Minimum number of noise pairs that are rescaled to the exact spread of the distribution."""
-_MAX_DISTANCE = 1e15
-"""Limit of a path of an unstable member, in units of the series' spread, so that its squares stay finite."""
+_MAX_ABSOLUTE_VALUE = 1e15
+"""Limit of the absolute values of an unstable member's path, in units of the series' spread: squares stay finite."""
 _MAX_LOG_VARIANCE = 6.0
 """Limit of the absolute log variance, so that its exponential stays moderate."""
 
@@ -49,7 +49,8 @@ class ResidualNetwork(nn.Module):
         """Predicts the residual after each step.
 
         Args:
-            inputs: Centered values and residuals: (steps, batch, 2).
+            inputs: Centered values, in units of ``ResidualConfig.window_spread``, and residuals, in units of the linear
+                part's spread: (steps, batch, 2).
             state: Initial state; zeros if None.
 
         Returns:
@@ -63,7 +64,10 @@ class ResidualNetwork(nn.Module):
 
 
 def compute_gaussian_nll(prediction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
-    """Computes the negative log likelihood of targets in nats, without its constant; all tensors are (steps, batch)."""
+    """Computes the negative log likelihood of each target in nats, without its constant.
+
+    All tensors, the result included, are (steps, batch).
+    """
     mean, log_variance = prediction
     return 0.5 * (log_variance + (targets - mean) ** 2 * torch.exp(-log_variance))
 
@@ -94,7 +98,8 @@ class ResidualConfig:
 
     Attributes:
         context: Context length: number of points that a network reads before its first forecast; 0 without a network.
-        window_spread: Standard deviation of centered windows, the unit of the inputs.
+        window_spread: Standard deviation of centered windows, the unit of the networks' first input. That of the
+            second, the residuals, is the ``spread`` of the member.
         shrinkage: Factor by which the predicted means of the residuals are multiplied, 0 (the linear part alone) to 1
             (the full predictions). Their variances are not shrunk.
     """
@@ -154,7 +159,7 @@ def draw_paths(
             if generator is not None:
                 error = error + torch.exp(0.5 * log_variance) * _draw_paired_noise(num_paths, len(origins), generator)
             # The path is float64, like the linear part; the network works in float32.
-            value = (linear + member.spread * error.double()).clamp(-_MAX_DISTANCE, _MAX_DISTANCE)
+            value = (linear + member.spread * error.double()).clamp(-_MAX_ABSOLUTE_VALUE, _MAX_ABSOLUTE_VALUE)
             path[:, order + step] = value
             # Nothing needs the prediction after the last step.
             if member.network is not None and step + 1 < horizon:

@@ -102,7 +102,9 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
         problem = "missing (not a number)" if np.isnan(values[bad[0]]) else "infinite"
         raise SeriesError(f"value {bad[0] + 1} of {len(values)} is {problem}; replace or remove such values")
     if len(large := np.flatnonzero(np.abs(values) > _MAX_VALUE)):
-        raise SeriesError(f"value {large[0] + 1} is {values[large[0]]:g}, more than {_MAX_VALUE:g}; use a larger unit")
+        raise SeriesError(
+            f"the magnitude of value {large[0] + 1} ({values[large[0]]:g}) exceeds {_MAX_VALUE:g}; use a larger unit"
+        )
     # Each digit of an int counts, as in an identifier; floats are rounded anyway.
     for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
         if int(values[index]) != array[index].item():

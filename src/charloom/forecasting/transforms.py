@@ -1,4 +1,4 @@
-"""Scaling and logarithms: the map between the unit of a series and the unit spread that models are fitted to."""
+"""Scaling and logarithms: the map from a series to values with a spread of 1, which models are fitted to, and back."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Baselines without a model: simple statistics, compressors of Python's library, and compressors on the machine."""
+"""Baselines without a model: simple statistics, and compressors in Python's standard library or on the machine."""
 
 import bz2
 import gzip

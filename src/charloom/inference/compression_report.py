@@ -86,7 +86,9 @@ def report_compression(
         blob = codec.compress(data)
         # A size without this check would be worth nothing.
         if codec.decompress(blob) != data:
-            raise CharloomError("the decompressed text differs from the original: please report this")
+            raise CharloomError(
+                "the decompressed text differs from the original: this is a bug in charloom; please report it"
+            )
         rows.append(Row(name, len(blob), needs_model=True))
         # Four parts: entropy, two modes of charloom, and all other compressors together.
         report_progress(len(rows) / 4)

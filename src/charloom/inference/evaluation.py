@@ -39,8 +39,9 @@ class Evaluation:
     """The surprisal of a text under a model.
 
     Attributes:
-        num_chars: Number of characters (bytes, for a byte model) that were scored: all except the first.
-        num_bytes: Length of the scored tokens in UTF-8, in bytes.
+        num_chars: Number of characters (bytes, for a byte model) of the normalized text that were scored: all except
+            the first and those omitted.
+        num_bytes: Length of these characters in UTF-8, in bytes; of those read as ``<unk>``, their own length.
         total_nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
     """
@@ -62,12 +63,12 @@ class Evaluation:
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits for each byte of the text in UTF-8."""
+        """Bits for each byte of the scored text in UTF-8."""
         return self.total_nats / math.log(2) / self.num_bytes
 
     @property
     def perplexity(self) -> float:
-        """exp(nats_per_char): 1 for certain predictions, the vocabulary's length for uniform ones."""
+        """exp(nats_per_char): 1 if all predictions are certain and correct, the vocabulary size if all are uniform."""
         return perplexity_of(self.nats_per_char)
 
 
@@ -78,7 +79,7 @@ class Surprisal:
     Attributes:
         number: Number of the chunk in the text, from 1.
         text: The chunk before normalization; bytes that are not UTF-8 as ``\xff``.
-        num_chars: Number of its characters (bytes, for a byte model) that were scored: all except the text's first.
+        num_chars: Number of its scored characters, counted as in ``Evaluation``; it may differ from ``len(text)``.
         nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
     """
@@ -114,7 +115,7 @@ def evaluate(
         text: The text.
         unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
             (skip).
-        progress: Callback, called after each chunk of at most 2,048 tokens.
+        progress: Callback, called after every 2,048 scored tokens and after the last.
 
     Returns:
         The evaluation.
@@ -204,19 +205,20 @@ def evaluate_lines(
 ) -> tuple[Evaluation, list[Surprisal]]:
     """Measures the surprisal of a text and of each of its lines in one pass, for example to find anomalies in a log.
 
-    Characters that are out of vocabulary are what such a search looks for, so that by default they are measured too:
-    each costs minus the logarithm of the probability of ``<unk>``, which stands for all of them. The cost is part of
-    its line's; ``num_unknown`` is the number of such characters.
+    Such a search looks for out-of-vocabulary characters, so by default they are scored, too: the surprisal of each is
+    that of ``<unk>``, which stands for all of them, and is part of its line's. ``num_unknown`` is the number of such
+    characters.
 
     Args:
         model: A language model.
         text: The text, which is normalized like the model's training text.
         unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
             (refuse).
-        sort: Order of the lines, the most surprising first: by bits, or by bits per character. If None, the lines are
-            in the order of the text, unless ``top`` is given: then they are sorted by bits.
+        sort: Order of the lines, the most surprising first: by bits (``"bits"``), or by bits per character
+            (``"bits-per-char"``). If None, the lines are in the order of the text, unless ``top`` is passed: then they
+            are sorted by bits.
         top: The number of lines to return; all if None.
-        progress: Callback, called after each chunk of at most 2,048 tokens.
+        progress: Callback, called after every 2,048 scored tokens and after the last.
 
     Returns:
         The evaluation of the whole text, and the lines.

@@ -47,8 +47,8 @@ def generate(
             decoded as UTF-8, with replacement characters for invalid bytes.
         num_chars: Maximum number of tokens to generate; 0 or more.
         sampling: Sampling settings; greedy choice if None.
-        stop: Generation ends before the first occurrence of this text after the prefix; it is not returned. It is of
-            the type of the prefix and not empty.
+        stop: Generation ends before the first occurrence of this text after the prefix; it is not returned. It
+            must be of the same type as the prefix, and not empty.
         unknown: Treatment of characters of the prefix that are out of vocabulary.
         precision: Precision of the weights: float32, or int8, which is faster and slightly less accurate. int8 requires
             the native kernels, and a model on the CPU without hooks.
@@ -86,7 +86,7 @@ def stream(
         SettingsError: As for ``generate``.
         InputError: As for ``generate``; the iterator raises it, too, if later predictions are not finite.
     """
-    prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
+    prefix_ids = _encode_prefix(model, prefix, num_chars, unknown)
     chunks = generate_ids(model, prefix_ids, num_chars, sampling, precision=precision)
     return _decode_and_cut(model, prefix, prefix_ids, (chunk[0].tolist() for chunk in chunks), stop)
 
@@ -109,7 +109,7 @@ def generate_samples(
     tokens in all.
     """
     check_samples(num_samples, num_chars)
-    prefix_ids = _prefix_ids(model, prefix, num_chars, unknown)
+    prefix_ids = _encode_prefix(model, prefix, num_chars, unknown)
     chunks = list(generate_ids(model, prefix_ids, num_chars, sampling, num_samples=num_samples, precision=precision))
     samples = torch.cat(chunks, dim=1) if chunks else torch.empty(num_samples, 0, dtype=torch.int64, device="cpu")
     return [prefix[:0].join(_decode_and_cut(model, prefix, prefix_ids, [ids.tolist()], stop)) for ids in samples]
@@ -245,7 +245,8 @@ def _generate_natively(
         yield ids
 
 
-def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
+def _encode_prefix(model: Predictor, prefix: str | bytes, num_chars: int, unknown: UnknownPolicy) -> TextIds:
+    """Encodes the prefix after validating the arguments of ``generate``, ``num_chars`` included."""
     check_type(Predictor, model=model)
     check_type(TEXT, prefix=prefix)
     check_count("num_chars", num_chars)
@@ -253,7 +254,7 @@ def _prefix_ids(model: Predictor, prefix: str | bytes, num_chars: int, unknown: 
     ids = model.vocabulary.encode(prefix, unknown)
     if not len(ids):
         raise UnknownCharacterError(
-            "it is empty or contains no character of the model's vocabulary: pass at least one",
+            "it must contain at least one character of the model's vocabulary",
             setting="prefix",
             value=prefix,
         )

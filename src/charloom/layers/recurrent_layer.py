@@ -104,8 +104,8 @@ class RecurrentLayer(nn.RNNBase):
             input: (steps, batch, features), or (batch, steps, features) with ``batch_first``; or a ``PackedSequence``
                 or any other input of PyTorch's layer.
             hx: Initial state, as ``begin_state`` returns it; zeros if None.
-            resets: charloom's addition to ``torch.nn``: True for the first step of a new sequence within a row. The
-                state before that step is zero; the backward direction's is zero after it. Bool (steps, batch), or
+            resets: charloom's addition to ``torch.nn``: True for the first step of a new sequence within a row. No
+                state passes between it and the step before it in time, in either direction. Bool (steps, batch), or
                 batch first; None for no resets. Not for packed sequences and projections (``proj_size``).
 
         Returns:
@@ -129,7 +129,7 @@ class RecurrentLayer(nn.RNNBase):
         weights = named_weights(self)
         packed = take_packed(input)
         inputs, batch_sizes = (input, None) if packed is None else (packed.data, packed.batch_sizes)
-        run_direction = None if weights is None else self._native_direction(inputs, batch_sizes, resets, hx, weights)
+        run_direction = None if weights is None else self._find_run_direction(inputs, batch_sizes, resets, hx, weights)
         if run_direction is None or weights is None:
             check_memory(
                 *(input if isinstance(input, PackedSequence) else (input,)),
@@ -139,7 +139,7 @@ class RecurrentLayer(nn.RNNBase):
             if resets is None:
                 with nullcontext() if suits_one_dnn(self, weights) else without_one_dnn():
                     return super().forward(input, hx)
-            run_direction, weights = self._scan_with_resets(inputs, hx, resets)
+            run_direction, weights = self._make_reference_direction(inputs, hx, resets)
         if packed is not None:
             hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)
         elif self.batch_first:
@@ -153,8 +153,7 @@ class RecurrentLayer(nn.RNNBase):
             dropout=self.dropout if self.training else 0.0,
         )
         if packed is not None:
-            last_state: Any = tuple_to_state(last)  # torch's annotation is that of a GRU
-            return PackedSequence(outputs, *input[1:]), self.permute_hidden(last_state, packed.unsorted_indices)
+            return self._to_packed(outputs, tuple_to_state(last), input)
         return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
 
     def train(self, mode: bool = True) -> Any:
@@ -174,10 +173,10 @@ class RecurrentLayer(nn.RNNBase):
         self.__class__ = torch_class
         return self
 
-    def _native_direction(
+    def _find_run_direction(
         self, inputs: Any, batch_sizes: Tensor | None, resets: Tensor | None, hx: Any, weights: list[CellWeights]
     ) -> RunDirection | None:
-        """Returns the implementation of a direction for a call; None for PyTorch's own ``forward``."""
+        """Returns the backend's implementation of a direction, bound to a call; None if it does not cover the call."""
         path = backend().name
         if path == "pytorch" or not has_torch_forward(self.mode):
             return None
@@ -193,8 +192,11 @@ class RecurrentLayer(nn.RNNBase):
             return None
         return partial(native_direction, self.mode, self.precision, path, batch_sizes=batch_sizes, resets=resets)
 
-    def _scan_with_resets(self, inputs: Any, hx: Any, resets: Tensor) -> tuple[RunDirection, list[CellWeights]]:
-        """Returns the equations and the weights for a call with resets that the kernels do not cover."""
+    def _make_reference_direction(self, inputs: Any, hx: Any, resets: Tensor) -> tuple[RunDirection, list[CellWeights]]:
+        """Returns the reference implementation and the weights for a call with resets that the kernels do not cover.
+
+        Raises InputError if the arguments do not fit, or the layer has ``proj_size``.
+        """
         if self.proj_size:
             raise InputError("resets are not available for a layer with proj_size")
         # The equations would broadcast a state of batch size 1.
@@ -219,7 +221,14 @@ class RecurrentLayer(nn.RNNBase):
             if cells is None:
                 return None
             weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
-        if self.batch_first:
+        given, packed, batch_sizes = inputs, None, None
+        if type(inputs) is PackedSequence:
+            packed = take_packed(inputs)
+            if packed is None or resets is not None or not arguments_fit(self, packed.data, packed.batch_sizes, hx):
+                return None
+            hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)
+            inputs, batch_sizes = packed.data, packed.batch_sizes.tolist()
+        elif self.batch_first:
             # A view, which ``infer`` copies only if the batch has several sequences.
             if type(inputs) not in (Tensor, nn.Parameter) or inputs.dim() != 3:
                 return None
@@ -236,11 +245,17 @@ class RecurrentLayer(nn.RNNBase):
             self.bidirectional,
             self.bias,
         )
-        found = infer(options, inputs, hx, weights, resets, self.frozen_weights)
-        if found is None or not self.batch_first:
-            return found
+        found = infer(options, inputs, hx, weights, resets, self.frozen_weights, batch_sizes)
+        if found is None:
+            return None
         outputs, last = found
-        return outputs.transpose(0, 1), last
+        if packed is not None:
+            return self._to_packed(outputs, last, given)
+        return outputs.transpose(0, 1) if self.batch_first else outputs, last
+
+    def _to_packed(self, outputs: Tensor, last: Any, packed: PackedSequence) -> tuple[PackedSequence, State]:
+        """Returns outputs and last state of a packed batch in the form and order of its input."""
+        return PackedSequence(outputs, *packed[1:]), self.permute_hidden(last, packed.unsorted_indices)
 
     def _first_state(self, inputs: Tensor, batch_sizes: Tensor | None, hx: State | None) -> CellState:
         if hx is not None:

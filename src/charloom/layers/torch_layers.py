@@ -14,14 +14,16 @@ class RNN(RecurrentLayer, nn.RNN):
 
 
 class GRU(RecurrentLayer, nn.GRU):
-    """``torch.nn.GRU`` with ``begin_state``: nearly the range of an LSTM with three quarters of its parameters.
+    """``torch.nn.GRU`` with ``begin_state``: nearly as accurate as LSTM over long ranges, with 3/4 of its parameters.
 
     Source: Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014.
     """
 
 
 class LSTM(RecurrentLayer, nn.LSTM):
-    """``torch.nn.LSTM`` with ``begin_state``: the most accurate on text; its state is (hidden state, cell state).
+    """``torch.nn.LSTM`` with ``begin_state``: the most accurate of the three on text.
+
+    Its state is (hidden state, cell state).
 
     Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
     """

@@ -1,4 +1,4 @@
-"""Construction of language models: from settings, or from another model for a longer vocabulary."""
+"""Construction of language models: from settings, or from another model's weights for a larger vocabulary."""
 
 from types import NoneType
 

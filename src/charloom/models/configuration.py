@@ -140,7 +140,7 @@ def make_config(model: "LanguageModel", model_class: type["LanguageModel"], tens
         problem = wrong or "hooks change its results"
     raise InputError(
         f"this model cannot be saved as a folder: it would load as a different model ({problem}); remove "
-        "parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
+        "hooks, parametrizations and pruning masks first (remove_parametrizations, prune.remove), or save its "
         "state_dict with torch.save"
     )
 

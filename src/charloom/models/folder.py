@@ -28,7 +28,8 @@ CHECKPOINT_FOLDER = "checkpoints"
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CODEC_FILES = ("codec.safetensors", "priming.safetensors")
-"""Files that ``charloom.codec`` adds to a folder: derived from the weights, and read without them."""
+"""Files that ``charloom.codec`` adds to a folder for one state of the weights, which it then reads instead of them: the
+integer model, and the text that the context models read first."""
 Config: TypeAlias = dict[str, Any]
 """The values of ``config.json``."""
 # The vocabulary is the only part without a small bound; a million tokens take far less. A larger file is hostile.
@@ -45,7 +46,8 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
 
     Args:
         path: Folder, which is created if necessary.
-        config: JSON values for ``config.json``.
+        config: JSON values for ``config.json``. ``format_version`` and ``weights_sha256`` are added; their values in
+            ``config``, as ``read_model_folder`` returns it, are ignored.
         tensors: Weights by name.
 
     Raises:
@@ -59,9 +61,11 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
     copies = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     weights = safetensors.torch.save(copies)
     head = {"format_version": FORMAT_VERSION, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    # ``head`` twice: its keys come first, and its values override those of a config that was read from a folder.
+    content = head | config | head
     # File names in the provenance may have bytes that are not UTF-8, as lone surrogates: backslashreplace turns these
     # into JSON's own escapes (udcff).
-    text = json.dumps(head | config, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = {folder / WEIGHTS_FILE: weights, folder / CONFIG_FILE: text.encode("utf-8", "backslashreplace")}
@@ -177,7 +181,7 @@ def _read_config(folder: Path) -> Config:
         if (folder / CHECKPOINT_FOLDER).is_dir() and not file.exists():
             raise ModelFolderError(
                 f"{folder}: no model yet, only an interrupted run",
-                hint=("resume it with ", Argument("resume", str(folder))),
+                hint=("resume it with ", Argument("resume", str(folder), "RunPlan")),
             ) from None
         raise ModelFolderError(f"{folder}: not a model folder (cannot read {CONFIG_FILE}: {error.strerror})") from None
     except (ValueError, RecursionError) as error:

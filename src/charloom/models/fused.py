@@ -1,4 +1,4 @@
-"""Native training steps and generation for language models whose parts are all of the types that the kernels compute.
+"""Native training steps and generation for language models whose parts are all of types that the kernels support.
 
 A part of a model can be replaced, subclassed, parametrized, pruned or hooked. A model with any part that may compute
 something else than the kernels is left to PyTorch.
@@ -138,7 +138,7 @@ def run_native(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None, *, backpropagate: bool
 ) -> tuple[Tensor, State] | None:
     """Computes ``LanguageModel.loss`` or ``backpropagate`` natively; returns None if the kernels do not cover it."""
-    found = native_step(model, ids, targets, state)
+    found = prepare_native_step(model, ids, targets, state)
     if found is None:
         return None
     if backpropagate:
@@ -153,10 +153,14 @@ def run_native(
     return loss, tuple_to_state(last)
 
 
-def native_step(
+def prepare_native_step(
     model: "LanguageModel", ids: Tensor, targets: Tensor, state: State | None
 ) -> tuple[Step, OptionalTensors] | None:
-    """Returns the arguments of a native step; None unless the kernels compute the same as ``LanguageModel.forward``."""
+    """Returns the arguments of ``native_loss`` and ``native_backpropagation``.
+
+    Returns None unless the kernels compute the same as ``LanguageModel.forward``, gradients are enabled and
+    ``torch.compile`` is not tracing.
+    """
     # Without gradients the step would compute them in vain; in a graph of torch.compile only the operator is known.
     if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None

@@ -92,7 +92,7 @@ class LanguageModel(nn.Module):
 
     @property
     def settings(self) -> ModelSettings:
-        """Settings of a model like this, without the precision, a projection and missing biases.
+        """Settings of this architecture. They cannot express its precision, a projection or the absence of biases.
 
         ``init_sigma`` is the default, and ``dropout`` is the higher of the model's and the layer's.
         """
@@ -164,16 +164,17 @@ class LanguageModel(nn.Module):
 
         Returns:
             The loss, a scalar, and the last state, detached: it can be passed to the next call (truncated BPTT).
+
+        Raises:
+            InputError: As for ``forward``, also for the targets; or ids and targets have different shapes.
         """
         checks.check_step(ids, targets)
-        found = run_native(self, ids, targets, state, backpropagate=False)
-        if found is not None:
+        if (found := run_native(self, ids, targets, state, backpropagate=False)) is not None:
             return found
         with self._mixed_precision():
             logits, state = self(ids, state)
         checks.check_range(targets, logits.shape[-1])
-        # Under autocast the logits are bfloat16: too coarse for a loss.
-        dtype = self._example.dtype
+        dtype = self._example.dtype  # under autocast the logits are bfloat16, which is too coarse for a loss
         logits = logits.to(dtype).flatten(0, 1)
         loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
         return loss, map_state(lambda part: part.detach().to(dtype), state)
@@ -188,12 +189,12 @@ class LanguageModel(nn.Module):
             The loss and the last state, both detached.
 
         Raises:
-            InputError: As for ``loss``; or within the forward of DistributedDataParallel: return ``loss`` there.
+            InputError: As for ``loss``, or if called within the forward of a DistributedDataParallel module, which must
+                return ``loss`` instead.
         """
         checks.check_can_backpropagate()
         checks.check_step(ids, targets)
-        found = run_native(self, ids, targets, state, backpropagate=True)
-        if found is not None:
+        if (found := run_native(self, ids, targets, state, backpropagate=True)) is not None:
             return found
         loss, last = self.loss(ids, targets, state)
         loss.backward()  # type: ignore[no-untyped-call] # torch's
@@ -202,7 +203,7 @@ class LanguageModel(nn.Module):
     def make_generator(self, precision: GenerationPrecision = "float32") -> NativeGenerator | None:
         """Copies the weights into a generator for fast text generation, which later changes of the model do not affect.
 
-        Returns None if the kernels do not cover the model, or the precision for its cell.
+        Returns None if the kernels do not cover the model.
         """
         return native_generator(self, precision)
 
@@ -234,7 +235,8 @@ class LanguageModel(nn.Module):
     def save(self, path: str | Path) -> None:
         """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically.
 
-        Raises InputError as ``to_config`` does, and ModelFolderError if the folder cannot be written.
+        Deletes the codec's files of other weights. Raises InputError as ``to_config`` does, and ModelFolderError if the
+        folder cannot be written.
         """
         write_model_folder(path, *self.to_config())
 
@@ -247,9 +249,8 @@ class LanguageModel(nn.Module):
         """Returns the arguments of ``from_config``: the configuration, as JSON values, and the tensors.
 
         Raises:
-            InputError: The model would not be restored as it is: a part or method was replaced, hooks change its
-                results, a tensor has another shape or dtype, the vocabulary is of a subclass, or the provenance is not
-                JSON.
+            InputError: The model would not be restored as it is: a part or method was replaced, hooks change results, a
+                tensor has another shape or dtype, the vocabulary is of a subclass, or the provenance is not JSON.
         """
         tensors = self.own_tensors()
         return make_config(self, LanguageModel, tensors), tensors
@@ -260,7 +261,7 @@ class LanguageModel(nn.Module):
         """Loads a model from a folder, onto the CPU, in ``eval`` mode; runs no code from the folder.
 
         Raises:
-            ModelFolderError: The folder is missing, damaged, or of a later format.
+            ModelFolderError: The folder is missing, damaged, or of another format version.
             InputError: ``path`` is not a str or a path.
         """
         config, tensors = read_model_folder(path)
@@ -274,7 +275,7 @@ class LanguageModel(nn.Module):
         """Creates a model, in ``eval`` mode, from an untrusted configuration and tensors.
 
         The tensors become its parameters and share their memory. Raises InputError if they do not fit the
-        configuration, if it describes no model, or if a tensor has a value that is not finite.
+        configuration, if it does not describe a model, or if a tensor has a value that is not finite.
         """
         check_type(Mapping, config=config, tensors=tensors)
         model = model_without_weights(cls, config, len(tensors))

@@ -17,7 +17,7 @@ from charloom.text.clean_up import CleanUp
 DEFAULT_MIN_LENGTH = 32
 """Minimum length of a copied stretch, in characters.
 
-Less than 1 to 2 % of a book, but most of a log, repeats itself in stretches of this length.
+Less than 1 to 2% of a book, but most of a log, repeats itself in stretches of this length.
 """
 MAX_TEXTS = 2_000_000
 """Maximum number of characters of all texts together; each takes 100 bytes of memory or more."""
@@ -110,8 +110,8 @@ def check_novelty(
     """Finds the stretches of texts that occur verbatim in a corpus.
 
     Any text shares some stretches with others, by chance or as set phrases. The report therefore includes a baseline:
-    the same measure for chunks of the corpus itself, each as long as the longest text, cut out of the corpus (10 % of
-    it at most) and searched for in the rest.
+    the same measure for chunks of the corpus itself, each as long as the longest text, cut out of the corpus (at most
+    10% of it) and searched for in the rest.
 
     Args:
         texts: Text or texts to check, without the prefix that they were generated from.

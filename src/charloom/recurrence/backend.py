@@ -49,8 +49,8 @@ class Backend(NamedTuple):
         if _supported():
             return "PyTorch's own"
         return (
-            "PyTorch's own (charloom was installed without native kernels, because no C++ compiler was found during "
-            "installation)"
+            "PyTorch's own (charloom was installed without native kernels; to build them, install a C++ compiler and "
+            "reinstall charloom)"
         )
 
 

@@ -7,6 +7,7 @@ one. The weights are read at each call, as PyTorch lays them out, so that there 
 """
 
 import operator
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -26,7 +27,7 @@ precision (index into ``PRECISIONS``), input size, hidden size, number of layers
 
 
 def can_infer() -> bool:
-    """Returns True if a call may use ``infer`` now: no gradient is needed, and nothing records PyTorch's operators."""
+    """Returns True if a call may use ``infer`` now: gradients are disabled, and nothing records PyTorch's operators."""
     # The cheapest test first: this runs at each call of a layer, and most calls of training end here.
     return not torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_recorded()
 
@@ -38,19 +39,23 @@ def infer(
     weights: list[Any],
     resets: Any = None,
     frozen: FrozenWeights | None = None,
+    batch_sizes: list[int] | None = None,
 ) -> tuple[Tensor, State] | None:
     """Runs all layers and directions; ``can_infer`` must be true.
 
     Args:
         options: Options of the layer.
-        inputs: (steps, batch, features); this, ``state`` and ``resets`` may be any objects.
+        inputs: (steps, batch, features), or (rows, features) with ``batch_sizes``; this, ``state`` and ``resets`` may
+            be any objects.
         state: Initial state (layers * directions, batch, hidden), for an LSTM a tuple of two; zeros if None.
         weights: Weights in the order of ``torch.nn.RNNBase._flat_weights``.
-        resets: Resets, bool (steps, batch), as in ``scan.scan_direction``; None for no resets.
+        resets: Resets, bool (steps, batch), as in ``scan.scan_direction``; None for no resets, and for a packed batch.
         frozen: Kept packed weights of a frozen layer; None to read ``weights``.
+        batch_sizes: Batch size of each step of a packed batch, as in ``native.native_direction``; None for a padded
+            batch.
 
     Returns:
-        Outputs (steps, batch, directions * hidden) and the last state in the form of ``state``. None if the kernels do
+        Outputs (..., directions * hidden) and the last state in the form of ``state``. None if the kernels do
         not take one of the arguments or there are no kernels: nothing was computed.
     """
     kernels = backend().kernels
@@ -58,7 +63,8 @@ def infer(
         return None
     # None also for weights that were frozen while another backend was selected.
     native = None if frozen is None else frozen.native
-    found = kernels.infer_layers(
+    run = kernels.infer_layers if batch_sizes is None else partial(kernels.infer_layers, batch_sizes=batch_sizes)
+    found = run(
         options, threads=thread_limit(), input=inputs, state=state, resets=resets, weights=weights, frozen=native
     )
     if found is not None:
@@ -71,7 +77,7 @@ def infer(
         return None
     dense_inputs, dense_resets, *rest = copies
     dense_weights, parts = rest[: len(weights)], rest[len(weights) :]
-    return kernels.infer_layers(
+    return run(
         options,
         threads=thread_limit(),
         input=dense_inputs,

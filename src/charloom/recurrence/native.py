@@ -1,4 +1,4 @@
-"""One layer in one direction by the native kernels, as a PyTorch operator that autograd and ``torch.compile`` can use.
+"""One layer in one direction, computed by native kernels: a PyTorch operator for autograd and ``torch.compile``.
 
 The operator is ``charloom::recurrence``; ``scan.scan_direction`` is its reference. For the loss of a language model,
 ``native_step`` is faster: it needs one native call for all layers.

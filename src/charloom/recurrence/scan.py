@@ -34,7 +34,8 @@ def scan_direction(
         batch_sizes: Batch size of each step of a packed batch, as in ``torch.nn.utils.rnn.PackedSequence``, int64
             (steps,); None for a padded batch.
         resets: True for the first step of a new sequence within a row: no state passes between it and the step before
-            it in time. Bool (steps, batch); None for no resets, and for a packed batch.
+            it in time; at the first step of all, the forward direction's initial state is discarded. Bool (steps,
+            batch); None for no resets, and for a packed batch.
 
     Returns:
         The hidden states in the order of the inputs, (..., hidden), and the state of each row after its step read last.

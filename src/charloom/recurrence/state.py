@@ -1,4 +1,4 @@
-"""Conversion of a recurrent layer's state to a tuple of its parts and back: one tensor, or an LSTM's two."""
+"""Conversion between a recurrent layer's state and the tuple of its parts (one tensor, or two for an LSTM)."""
 
 from collections.abc import Callable, Iterable
 

@@ -78,7 +78,10 @@ class RunFolder:
         # A checkpoint of step 0 holds no training, so it may be replaced.
         elif list_checkpoint_files(self.path / CHECKPOINT_FOLDER, after=0):
             found = "contains an interrupted run"
-            hint = (Argument("resume", str(self.path)), " resumes it, ", _FORCE, " starts a new one")
+            hint = (
+                *("pass ", Argument("resume", str(self.path)), " to resume it, or use "),
+                *(_FORCE, " to start a new one"),
+            )
         if hint and not force:
             self._lock.release()
             raise ModelFolderError(f"{self.path} {found}", hint=hint)

@@ -83,15 +83,14 @@ class RunPlan:
             if isinstance(path := getattr(self, name), PATH):
                 object.__setattr__(self, name, Path(path))
         if isinstance(self.resume, Path) and self.init_from is not None:
-            raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint="omit it")
+            raise SettingsError(_OWN_SETTINGS, setting="init_from", value=str(self.init_from), hint=_OMIT)
         # Only a named recipe: one without a name may be that of the run, with changes that are checked later.
         if isinstance(self.resume, Path) and self.recipe is not None and self.recipe.name:
-            raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint="omit it")
+            raise SettingsError(_OWN_SETTINGS, setting="recipe", value=self.recipe.name, hint=_OMIT)
         if self.extend_vocabulary and self.init_from is None:
             raise SettingsError(
-                *("it requires ", Argument("init_from"), "; a new model already has all characters of its text"),
+                *("requires ", Argument("init_from"), "; a new model already has all characters of its text"),
                 setting="extend_vocabulary",
-                value=True,
             )
         if isinstance(self.corpus, Corpus) and self.recipe is not None:
             check_corpus_settings(self.corpus, self.recipe.corpus)
@@ -137,16 +136,17 @@ class RunPlan:
         newer = list_checkpoint_files(resume.parent, after=parse_step_number(resume)) if resume.is_file() else []
         if newer and not self.force:
             raise SettingsError(
-                *(
-                    f"the folder contains {pluralize(len(newer), 'checkpoint')} newer than {resume.name}: ",
-                    Argument("output"),
+                f"{self.folder} contains {pluralize(len(newer), 'checkpoint')} newer than {resume.name}",
+                hint=(
+                    *("pass ", Argument("output"), " to resume in another folder, or use "),
+                    *(Argument("force", True), " to delete them"),
                 ),
-                *(" resumes in another folder, ", Argument("force", True), " deletes them"),
             )
         return True
 
 
 _OWN_SETTINGS = "a resumed run keeps its own settings and weights"
+_OMIT = "omit this setting"
 _CHOOSE = ("choose a folder with ", Argument("output"))
 
 

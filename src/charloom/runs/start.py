@@ -30,7 +30,12 @@ from charloom.text.vocabulary import describe_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.file_format import JsonObject
 from charloom.training.checkpoints.folder import newest_checkpoint
-from charloom.training.checkpoints.resumption import check_corpus, check_settings, describe_differences
+from charloom.training.checkpoints.resumption import (
+    check_corpus,
+    check_settings,
+    describe_differences,
+    describe_former_value,
+)
 
 _FLOAT_BYTES = 4
 
@@ -108,11 +113,13 @@ def resolve_settings(
         restarts: Number of restarts by torchrun.
 
     Returns:
-        The recipe, with settings of the resumed run or of the model filled in, and the model; None if a new model is to
-        be built.
+        The recipe, with settings of the resumed run or of the model filled in, and the model, with the recipe's
+        dropout; None if a new model is to be built.
 
     Raises:
         SettingsError: A setting contradicts the model or the resumed run.
+        ModelFolderError: The model to start from cannot be read.
+        CheckpointError: The checkpoint is damaged.
     """
     if checkpoint is not None:
         model = checkpoint.make_model()
@@ -126,9 +133,7 @@ def resolve_settings(
             given = {name: value for name, value in vars(recipe.corpus).items() if value is not None}
             recipe = replace(recipe, corpus=replace(own.corpus, **given))
             for group in ("corpus", "model"):
-                _check_unchanged(
-                    asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started with"
-                )
+                _check_unchanged(asdict(getattr(own, group)), asdict(getattr(recipe, group)), "the run was started ")
         check_settings(checkpoint, recipe.training)
         return recipe, model
     if plan.init_from is None:
@@ -137,7 +142,7 @@ def resolve_settings(
     known = {name: value for name, value in fixed_settings(model).items() if name != "dropout"}
     unset = [name for name, value in vars(recipe.corpus).items() if value is None and name in known]
     recipe = recipe.with_changes({name: known[name] for name in unset})
-    _check_unchanged(known, recipe.values, f"the model in {plan.init_from} has")
+    _check_unchanged(known, recipe.values, f"the model in {plan.init_from} was trained ")
     # Dropout has no weights, so it may change. PyTorch warns of dropout between layers if there is only one.
     model.dropout.p = recipe.model.dropout
     model.layer.dropout = recipe.model.dropout if recipe.model.num_layers > 1 else 0.0
@@ -186,8 +191,8 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
             named = ", ".join(describe_character(str(token)) for token in missing[:5])
             raise UnknownCharacterError(
                 f"{corpus.name} has {pluralize(len(missing), 'character')} that the model in {plan.init_from} lacks "
-                f"({named}{' ...' if len(missing) > 5 else ''}): ",
-                *(Argument("extend_vocabulary", True), " adds them"),
+                f"({named}{' ...' if len(missing) > 5 else ''}): use ",
+                *(Argument("extend_vocabulary", True), f" to add {'it' if len(missing) == 1 else 'them'}"),
             )
         # New tokens are appended, so that the ids and weights of the known ones stay valid.
         longer = model.vocabulary.extended(map(str, missing))
@@ -197,9 +202,9 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
 
 
 def _source(plan: RunPlan, corpus: Corpus, settings: CorpusSettings) -> JsonObject:
-    """Returns the names or absolute paths of the texts, and the corpus settings, as JSON values."""
+    """Returns the names or absolute paths of the texts, none for a plan with a Corpus, and the corpus settings."""
     # Absolute, so that the run can be resumed from another working folder.
-    texts = [name if _is_not_path(name) else str(Path(name).absolute()) for name in plan.texts]
+    texts = [name if _is_stdin_or_hugging_face(name) else str(Path(name).absolute()) for name in plan.texts]
     if isinstance(plan.corpus, Corpus):
         texts = []
     elif len(texts) < 2 and (not texts or corpus.name in (*NAMED_CORPORA, PYTHON_REFERENCE)):
@@ -218,19 +223,24 @@ def stored_texts(checkpoint: Checkpoint) -> list[str]:
             raise CheckpointError(f"{checkpoint.path}: the training text was read from standard input", hint=hint)
         named = len(texts) == 1 and name in (*NAMED_CORPORA, PYTHON_REFERENCE)
         # Only files and folders: opening a pipe would block, and a checkpoint from elsewhere may name one.
-        if not named and not _is_not_path(name) and not (Path(name).is_file() or Path(name).is_dir()):
+        if not named and not _is_stdin_or_hugging_face(name) and not (Path(name).is_file() or Path(name).is_dir()):
             raise CheckpointError(f"{name}: the training text no longer exists at this path", hint="pass its new path")
     return texts
 
 
-def _is_not_path(name: str) -> bool:
+def _is_stdin_or_hugging_face(name: str) -> bool:
     return name == STANDARD_INPUT or name.startswith(HUGGING_FACE)
 
 
 def _check_unchanged(before: Mapping[str, object], now: Mapping[str, object], reason: str) -> None:
     for name, value in before.items():
         if now[name] != value:
-            raise SettingsError(f"{reason} {value!r}", setting=name, value=now[name], hint="omit it")
+            raise SettingsError(
+                *(reason, *describe_former_value(name, value)),
+                setting=name,
+                value=now[name],
+                hint="omit this setting",
+            )
 
 
 def estimate_memory(model: LanguageModel, settings: TrainingSettings, ids: StoredIds) -> int:

@@ -105,7 +105,8 @@ class Tracker(ABC):
 class TensorBoard(Tracker):
     """Tracker that writes to a folder for TensorBoard; ``tensorboard --logdir FOLDER`` shows the run while it trains.
 
-    A run resumed from a checkpoint writes to the same folder: points logged after that checkpoint are hidden.
+    A run resumed from a checkpoint writes to the same folder: points that were logged after that checkpoint before the
+    interruption are hidden.
     """
 
     name = "TensorBoard"
@@ -228,4 +229,4 @@ def _import(module: str, program: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:
-        raise SettingsError(f"{program} is not installed: pip install 'charloom[{program}]'") from None
+        raise SettingsError(f"{program} is not installed; install it with pip install 'charloom[{program}]'") from None

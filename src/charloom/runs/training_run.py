@@ -47,7 +47,8 @@ class Outcome:
         status: ``finished``: all epochs are trained, or patience is exhausted. ``stopped``: a listener stopped the run,
             which can be resumed. ``diverged``: the loss or a weight is not finite; ``error`` states what to do.
             ``nothing to do``: the run to be resumed had finished already.
-        model: The model, with the weights that were saved; if the run diverged, they are saved only if an epoch ended.
+        model: The model, with its final weights. Rank 0 saves them if the plan saves the model and, after a divergence,
+            only if an epoch ended.
         history: Records of the epochs that ended.
         kept: Record of the epoch whose weights the model has or, if the run was stopped within an epoch and does not
             keep the best weights, of the last epoch that ended; None if none did.
@@ -79,7 +80,7 @@ class TrainingRun:
         processes: Process group of the run, once the run is entered.
         start: Text, model and checkpoint, once the run is entered.
         history: Records of the epochs that ended.
-        end_reason: Parts of a message why a resumed run has nothing left to train; None if there is something to train.
+        end_reason: Parts of a message that states why a resumed run has nothing left to train; None if epochs remain.
     """
 
     def __init__(self, plan: RunPlan, *, processes: Processes | None = None, progress: Progress | None = None) -> None:
@@ -145,7 +146,7 @@ class TrainingRun:
                     if self.folder.path.exists() or not in_place:
                         stack.callback(self.folder.release)
                         self.folder.acquire(force=plan.force or in_place or processes.restarts > 0)
-            checkpoint = self._checkpoint()  # under the lock, so that no other process continues the run meanwhile
+            checkpoint = self._read_checkpoint()  # under the lock, so that no other process continues the run meanwhile
             with processes.barrier():
                 recipe, model = resolve_settings(plan, recipe, checkpoint, processes.restarts)
                 if isinstance(plan.corpus, Corpus):
@@ -171,17 +172,17 @@ class TrainingRun:
         self._stage = "left"
         self._stack.close()
 
-    def _checkpoint(self) -> Checkpoint | None:
-        """Returns the checkpoint to resume: after a restart by torchrun, the run's own last one; else the plan's."""
+    def _read_checkpoint(self) -> Checkpoint | None:
+        """Reads the checkpoint to resume: after a restart by torchrun, the run's own last one; else the plan's, if any.
+
+        All processes must call this. Raises CheckpointError if the plan's cannot be read.
+        """
         processes, path = self.processes, self.plan.resume_path
-        if processes.restarts:
-            found = broadcast_newest_checkpoint(processes, self.folder.path, of_this_run=True)
-            if found is not None:
-                return found
+        if processes.restarts and (found := broadcast_newest_checkpoint(processes, self.folder.path, of_this_run=True)):
+            return found
         if path is None:
             return None
-        found = broadcast_newest_checkpoint(processes, path)
-        return found if found is not None else newest_checkpoint(path)  # raises the error that states the reason
+        return broadcast_newest_checkpoint(processes, path) or newest_checkpoint(path)  # which raises the error
 
     @property
     def can_skip_training(self) -> bool:
@@ -203,7 +204,7 @@ class TrainingRun:
     def train(self, listeners: Sequence[Listener] = (), *, notes: Mapping[str, object] | None = None) -> Outcome:
         """Trains the model and saves it, even if a listener stops training.
 
-        After a divergence or another ``Exception``, it is saved only if an epoch ended; the latter is raised again.
+        After a divergence or other ``Exception``, it is saved only if an epoch ended; all but a divergence are raised.
 
         Args:
             listeners: Callbacks for events, which are not called if the model in the folder is returned. If there is a
@@ -276,7 +277,8 @@ class TrainingRun:
     def _save(self, listeners: Sequence[Listener], *, priming: bool) -> None:
         """Emits ``SavingStarted`` and saves the model to the folder.
 
-        If that fails, saves it to a new temporary folder and raises ModelFolderError.
+        If that fails, saves it to a new temporary folder and raises ModelFolderError. Without ``priming``, no part of
+        the text is stored: neither for the codec nor as the prefix of samples.
         """
         for listener in listeners:
             with suppress(StopTraining):  # there is nothing left to stop
@@ -290,9 +292,8 @@ class TrainingRun:
             # Hours of training are not lost to a full disk or an unmounted folder.
             rescue_folder = Path(tempfile.mkdtemp(prefix="charloom-"))
             model.save(rescue_folder)
-            raise ModelFolderError(
-                *_message_parts(error), f"; the model is saved in {rescue_folder} instead"
-            ) from error
+            saved = f"; the model is saved in {rescue_folder} instead"
+            raise ModelFolderError(*_message_parts(error), saved) from error
 
 
 def _message_parts(error: CharloomError | OSError) -> tuple[Part, ...]:

@@ -1,4 +1,4 @@
-"""Settings of reading a text for training or evaluation."""
+"""Settings for reading a text for training or evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Settings of reading and forecasting a numeric series."""
+"""Settings for reading and forecasting a numeric series."""
 
 import re
 from dataclasses import dataclass
@@ -124,8 +124,8 @@ class ForecastSettings:
         method: The forecasting method: network (linear autoregressions corrected by recurrent networks), ar (a plain
             autoregression), seasonal-naive (the last season, repeated), seasonal-mean (the mean of the last seasons, at
             most three), drift (the last value plus the mean change per step), naive (the last value), mean (the mean of
-            all values), or auto (the method that fitting selects if its backtest errors exceed the smallest by less
-            than 2%, and otherwise the method with the smallest errors).
+            all values), or auto (the method with the smallest backtest errors; the method that fitting selects on the
+            training part is preferred if its errors are at most 2% larger).
         season: Number of points per season (12 for monthly data with a yearly season, 1 for no season). Default:
             detected by a test.
         transform: Forecast logarithms (log) or the values themselves (none); auto takes logarithms of a positive series
@@ -141,11 +141,12 @@ class ForecastSettings:
             the series.
         members: Number of networks in the ensemble. Each is fitted without one block of the series, on which its errors
             are measured.
-        epochs: Maximum number of epochs of each network; early stopping ends training before it overfits.
+        epochs: Maximum number of epochs of each network; early stopping ends training before the network overfits.
         batch_size: Number of windows in a minibatch.
         learning_rate: Learning rate of AdamW.
         weight_decay: Decoupled weight decay of AdamW, per unit of learning rate.
-        num_paths: Number of simulated paths of a forecast; each path feeds its own values back.
+        num_paths: Number of simulated paths of a forecast; the values of a path are fed back as inputs for its later
+            steps.
         seed: Seed for the initial weights, the order of windows, and the simulated paths.
         threads: Number of CPU threads. Networks this small gain nothing from more than one.
     """

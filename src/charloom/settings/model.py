@@ -16,7 +16,7 @@ MAX_LAYERS = 1000
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Settings of a language model's architecture; the defaults are those of the textbook section.
+    """Settings of a language model's architecture; the defaults are those of the recipe ``section``.
 
     Attributes:
         cell: The recurrent cell: plain RNN (rnn), gated recurrent unit (gru), or long short-term memory (lstm).

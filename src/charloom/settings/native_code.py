@@ -37,5 +37,7 @@ def choose(supported: Sequence[str], same_as: Mapping[str, Sequence[str]] | None
     for name in (same_as or {}).get(choice, (choice,)):
         if name in _NOT_NATIVE or name in supported:
             return name
-    has = f"this machine has {', '.join(supported)}" if supported else "charloom was installed without native kernels"
-    raise SettingsError(f"{VARIABLE}={choice}: not available; {has}")
+    problem = "not available: charloom was installed without native kernels"
+    if supported:
+        problem = f"not available on this machine; choose one of {', '.join(supported)}"
+    raise SettingsError(f"{VARIABLE}={choice}: {problem}")

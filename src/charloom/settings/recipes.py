@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charloom.arguments import check_type
-from charloom.errors import Argument, SettingsError, format_parts
+from charloom.errors import Argument, SettingsError, describe_os_error, format_parts
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import TABLES, Value, find_setting
@@ -76,7 +76,7 @@ def read_recipe(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a null character in the path
-        raise SettingsError(f"recipe {name}: {getattr(error, 'strerror', None) or error}") from None
+        raise SettingsError(f"recipe {name}: {describe_os_error(error)}") from None
 
 
 def as_key(argument: Argument) -> str:
@@ -102,7 +102,7 @@ def load_recipe(name: str) -> Recipe:
     # Unknown keys are refused, since a misspelled setting would otherwise silently keep its default.
     for table, values in tables.items():
         if table in TABLES and not isinstance(values, dict):
-            raise SettingsError(f"recipe {name}: {table} is {values!r}: it must be a table [{table}]")
+            raise SettingsError(f"recipe {name}: {table} is {values!r}, but must be a table: [{table}]")
         if table not in TABLES:
             what = f"no table [{table}]" if isinstance(values, dict) else f"{table} is not in a table"
             raise SettingsError(f"recipe {name}: {what}; {_hint(table, TABLES, '[{}]')}")

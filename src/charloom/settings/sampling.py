@@ -1,4 +1,4 @@
-"""Settings of sampling the next character."""
+"""Settings for sampling the next character."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Settings of training."""
+"""Settings for training."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -20,7 +20,7 @@ WITHOUT_EFFECT = (
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of training; the defaults are those of the textbook section.
+    """Settings of training; the defaults are those of the recipe ``section``.
 
     Attributes:
         batch_size: Number of sequences in a minibatch.
@@ -28,8 +28,9 @@ class TrainingSettings:
             effect of a larger batch with the memory of a smaller one.
         num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
-        partitioning: sequential: consecutive minibatches are adjacent in the text, and the state is carried over,
-            detached; random: sequences in random order, each from a zero state.
+        partitioning: Partitioning of the text into minibatches: sequential (consecutive minibatches are adjacent in the
+            text, and the state is carried over, detached) or random (sequences in random order, each from a zero
+            state).
         optimizer: SGD or AdamW.
         learning_rate: Learning rate of the optimizer.
         weight_decay: Decoupled weight decay per unit of learning rate. Default: 0.01 with adamw, 0 with sgd.

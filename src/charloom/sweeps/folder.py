@@ -70,8 +70,8 @@ class SweepFolder:
             if before != now and name not in free:
                 old, new = format_value(before), format_value(now)
                 raise SettingsError(
-                    *(f"{self.path}: the sweep in this folder has ", Argument(name), f" {old}, not {new}"),
-                    hint=(*_CHOOSE_ANOTHER, ", or vary ", Argument(name), f" over {old},{new}"),
+                    *(f"{self.path}: the sweep in this folder uses ", Argument(name), f" {old}, not {new}"),
+                    hint=(*_CHOOSE_ANOTHER, ", or pass ", Argument("vary", {name: [before, now]})),
                 )
         # The fingerprint depends on the settings of reading; for new ones only the name can be compared.
         names = {name for name, _ in self._texts.values()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from charloom.arguments import TEXT, check_type
-from charloom.errors import Argument, SettingsError, format_parts, join_with_commas
+from charloom.errors import Argument, SettingsError, describe_os_error, format_parts, join_with_commas
 from charloom.settings.names import Value, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
@@ -90,7 +90,7 @@ def read_combinations(file: Path, more: Sequence[Combination], base: Recipe) -> 
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+        raise SettingsError(f"{file}: {describe_os_error(error)}") from None
     data = parse_toml(text, str(file))
     found = data.get("combination")
     tables = found if isinstance(found, list) and all(isinstance(one, dict) for one in found) else []

@@ -15,7 +15,11 @@ Process: TypeAlias = "subprocess.Popen[str]"
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """A context manager of worker processes, each served by a thread. It kills all of them at the end."""
+    """A context manager of worker processes.
+
+    The constructor starts them, and the end of the context kills them. Each run has a thread, which takes any idle
+    process.
+    """
 
     def __init__(self, number: int) -> None:
         self._threads = ThreadPoolExecutor(number)
@@ -38,18 +42,19 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             process.wait()
             for stream in (process.stdin, process.stdout, log):
                 assert stream is not None
-                with contextlib.suppress(OSError):  # close() flushes; a killed process cannot read an task any more
+                with contextlib.suppress(OSError):  # close() flushes; a killed process cannot read a task any more
                     stream.close()
 
     def train(self, task: Mapping[str, object], on_epoch: Callable[[int], None]) -> "Future[dict[str, str]]":
         """Submits a run for the next idle worker.
 
         Args:
-            task: Run to train, an ``Task`` of ``worker``.
+            task: Run to train, a ``Task`` of ``worker``.
             on_epoch: Function that is called, in another thread, with the number of finished epochs.
 
         Returns:
-            A future of the last reply of the worker; ``{"failed": reason}`` if the worker died.
+            A future of the last reply of the worker, with one key: ``ended``; ``failed``, with the reason, if the run
+            failed or the worker died; or ``error``, with the reason, if other runs would fail, too.
         """
         self._tasks.append(self._threads.submit(self._train, task, on_epoch))
         return self._tasks[-1]
@@ -78,7 +83,7 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             return "its process was killed (out of memory?)"
         log.seek(0)
         lines = log.read().strip().splitlines()
-        return f"its process ended with status {status}: {lines[-1] if lines else ''}"
+        return f"its process ended with status {status}{f': {lines[-1]}' if lines else ''}"
 
     def _start(self) -> Process:
         # A file, not a pipe: a worker blocks when nobody reads a full pipe.

@@ -114,12 +114,12 @@ class CombinationResult:
 
     @property
     def perplexity(self) -> MeanAndSpread:
-        """Mean and standard deviation over the runs of the final weights' training perplexity."""
+        """Training perplexity of the final weights: mean and standard deviation over the runs."""
         return _mean_and_spread([run.perplexity for run in self.runs])
 
     @property
     def validation_perplexity(self) -> MeanAndSpread | None:
-        """Mean and standard deviation over the runs of the final weights' validation perplexity.
+        """Validation perplexity of the final weights: mean and standard deviation over the runs.
 
         None without validation.
         """
@@ -127,7 +127,7 @@ class CombinationResult:
 
     @property
     def best_validation_perplexity(self) -> MeanAndSpread | None:
-        """Mean and standard deviation over the runs of each run's lowest validation perplexity.
+        """Lowest validation perplexity of each run: mean and standard deviation over the runs.
 
         Runs without an epoch are omitted. None without validation, or if no run has an epoch.
         """
@@ -135,7 +135,7 @@ class CombinationResult:
 
     @property
     def best_epoch(self) -> MeanAndSpread | None:
-        """Mean and standard deviation over the runs of each run's epoch with the lowest validation perplexity.
+        """Epoch of each run with its lowest validation perplexity: mean and standard deviation over the runs.
 
         Runs without an epoch are omitted. None without validation, or if no run has an epoch.
         """
@@ -155,7 +155,7 @@ class SweepResults:
         varied: Names of the varied settings, without the seed.
         runs: Complete runs.
         num_missing: Number of planned runs that are not complete.
-        failures: Reasons of failed runs by folder name, such as a killed process or a lack of memory.
+        failures: Reasons why runs failed, by folder name, such as a killed process or a lack of memory.
     """
 
     varied: tuple[str, ...]

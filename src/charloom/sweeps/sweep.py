@@ -75,14 +75,17 @@ def sweep(
         jobs: Number of parallel processes. Default: one per CPU core (fewer if each has several threads), which is
             faster than one process with more threads; one on a GPU.
         keep_models: Save the model of each run in its folder.
-        listeners: Functions that are called with each event; one may raise ``StopTraining``.
+        listeners: Functions that are called with each event; one may raise ``StopTraining``, which ends the sweep
+            without an error.
 
     Returns:
-        The results of all complete runs in the folder.
+        The results of all complete runs in the folder, diverged ones included; and, in ``failures``, the reasons of the
+        runs that failed.
 
     Raises:
         SettingsError: A combination is invalid or contradicts the fixed settings of the folder; raised before training.
         ModelFolderError: The folder is not that of a sweep, or is not writable.
+        CharloomError: A run met an error that other runs would meet, too, such as a full disk.
     """
     check_type((*PATH, Sequence, Corpus, NoneType), source=source)
     check_type((Mapping, Sequence), vary=vary)

@@ -6,7 +6,8 @@
   carried over.
 
 Both start at an offset that is drawn for each epoch, so that a sequence may start at any id. Ids at the end of the
-text, or of each part, that do not fill a sequence are omitted. The targets are the inputs shifted by one id.
+text, or of each part, that do not fill a sequence are omitted; so are random sequences that do not fill a minibatch.
+The targets are the inputs shifted by one id.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +47,10 @@ def check_length(length: int, batch_size: int, num_steps: int, gradient_accumula
 
 
 def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.Generator) -> int:
-    """Returns a random offset for an epoch, below ``num_steps``, that leaves room for at least one minibatch."""
+    """Returns a random offset for an epoch, below ``num_steps``, that leaves room for at least one minibatch.
+
+    Raises SettingsError if the text is too short for a minibatch.
+    """
     check_length(length, batch_size, num_steps)
     # At least 1: check_length requires one id more than a minibatch of inputs has.
     bound = min(num_steps, length - batch_size * num_steps)
@@ -54,7 +58,10 @@ def draw_offset(length: int, batch_size: int, num_steps: int, generator: torch.G
 
 
 def end_of_equal_parts(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Returns the end to cut a text of ``length`` ids at, so that its parts have the same length at every offset."""
+    """Returns the end at which an epoch with this offset cuts the text.
+
+    It is chosen so that the parts of all epochs have the same length.
+    """
     # On the whole text, the length of the parts, and with it their borders, would depend on the offset, and some ids
     # would be in the gap at a part's end at every offset. With parts of equal length, all ids are trained on over the
     # epochs.
@@ -114,6 +121,8 @@ def random_batches(
     first: int = 0,
 ) -> Iterator[tuple[Ids, Ids]]:
     """Yields (inputs, targets), each (batch, steps), of sequences in random order.
+
+    Up to ``batch_size - 1`` sequences, the last in this order, do not fill a minibatch and are omitted.
 
     Args:
         ids: Token ids of the text, (number of tokens,).

@@ -14,11 +14,13 @@ _WHITESPACE_BYTES = (b"\t", b"\n", b"\x0b", b"\x0c", b"\r")
 
 @dataclass(frozen=True)
 class CleanUp:
-    """The textbook's two steps of normalization, each optional. Normalizing a normalized text again does not change it.
+    """The two steps of normalization of Dive into Deep Learning, each optional.
+
+    Normalizing a normalized text again does not change it.
 
     Attributes:
         lowercase: True to convert the text to lowercase (in bytes, ASCII letters only).
-        collapse_whitespace: True to replace each run of whitespace, line ends included, by one space.
+        collapse_whitespace: True to replace each run of whitespace, line ends included, with one space.
     """
 
     lowercase: bool = False

@@ -75,7 +75,7 @@ def decompress(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         if kind in _PIPE_COMMANDS and _TOO_MUCH_MEMORY.search(str(error)):
             raise CorpusError(
                 f"{name}: decompressing it needs more than the allowed {_MAX_DICTIONARY >> 20} MiB of memory: "
-                f"pipe it in instead, as in {_PIPE_COMMANDS[kind]} {name} | charloom train -"
+                f"decompress it yourself and pass - as the file: {_PIPE_COMMANDS[kind]} {name} | charloom ... -"
             ) from None
         # A message is one line without a final period.
         reason = " ".join(str(error).split()).rstrip(".")

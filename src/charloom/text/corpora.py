@@ -61,7 +61,7 @@ class Corpus:
     def in_vocabulary(self, vocabulary: Vocabulary) -> "Corpus":
         """Returns the same text with the ids of another vocabulary, without reading the text.
 
-        Raises UnknownCharacterError if that vocabulary lacks characters of this corpus' vocabulary, and InputError if
+        Raises UnknownCharacterError if that vocabulary lacks characters of this corpus's vocabulary, and InputError if
         its unit or its normalization differs.
         """
         check_type(Vocabulary, vocabulary=vocabulary)
@@ -114,8 +114,8 @@ def load_corpus(
             warning.
         unit: Unit of a token, ``"char"`` or ``"byte"``.
         max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
-        lowercase: True to convert the text to lowercase. Default: the named corpus' own setting; False for files.
-        collapse_whitespace: True to replace each run of whitespace by one space. Default: as for ``lowercase``.
+        lowercase: True to convert the text to lowercase. Default: the named corpus's own setting; False for files.
+        collapse_whitespace: True to replace each run of whitespace with one space. Default: as for ``lowercase``.
         progress: Callback that receives the number of bytes read and the total, or None if the total is not known. For
             a named corpus or a dataset it receives the number of tokens so far, and None.
 
@@ -173,7 +173,7 @@ def corpus_from(
         unit: Unit of a token, ``"char"`` or ``"byte"``. Documents of type bytes require ``"byte"``.
         max_chars: Maximum number of characters (or bytes) of the normalized text; reading stops there. None for all.
         lowercase: True to convert the text to lowercase.
-        collapse_whitespace: True to replace each run of whitespace by one space.
+        collapse_whitespace: True to replace each run of whitespace with one space.
         separator: Text inserted between two documents unless the first ends with it; ``""`` if the documents are
             chunks of one text.
         progress: Callback that receives the number of tokens so far, and None.
@@ -293,5 +293,5 @@ def _explain_cache_errors(name: str) -> Iterator[None]:
     except OSError as error:
         raise CorpusError(
             f"{cache_folder()}: cannot write the token ids of {name} to this folder ({error.strerror or error}); set "
-            f"{CACHE_VARIABLE} to a folder with enough space"
+            f"{CACHE_VARIABLE} to a writable folder with enough space"
         ) from None

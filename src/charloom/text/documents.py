@@ -81,7 +81,8 @@ def open_hugging_face(source: str) -> tuple[Iterable[object], str | None]:
         from datasets import load_dataset  # large, and an extra
     except ImportError:
         raise CorpusError(
-            f"{source}: reading a dataset requires the datasets package: pip install 'charloom[datasets]'"
+            f"{source}: reading a dataset requires the datasets package; install it with pip install "
+            "'charloom[datasets]'"
         ) from None
     path, _, configuration = name.partition("@")
 

@@ -165,7 +165,7 @@ def _find_files(source: str | Path, unit: Unit) -> list[str | Path]:
         raise CorpusError(f"{name[:_MAX_PATH_CHARS]}: {_describe_error(error)}") from None
     # Devices such as /dev/zero or a terminal may have no end.
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise CorpusError(f"{path}: this is a device, not a file; pass - for standard input")
+        raise CorpusError(f"{path}: this is a device, not a file; pass a file, or - for standard input")
     if not stat.S_ISDIR(mode):
         return [path]
     # Output of charloom in a folder of texts (such as the current one) must not become training text.

@@ -20,9 +20,10 @@ UNKNOWN = "<unk>"
 
 
 class Vocabulary:
-    """The textbook's vocabulary: ``<unk>`` first, then characters by decreasing frequency, ties in code point order.
+    """The tokens of a model: ``<unk>`` first, then characters; or the 256 byte values.
 
-    With ``unit="byte"`` the tokens are the 256 byte values, each its own id, so that no byte is out of vocabulary.
+    ``of_text`` orders the characters as Dive into Deep Learning does: by decreasing frequency, ties in code point
+    order. In a vocabulary of bytes (``Vocabulary()``), each byte is its own id, so that none is out of vocabulary.
 
     ``encode`` applies the normalization of the training text, so that a model of lowercase text can be prompted with,
     and evaluated on, any text.
@@ -69,14 +70,21 @@ class Vocabulary:
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], clean_up: CleanUp | None = None) -> "Vocabulary":
-        """Creates the vocabulary of a text from the number of occurrences of each character."""
+        """Creates the vocabulary of a text from the number of occurrences of each character.
+
+        A character whose count is 0 is included.
+
+        Raises:
+            SettingsError: A count is not an int of at least 0.
+            InputError: A key is not a single character.
+        """
         check_type(Mapping, counts=counts)
         for character, count in counts.items():
             check_type(str, character=character)
             # bool is a subclass of int.
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise SettingsError(
-                    f"must contain an integer, at least 0, for each character; the count of {character!r:.20} is not",
+                    f"must map each character to an integer of at least 0; the count of {character!r:.20} is not one",
                     setting="counts",
                 )
         # Ties are sorted by character, so that ids do not depend on the order of ``counts``.
@@ -123,7 +131,7 @@ class Vocabulary:
         Args:
             text: Text to encode. If the unit is the byte, it may be bytes; a str is then encoded as UTF-8.
             unknown: Treatment of characters that are out of vocabulary: ``"refuse"`` raises an error, ``"unk"`` encodes
-                them as ``<unk>``, ``"skip"`` leaves them out.
+                them as ``<unk>``, ``"skip"`` omits them.
 
         Raises UnknownCharacterError, which names the first few characters that are out of vocabulary.
         """
@@ -165,15 +173,13 @@ class Vocabulary:
             first_places: dict[str, int] = {}
             for place in lacking.tolist():
                 first_places.setdefault(text[place], place)
-            named = ", ".join(
-                f"{describe_character(ch)} (at position {place})" for ch, place in list(first_places.items())[:5]
-            )
+            named = ", ".join(describe_character(ch, place) for ch, place in list(first_places.items())[:5])
             more = f" and {len(first_places) - 5} more" if len(first_places) > 5 else ""
             raise UnknownCharacterError(
                 f"not in the model's vocabulary: {named}{more}",
                 hint=(
-                    *(Argument("unknown", "unk"), " reads them as <unk>, "),
-                    *(Argument("unknown", "skip"), " skips them"),
+                    *("pass ", Argument("unknown", "unk"), " to read such characters as <unk>, or "),
+                    *(Argument("unknown", "skip"), " to skip them"),
                 ),
             )
         # No character has id 0, so only unknown ones are removed.
@@ -182,7 +188,7 @@ class Vocabulary:
     def decode(self, ids: TextIds | Iterable[int]) -> str | bytes:
         """Returns the text of token ids: str for characters, with ``<unk>`` for id 0; bytes for bytes.
 
-        Raises InputError if the ids are not a 1-D sequence of ints below the size of the vocabulary.
+        Raises InputError if the ids are not a 1-D sequence of ints from 0 to the size of the vocabulary minus 1.
         """
         try:
             array = ids.numpy(force=True) if isinstance(ids, torch.Tensor) else np.asarray(list(ids))
@@ -221,6 +227,11 @@ def get_code_points(text: str) -> NDArray[np.int64]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
-def describe_character(character: str) -> str:
-    """Returns the character in quotes, with its code point if it is not ASCII, as not every terminal can show it."""
-    return repr(character) if character.isascii() else f"{character!r} (U+{ord(character):04X})"
+def describe_character(character: str, position: int | None = None) -> str:
+    """Returns the character in quotes, with its code point if it is not ASCII, as not every terminal can show it.
+
+    The position is added if it is not None.
+    """
+    details = [] if character.isascii() else [f"U+{ord(character):04X}"]
+    details += [] if position is None else [f"position {position}"]
+    return f"{character!r} ({', '.join(details)})" if details else repr(character)

@@ -14,7 +14,7 @@ class EpochRecord:
         epoch: Counted from 1.
         perplexity: exp of the mean training loss over the epoch, during which the weights change.
         validation_perplexity: Perplexity of the held-out part at the epoch's end; None without validation.
-        seconds: Training time from the start of the run to the epoch's end.
+        seconds: Wall-clock time of the run up to the epoch's end, in seconds, with validation, samples and checkpoints.
         chars_per_second: Training speed over the epoch, without validation and sampling.
     """
 
@@ -31,7 +31,7 @@ class EpochRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float | None], *, validated: bool) -> "EpochRecord":
-        """Returns the inverse of ``to_dict``: None in the place of a number is read as infinity.
+        """Creates a record from the values of ``to_dict``; None in place of a number is read as infinity.
 
         validated: True if the run had a held-out part. Raises KeyError, TypeError, ValueError or OverflowError for
         other values.

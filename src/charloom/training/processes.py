@@ -77,8 +77,9 @@ class Processes:
         batch_size = settings.batch_size
         if self.size > 1 and settings.gradient_accumulation_steps > 1:
             raise SettingsError(
-                "gradients can be accumulated in a single process only; omit it, and set ",
-                *(Argument("batch_size"), f" to the total over the {self.size} processes"),
+                "gradient accumulation requires a single process; omit this setting, and set ",
+                *(Argument("batch_size"), " to the number of sequences per step in all "),
+                f"{self.size} processes together",
                 setting="gradient_accumulation_steps",
                 value=settings.gradient_accumulation_steps,
             )
@@ -101,7 +102,7 @@ class Processes:
         for name, values in zip(given, gathered.unbind(1), strict=True):
             if (values != values[0]).any():
                 what = name.replace("_", " ")
-                raise InputError(f"the processes of this run differ in their {what}: use the same in every process")
+                raise InputError(f"the processes of this run differ in their {what}: use the same one in every process")
 
     def get_rows_of_rank(self, rows: int) -> slice:
         """Returns this rank's slice of a number of rows; sizes differ by at most one between ranks."""

@@ -5,7 +5,7 @@ The checks of a resumed run's settings are in ``checkpoints.resumption``.
 
 import os
 
-from charloom.errors import SettingsError, pluralize
+from charloom.errors import SettingsError
 from charloom.models.device import find_device
 from charloom.recurrence.backend import backend
 from charloom.settings.training import TrainingSettings
@@ -31,7 +31,9 @@ def check_run(settings: TrainingSettings, length: int, device_name: str | None =
     cores, threads, precision = os.cpu_count() or 1, settings.threads, settings.precision
     # More threads than cores wait for each other at every barrier, which is slower than one thread.
     if threads is not None and threads > cores:
-        raise SettingsError(f"this machine has {pluralize(cores, 'core')}", setting="threads", value=threads)
+        raise SettingsError(
+            f"it must be at most {cores}, the number of cores of this machine", setting="threads", value=threads
+        )
     if precision != "float32" and backend().name == "reference":
         raise SettingsError("the reference backend supports float32 only", setting="precision", value=precision)
 

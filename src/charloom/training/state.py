@@ -41,8 +41,9 @@ class TrainingState:
         epoch_start_rng_state: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
         steps: Number of optimizer steps since the start of the run.
-        seconds: Training time of the run so far, in seconds.
-        epoch_seconds: Training time of the current epoch's minibatches so far, in seconds.
+        seconds: Wall-clock time of the run so far, in seconds, with validation, samples and checkpoints.
+        epoch_seconds: Wall-clock time of the current epoch's minibatches so far, in seconds, without validation and
+            samples.
     """
 
     def __init__(self, model: LanguageModel, settings: TrainingSettings) -> None:
@@ -65,7 +66,8 @@ class TrainingState:
     def check_loss_finite(self) -> None:
         """Raises TrainingDivergedError if the mean loss is not finite.
 
-        The best weights are restored before, if the run keeps them, or the last good ones.
+        Before that, restores the best weights, if the run keeps them, or the last good ones, and sets ``progress`` to
+        None.
         """
         if self.progress is not None and not math.isfinite(loss := float(self.progress.mean_loss)):
             self._raise_diverged(f"the loss is {loss}")
@@ -73,7 +75,7 @@ class TrainingState:
     def check_finite(self) -> None:
         """Raises TrainingDivergedError if the loss or a weight is not finite.
 
-        The best weights are restored before, if the run keeps them, or the last good ones.
+        Before that, restores the weights and sets ``progress`` as ``check_loss_finite`` does.
         """
         # The loss is one number, so it is checked before the weights.
         self.check_loss_finite()
@@ -158,7 +160,8 @@ class TrainingState:
     def results(self) -> dict[str, object] | None:
         """Results of the run as JSON values, once ``load_final_weights`` was called; None if no epoch ended.
 
-        ``minibatches_after_epoch`` is present only if the weights are later than the record.
+        They are the record ``kept`` and the number of epochs that ended, ``epochs_trained``; and, only if the weights
+        are later than the record, ``minibatches_after_epoch``.
         """
         if self.kept is None:
             return None
@@ -183,7 +186,7 @@ class TrainingState:
             self._warn_once(
                 "explosion",
                 f"perplexity is {last.perplexity:.3g} after epoch {last.epoch}, far above {num_tokens}, the "
-                "perplexity of a uniform guess: the learning rate is too high; lower ",
+                "perplexity of a uniform guess: the learning rate is probably too high; lower ",
                 *(Argument("learning_rate"), " or ", Argument("clip_norm")),
             )
         # A run that ends with the best weights needs no warning.

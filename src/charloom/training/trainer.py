@@ -64,7 +64,7 @@ def train(
         corpus: Text to train on; the held-out part is its end.
         settings: Training settings. None: the defaults, or those of the checkpoint to resume.
         listeners: Callbacks that are called with each event (``charloom.training.events``); one may raise
-            ``StopTraining``.
+            ``StopTraining``, which ends the run without an error.
         checkpoints: Folder to write checkpoints to, at the intervals given by the settings; None to write none.
         resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
             result equals that of an uninterrupted run, bit for bit on the same machine.
@@ -72,9 +72,9 @@ def train(
 
     Returns:
         The history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings and,
-        in ``results``, the record of the epoch whose weights the model has: the last or, with ``keep_best``, the best
-        in validation; None if no epoch ended. If the weights are later than that record, because the run was stopped,
-        ``minibatches_after_epoch`` is the number of minibatches in between.
+        in ``results``, the number ``epochs_trained`` and the record of the epoch whose weights the model has: the best
+        if ``settings.ends_with_best``, else the last; None if no epoch ended. If the weights are later than that
+        record, because the run was stopped, ``minibatches_after_epoch`` is the number of minibatches in between.
 
     Raises:
         SettingsError: The text is too short, or a setting is not supported on this machine or cannot be changed in a
@@ -190,7 +190,8 @@ class _Trainer:
     def _handle_requests(self) -> None:
         """Writes a checkpoint if one is due or the run is to stop; raises ``StopTraining`` in the latter case."""
         training = self._training
-        requests = Requests(self._is_stop_requested, bool(self._checkpoints and self._checkpoints.is_due(training)))
+        is_due = self._checkpoints is not None and self._checkpoints.is_due_by_time(training)
+        requests = Requests(self._is_stop_requested, is_due)
         agreed = requests if self._shared is None else self._shared.exchange_requests(requests)
         every = training.settings.checkpoint_steps
         if self._checkpoints and (any(agreed) or (every and training.steps % every == 0)):

@@ -207,7 +207,9 @@ def _plain_sgd_rate(optimizer: Optimizer) -> float | None:
 
 
 class EpochProgress(NamedTuple):
-    """The position in an epoch between two minibatches. It and the weights determine the rest of the epoch.
+    """The position in an epoch between two minibatches.
+
+    With the weights, the optimizer's state and the random states, it determines the rest of the epoch.
 
     Attributes:
         done: Minibatches trained on.

@@ -88,9 +88,9 @@ def test_a_record_that_is_too_long_leaves_the_session_unchanged(monkeypatch: pyt
     monkeypatch.setattr(engine_module, "RECORD_CAPACITY", 10)
     session = engine_of(MODELS["characters"], PRIMINGS["silent"], supported()[0], fast=False).start_record_session()
     before = session.encode(b"it was")
-    with pytest.raises(ValueError, match="room"):
+    with pytest.raises(ValueError, match="exceeds the capacity of a lane"):
         session.encode(b"it was the")
-    with pytest.raises(ValueError, match="room"):
+    with pytest.raises(ValueError, match="exceeds the capacity of a lane"):
         session.decode(b"\0\0\0", 100)
     assert session.encode(b"it was") == before
 
@@ -155,6 +155,6 @@ def _fuzzed_engine(name: str, fast: bool) -> Engine:
 def test_lanes_have_their_capacity_in_bytes() -> None:
     session = ReferenceSession(MixingLanes(MODELS["characters"], Memory(4, 4), b"", 3, 1), 1)
     session.encode(b"abc")
-    with pytest.raises(ValueError, match="room"):
+    with pytest.raises(ValueError, match="exceeds the capacity of a lane"):
         session.encode(b"d")
     assert ReferenceSession(FastLanes(MODELS["characters"], 1), 1).encode(b"abcd")

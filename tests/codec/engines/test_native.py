@@ -108,7 +108,7 @@ def test_many_tokens_that_are_equally_likely(vocabulary: int) -> None:
 
 @_native
 def test_an_instruction_set_that_is_none() -> None:
-    with pytest.raises(ValueError, match="no instruction set avx3"):
+    with pytest.raises(ValueError, match="instruction set 'avx3' is not supported"):
         NativeEngine(random_model(6, "rnn_tanh", hidden=8, vocabulary=5), None, "avx3")
 
 

@@ -66,18 +66,18 @@ def test_the_wrong_model() -> None:
 
 def test_hostile_numbers() -> None:
     """Memory is allocated only for bytes that exist: the limits are in test_damage_limits.py."""
-    _error_of(_HEADER + encode_segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "invalid segment head")
-    _error_of(_HEADER + encode_segment_head(1 << 52, STORED), DamagedFileError, "invalid segment head")
-    _error_of(_HEADER + encode_segment_head(0, 1), DamagedFileError, "invalid segment head")
+    _error_of(_HEADER + encode_segment_head(MAX_SEGMENT + 1, 0), DamagedFileError, "invalid segment header")
+    _error_of(_HEADER + encode_segment_head(1 << 52, STORED), DamagedFileError, "invalid segment header")
+    _error_of(_HEADER + encode_segment_head(0, 1), DamagedFileError, "invalid segment header")
     _error_of(
-        _HEADER + encode_segment_head(63, 5) + bytes(100), DamagedFileError, "invalid segment head"
+        _HEADER + encode_segment_head(63, 5) + bytes(100), DamagedFileError, "invalid segment header"
     )  # more lanes than bytes
     _error_of(_HEADER + b"\xff" * 50, DamagedFileError, "invalid varint")
     _error_of(_HEADER + b"\x80\x00", DamagedFileError, "invalid varint")
     _error_of(_HEADER + b"\xff", TruncatedFileError, "too early")
     _error_of(_HEADER + encode_segment_head(MAX_SEGMENT, STORED) + b"abc", TruncatedFileError, "too early")
     _error_of(
-        _HEADER + encode_segment_head(100, 6) + bytes(200), DamagedFileError, "invalid segment head"
+        _HEADER + encode_segment_head(100, 6) + bytes(200), DamagedFileError, "invalid segment header"
     )  # an undefined code
     _error_of(_HEADER + encode_segment_head(100, 0) + encode_varint(101) + bytes(200), DamagedFileError, "too large")
     _error_of(_HEADER + encode_segment_head(MAX_SEGMENT, 0) + b"\0" * 5, DamagedFileError, "bytes 0 to 16,777,215")
@@ -111,6 +111,12 @@ def test_a_damaged_block_is_named(lanes_and_size: tuple[int, int]) -> None:
     assert start == (3 * BLOCK if lanes == 1 else 0)
     assert str(caught.value) == f"damaged: bytes {start:,} to {end - 1:,} of the original are lost"
     assert target.getvalue() == data[:start]
+
+
+def test_a_single_lost_byte() -> None:
+    blob = bytearray(Codec(PlainEngine()).compress(b"x"))
+    blob[blob.index(b"x")] ^= 1
+    _error_of(bytes(blob), DamagedFileError, r"^damaged: byte 0 of the original is lost$")
 
 
 class _Halves(Engine):

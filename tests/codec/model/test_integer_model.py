@@ -146,7 +146,10 @@ _BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     ),
     "same token twice": (_set("token_bytes", 1, 2), "a token is a prefix of another"),
     "flat weights": (lambda arrays: arrays.update({"output.weights": np.zeros(45, np.int8)}), "wrong shape"),
-    "no units": (lambda arrays: arrays.update({"output.weights": np.zeros((5, 0), np.int8)}), "0 units"),
+    "no units": (
+        lambda arrays: arrays.update({"output.weights": np.zeros((5, 0), np.int8)}),
+        "tokens and units are 5 and 0",
+    ),
 }
 
 

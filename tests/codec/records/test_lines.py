@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import Codec, InputError
+from charloom import Codec
+from charloom.codec.format.container import encode_varint
 from charloom.codec.records import lines
+from charloom.codec.records.groups import encode_group
 from charloom.codec.records.lines import Lines
+from charloom.errors import DamagedRecordError, RecordTooLongError
 from fake_engines import ZlibEngine
 
 
@@ -31,8 +34,27 @@ def test_a_line_that_is_too_long_for_a_record(monkeypatch: pytest.MonkeyPatch) -
     for text in (b"0123456789\n0123456789", b"\n" * 30):
         assert Codec(ZlibEngine()).decompress(_text_blob(text)) == text
     for text in (b"a\n01234567890", b"a\n01234567890\nb"):
-        with pytest.raises(InputError, match="line 2 is longer than 10 bytes"):
+        with pytest.raises(RecordTooLongError, match=r"line 2 is longer than 10 bytes, .*; use compress_stream"):
             _text_blob(text)
+
+
+def _damage_group(position: int, value: int) -> DamagedRecordError:
+    """Returns the error for two groups, of 1024 records and of 1, with a changed byte of the second one."""
+    blob = bytearray(_text_blob(b"a line\n" * 1024 + b"the last one\n"))
+    body = encode_group([ZlibEngine().start_record_session().encode(b"the last one")])
+    blob[blob.index(encode_varint(len(body)) + body) + position] = value
+    with pytest.raises(DamagedRecordError) as caught:
+        Codec(ZlibEngine()).decompress(bytes(blob))
+    return caught.value
+
+
+def test_the_extent_of_a_loss() -> None:
+    """A lost size of a group hides all later ones; a lost count of records only those of the group."""
+    rest, group = _damage_group(0, 1), _damage_group(1, 0)
+    assert (rest.records, rest.lost) == ((1024,), "rest")
+    assert str(rest).endswith("; the records from number 1,024 on (counted from 0) are lost")
+    assert (group.records, group.lost) == ((1024,), "group")
+    assert str(group) == "damaged: the group of records that starts with record 1,024 (counted from 0) is lost"
 
 
 def test_threads_and_streams() -> None:

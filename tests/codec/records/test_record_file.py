@@ -119,7 +119,7 @@ def test_a_damaged_record_is_named_and_the_others_are_readable(tmp_path: Path) -
         for number in range(2000):
             if number != 700:
                 assert file[number] == records[number]
-        with pytest.raises(DamagedRecordError, match=r"record 700 \(counted from 0\) is lost; the others") as caught:
+        with pytest.raises(DamagedRecordError, match=r"record 700 \(counted from 0\) is lost; undamaged") as caught:
             file[700]
         assert caught.value.records == (700,)
     target = io.BytesIO()
@@ -162,7 +162,7 @@ def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
         with pytest.raises(TruncatedFileError):
             Codec(ZlibEngine()).decompress(blob[:length])
     path.write_bytes(Codec(ZlibEngine()).compress(b"abc"))
-    with pytest.raises(NotCompressedError, match="a compressed stream, not a file of records"):
+    with pytest.raises(NotCompressedError, match="compressed as one stream, not by record"):
         RecordFile(path, ZlibEngine())
     with pytest.raises(InputError, match="more than the limit of"):
         RecordFile.write(path, [bytes((1 << 24) + 1)], ZlibEngine(), force=True)
@@ -211,5 +211,8 @@ def test_invalid_numbers_of_groups(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CompressedFileError, match=r"none: cannot be read \(No such file or directory\): pass the path"):
+    with pytest.raises(
+        CompressedFileError,
+        match=r"none: cannot be read \(No such file or directory\): pass the path of a file of records",
+    ):
         RecordFile(tmp_path / "none", ZlibEngine())

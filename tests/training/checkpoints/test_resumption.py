@@ -179,7 +179,7 @@ def test_changes_that_are_refused(changes: dict[str, Any], tmp_path: Path) -> No
     corpus = corpus_of(_TEXT)
     train_or_resume("dropout", corpus, tmp_path, _StopAt(9))
     (name,) = changes
-    with pytest.raises(SettingsError, match=f"^{name} is .*; omit it, or start a new run"):
+    with pytest.raises(SettingsError, match=f"^{name} is .*; omit this setting, or start a new run"):
         train_or_resume("dropout", corpus, tmp_path, **changes)
     assert newest_checkpoint(tmp_path).steps == 9
 

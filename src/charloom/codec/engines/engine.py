@@ -1,4 +1,4 @@
-"""Interface of engines, between the file format and the models, which supply probabilities.
+"""The interface of engines, between the file format and the models, which supply probabilities.
 
 An engine codes bytes as payloads. It computes with integers alone, so that the same bytes give the same payload on
 every machine. The format divides data into blocks and adds checksums; it does not interpret payloads.

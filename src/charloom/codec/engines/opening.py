@@ -1,4 +1,4 @@
-"""Choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
+"""The choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
 
 import warnings
 from pathlib import Path
@@ -47,8 +47,8 @@ class EngineChoice:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
         if self._model is None:
             raise WrongModelError(
-                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}: pass that model to "
-                "decompress it"
+                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
+                hint=("pass the folder of that model with ", Argument("model")),
             )
         engine = self._open_mode(header.mode)
         # A file contains only the first bytes of the fingerprint.

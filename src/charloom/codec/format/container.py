@@ -29,7 +29,7 @@ NON_BLOCKING = "the stream is non-blocking: pass a blocking one"
 _RECORDS = 4
 _MODES = {mode: number for number, mode in enumerate(get_args(Mode), 1)}
 _CHUNK = 1 << 16
-"""Bytes requested from the stream at once, so that a wrong length allocates no more memory than there are data."""
+"""Bytes requested from the stream at once, so that a wrong length allocates no more memory than there is data."""
 
 
 def encode_varint(number: int) -> bytes:

@@ -89,7 +89,7 @@ def read_segment(source: ByteReader, head: int, position: int) -> Segment:
     # The writer never uses more lanes than bytes, so that no lane is empty.
     if not 0 < length <= MAX_SEGMENT or (code != STORED and (code >= len(LANES) or LANES[code] > length)):
         raise DamagedFileError(
-            f"damaged: an invalid segment head before byte {source.position:,} of the compressed file; "
+            f"damaged: an invalid segment header just before byte {source.position:,} of the compressed file; "
             f"the original is lost from byte {position:,} on",
             start=position,
         )
@@ -118,7 +118,10 @@ Chunk: TypeAlias = tuple[bytes, CompressedFileError | None]
 
 
 def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -> Chunk:
-    """Returns the bytes of a segment; if a block is damaged, those before it and the error.
+    """Returns the bytes of a segment.
+
+    If a block is damaged, returns the error and, with one lane, the bytes before it. With several lanes the end of each
+    is lost, so that no bytes are returned.
 
     Args:
         engine: Engine that coded the segment; None for a stored segment.
@@ -144,8 +147,10 @@ def decode_segment(engine: Engine | None, segment: Segment, work: OrderedWork) -
         except ValueError:
             # The end of every lane is lost, so with several lanes the damage starts at the start of the segment.
             start = segment.position + (done if lanes == 1 else 0)
-            message = f"damaged: bytes {start:,} to {end - 1:,} of the original are lost"
-            error = DamagedFileError(message, start=start, end=end)
+            span, verb = f"bytes {start:,} to {end - 1:,}", "are"
+            if end - start == 1:
+                span, verb = f"byte {start:,}", "is"
+            error = DamagedFileError(f"damaged: {span} of the original {verb} lost", start=start, end=end)
             break
         decoded.append(data)
         done += len(data)

@@ -1,4 +1,4 @@
-"""Compression and decompression of one stream, in bounded memory; ``records.lines`` is the same for records."""
+"""Compression and decompression of one stream, in bounded memory; ``records.lines`` does the same for records."""
 
 import functools
 from collections.abc import Callable, Generator, Iterator

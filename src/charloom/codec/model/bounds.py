@@ -41,7 +41,8 @@ def check_arrays(arrays: dict[str, Array], cell: str) -> None:
     vocabulary, hidden = len(offsets) - 1, weights.shape[1]
     if not (1 <= vocabulary <= MAX_VOCABULARY and 1 <= hidden <= MAX_HIDDEN):
         raise ValueError(
-            f"{vocabulary} tokens and {hidden} units: at most {MAX_VOCABULARY} and {MAX_HIDDEN} are allowed"
+            f"the numbers of tokens and units are {vocabulary} and {hidden}: they must be from 1 to {MAX_VOCABULARY} "
+            f"and from 1 to {MAX_HIDDEN}"
         )
     gates = CELL_NAMED[cell].gates * hidden
     layers = sum(name.startswith("layers.") and name.endswith(".hidden.weights") for name in arrays)

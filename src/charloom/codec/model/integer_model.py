@@ -1,4 +1,4 @@
-"""Language model in integers, from which the codec computes the same probabilities on any machine.
+"""A language model in integers, from which the codec computes the same probabilities on any machine.
 
 ``quantization`` creates it once from a trained model. It is then stored and never computed from floats again, because
 floating-point results differ between machines. ``reference.network`` specifies the meaning of the numbers. This module

@@ -19,9 +19,9 @@ def prepare_codec(
 ) -> None:
     """Prepares the folder of a saved model for compression, as ``charloom train`` does automatically.
 
-    The folder then contains ``codec.safetensors`` and, if there is text, ``priming.safetensors``. Compressed files name
-    both by fingerprint and can be decompressed only with these: if they are created again with another text, files that
-    were compressed before can no longer be decompressed.
+    The folder then contains ``codec.safetensors`` and, if there is text, ``priming.safetensors``. Compressed files
+    identify both by a fingerprint and can be decompressed only with them: if they are created again with another text,
+    files that were compressed before can no longer be decompressed.
 
     Args:
         folder: Folder of the saved model.

@@ -25,7 +25,7 @@ MAX_RECORDS = 1 << 16
 """Maximum number of records in a group that a reader accepts."""
 INDEX_SIZE_BYTES = 4
 """Bytes of the index's size, which is at the end of the file."""
-INDEX_DAMAGED = "damaged: the index of the records, at the end of the file"
+INDEX_DAMAGED = "damaged: the index of the records at the end of the file cannot be read"
 _OPEN_END = 1
 _MAX_RICE = 24
 _MAX_LENGTH = 4

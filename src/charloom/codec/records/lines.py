@@ -23,7 +23,14 @@ from charloom.codec.records.groups import (
     encode_group,
 )
 from charloom.codec.records.record_codec import MAX_RECORD, RecordSessions
-from charloom.errors import CharloomError, DamagedFileError, DamagedRecordError, InputError, TrailingDataError
+from charloom.errors import (
+    CharloomError,
+    DamagedFileError,
+    DamagedRecordError,
+    InputError,
+    RecordTooLongError,
+    TrailingDataError,
+)
 
 LINE_FEED = b"\n"
 
@@ -40,16 +47,16 @@ class Lines:
         self._source = source
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yields each line. Raises InputError if a line is too long for a record."""
+        """Yields each line. Raises RecordTooLongError if a line is too long for a record."""
         number = 0
         # The limit bounds the memory for a file without line feeds: a record, its line feed, and one byte too many.
         while line := self._source.readline(MAX_RECORD + 2):
             number += 1
             self.open_end = not line.endswith(LINE_FEED)
             if len(line) > MAX_RECORD + 1 - self.open_end:
-                raise InputError(
-                    f"line {number:,} is longer than {MAX_RECORD:,} bytes, the limit for a record: compress the data "
-                    "as one stream"
+                raise RecordTooLongError(
+                    f"line {number:,} is longer than {MAX_RECORD:,} bytes, the limit for a record",
+                    hint="use compress_stream",
                 )
             yield line.removesuffix(LINE_FEED)
         # `readline` of a non-blocking stream returns the available bytes as if the stream ended.
@@ -87,9 +94,9 @@ def _split_into_groups(records: Iterable[bytes]) -> Iterator[list[bytes]]:
         check_bytes(record=record)
         record = bytes(record)  # the caller may change a bytearray while a thread codes it
         if len(record) > MAX_RECORD:
-            raise InputError(
-                f"a record is {len(record):,} bytes long, more than the limit of {MAX_RECORD:,}: compress it as a "
-                "stream"
+            raise RecordTooLongError(
+                f"a record is {len(record):,} bytes long, more than the limit of {MAX_RECORD:,}",
+                hint="compress it as a stream",
             )
         group.append(record)
         size += len(record)
@@ -159,9 +166,12 @@ def _make_decoding_tasks(
     first = 0
     while size := source.read_varint():
         if not CHECKSUM_BYTES < size <= MAX_GROUP:
-            raise DamagedFileError(
-                f"damaged: an invalid group size ({size:,} bytes) before byte {source.position:,} of the compressed "
-                f"file; the records from number {first:,} on (counted from 0) are lost"
+            raise DamagedRecordError(
+                f"damaged: an invalid group size ({size:,} bytes) just before byte {source.position:,} of the "
+                "compressed file",
+                hint=f"the records from number {first:,} on (counted from 0) are lost",
+                records=(first,),
+                lost="rest",
             )
         body = source.read_exactly(size)
         # Here and not in the task, because the index and the numbers of records must be in order.
@@ -171,6 +181,7 @@ def _make_decoding_tasks(
             raise DamagedRecordError(
                 f"damaged: the group of records that starts with record {first:,} (counted from 0) is lost",
                 records=(first,),
+                lost="group",
             ) from None
         index.groups.append((size, len(blobs)))
         yield functools.partial(_decode_group, sessions, blobs, damaged, first, work)
@@ -219,5 +230,7 @@ def make_damage_error(first: int, numbers: Sequence[int]) -> DamagedRecordError:
     shown = ", ".join(f"{number:,}" for number in records[:8]) + (", ..." if len(records) > 8 else "")
     plural, verb = ("s", "are") if len(records) > 1 else ("", "is")
     return DamagedRecordError(
-        f"damaged: record{plural} {shown} (counted from 0) {verb} lost; the others can be read", records=records
+        f"damaged: record{plural} {shown} (counted from 0) {verb} lost",
+        records=records,
+        hint="undamaged records can still be read",
     )

@@ -16,22 +16,22 @@ from charloom.errors import DamagedRecordError
 MAX_RECORD = 1 << 24
 """Bytes of the longest record in a file of records."""
 _ESCAPED = b"\xfe"
-"""First byte of a blob whose payload, which follows, starts with this byte or the next."""
+"""First byte of a blob whose payload, which follows, starts with 0xfe or 0xff."""
 _STORED = b"\xff"
 """First byte of a blob that contains the record itself."""
 _BATCH = 256
 
 
 class RecordCodec:
-    """Compressor of records (log lines, chat messages, small JSON) that are decoded without each other.
+    """Compressor of records (log lines, chat messages, small JSON) that are decoded independently of each other.
 
-    A blob is the engine's payload plus at most one byte. It does not identify the model, and damage is not detected
-    unless ``check`` is True: store ``fingerprint`` with the blobs, or use a RecordFile, which has checksums and an
-    index. Safe to use from several threads.
+    A blob is the engine's payload or the record itself, with at most one byte more, or two with ``check``. It does not
+    identify the model, and damage is not detected unless ``check`` is True: store ``fingerprint`` with the blobs, or
+    use a RecordFile, which has checksums and an index. Safe to use from several threads.
 
     Attributes:
         fingerprint: Hash, 32 bytes, of everything that decoding depends on.
-        check: True if each blob has a check byte, which detects 255 of 256 damaged blobs and wrong models.
+        check: True if each blob has a check byte, which detects damage or a wrong model with a probability of 255/256.
         threads: Number of threads for a batch.
     """
 
@@ -40,7 +40,7 @@ class RecordCodec:
 
         Args:
             model: Model folder, model or engine.
-            fast: True to code with the network alone.
+            fast: True to code with the network alone; ignored if the model is an engine.
             check: True to add a check byte to each record.
             threads: Number of threads for a batch. Default: 2, or 1 if only one core is available.
         """
@@ -59,7 +59,7 @@ class RecordCodec:
         return blob + self._compute_check_byte(record) if self.check else blob
 
     def decode(self, blob: bytes) -> bytes:
-        """Returns the bytes that ``encode`` was given. Raises DamagedRecordError if damage of the blob is detected."""
+        """Returns the bytes that were passed to ``encode``. Raises DamagedRecordError if damage is detected."""
         check_bytes(blob=blob)
         blob = bytes(blob)
         # An empty blob with `check` has no check byte, which the comparison below detects.
@@ -73,11 +73,14 @@ class RecordCodec:
         return record
 
     def encode_batch(self, records: Sequence[bytes]) -> list[bytes]:
-        """Returns each record as ``encode`` does, on several threads."""
+        """Returns the blob of each record, as ``encode`` does. Codes more than 256 records on several threads."""
         return self._process_batch(self.encode, records)
 
     def decode_batch(self, blobs: Sequence[bytes]) -> list[bytes]:
-        """Returns each record as ``decode`` does. Raises DamagedRecordError with the first damaged number."""
+        """Returns the record of each blob, as ``decode`` does. Decodes more than 256 blobs on several threads.
+
+        Raises DamagedRecordError, whose ``records`` has the index of the first damaged blob.
+        """
         return self._process_batch(self.decode, blobs)
 
     def _process_batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:

@@ -57,7 +57,7 @@ class RecordFile(Sequence[bytes]):
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             reason = getattr(error, "strerror", None) or error
             raise CompressedFileError(
-                f"{path}: cannot be read ({reason}): pass the path of a file that RecordFile.write wrote"
+                f"{path}: cannot be read ({reason}): pass the path of a file of records"
             ) from None
         self._cached: tuple[int, Group] | None = None
         try:
@@ -69,7 +69,7 @@ class RecordFile(Sequence[bytes]):
     def _open(self, engines: EngineChoice, rebuild_index: bool) -> None:
         header = Header.read(ByteReader(self._file))
         if not header.records:
-            raise NotCompressedError("this is a compressed stream, not a file of records: decompress it as a whole")
+            raise NotCompressedError("the file was compressed as one stream, not by record; decompress the whole file")
         self._sessions = RecordSessions(engines.open_for_file(header))
         self._size = self._file.seek(0, io.SEEK_END)
         self._index = self._rebuild_index() if rebuild_index else self._read_index()
@@ -172,11 +172,8 @@ class RecordFile(Sequence[bytes]):
             if before != END or HEADER_BYTES + index.compute_starts()[0][-1] != start - len(END):
                 raise DamagedFileError(INDEX_DAMAGED)
         except CompressedFileError as error:
-            hint = (
-                ", or the file is truncated: to read the intact records, use charloom.RecordFile with "
-                "rebuild_index=True"
-            )
-            raise DamagedFileError(*error.parts, hint) from None
+            hint = "to read the intact records, use charloom.RecordFile with rebuild_index=True"
+            raise DamagedFileError(*error.parts, ", or the file is truncated", hint=hint) from None
         return index
 
     def _rebuild_index(self) -> Index:

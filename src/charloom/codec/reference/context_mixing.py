@@ -54,7 +54,10 @@ class Lane:
 
 
 class ContextMixing:
-    """Predictor of the next bit. The caller calls ``predict`` and ``update`` alternately."""
+    """Predictor of the next bit.
+
+    For each byte, the caller calls ``start_byte``, then ``predict`` and ``update`` eight times, then ``end_byte``.
+    """
 
     def __init__(self, memory: Memory, buffer: TextBuffer) -> None:
         self._memory = memory
@@ -79,7 +82,7 @@ class ContextMixing:
         self._find_slots(lane, lane.contexts)
         network.start_byte()
         lane.bit, lane.partial = 0, 1
-        self._set_rate(network)
+        self._count_byte(network)
 
     def predict(self, lane: Lane, network: NetworkPrediction) -> int:
         """Returns the probability that the next bit is 1, of 16 bits."""
@@ -96,7 +99,7 @@ class ContextMixing:
             order += bool(state) and 0 < i < ORDERS
         inputs += [stretch(slot.p[node]) if slot.history[node] else 0 for slot in lane.slots[:FULL]]
 
-        expected, length = self._add_matches(lane, inputs)
+        expected, match_class = self._add_matches(lane, inputs)
         confidence, logit_step = network.confidence, 0
         self._network_map = None
         if network.predicts():
@@ -111,12 +114,12 @@ class ContextMixing:
 
         last, previous = lane.text.last4 & 0xFF, lane.text.last4 >> 8 & 0xFF
         # Each set is selected by a different property: two sets with the same one would learn the same weights.
-        length_class = length if length < 8 else 8 if length < 13 else 9
+        coarse_class = match_class if match_class < 8 else 8 if match_class < 13 else 9
         selected = (
-            length_class * 64 + order * 8 + confidence,
+            coarse_class * 64 + order * 8 + confidence,
             partial + 256 * network.is_likeliest(),
             last,
-            (bit * 16 + order) * 8 + min(length // 2, 7),
+            (bit * 16 + order) * 8 + min(match_class // 2, 7),
             logit_step * 64 + confidence * 8 + bit,
             previous * 8 + bit,
             network.likeliest_byte(),
@@ -130,14 +133,15 @@ class ContextMixing:
         logit = clamp_logit(total >> 16)
         self._mixer_p = squash(logit)
 
-        return self._refine(lane, logit, expected, length)
+        return self._refine(lane, logit, expected, match_class)
 
     def _add_matches(self, lane: Lane, inputs: list[int]) -> tuple[int, int]:
         """Adds the predictions of the match models to the inputs.
 
-        Returns the byte that the longest match predicts, and 1 plus the class of its length; 0 without a match.
+        Returns the byte that the longest match predicts, and 1 plus the class of its length; (0, 0) without a match
+        that agrees with the known bits.
         """
-        expected = length = 0
+        expected = match_class = 0
         self._matched = []
         for k, match in enumerate(lane.matches):
             byte = match.expected(self._buffer)
@@ -149,18 +153,18 @@ class ContextMixing:
             map_index = match.map(byte >> (7 - lane.bit) & 1, 0 if k else lane.bit)
             self._matched.append(map_index)
             inputs += _make_inputs(self._memory.matches[k][map_index] >> 16)
-            if match.length_class() + 1 > length:
-                length, expected = match.length_class() + 1, byte & 255
-        return expected, length
+            if match.length_class() + 1 > match_class:
+                match_class, expected = match.length_class() + 1, byte & 255
+        return expected, match_class
 
-    def _refine(self, lane: Lane, logit: int, expected: int, length: int) -> int:
+    def _refine(self, lane: Lane, logit: int, expected: int, match_class: int) -> int:
         """Returns the mean of the mixer's probability and those of the APMs, of 16 bits."""
         partial, last = lane.partial, lane.text.last4 & 0xFF
         low, weight = locate_in_apm(logit)
         apm_contexts = (
             partial | last << 8,
             hash_pair(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
-            expected * 64 + length * 2,
+            expected * 64 + match_class * 2,
         )
         # The 4 rounds the division by 8 below to nearest.
         p = 2 * self._mixer_p + 4
@@ -216,7 +220,7 @@ class ContextMixing:
             self._find_slots(lane, [hash_pair(context, lane.partial * 31 + 5) for context in lane.contexts])
 
     def end_byte(self, lane: Lane) -> int:
-        """Ends a byte after its eight bits, and returns it."""
+        """Ends a byte after its eight bits: appends it to the text and returns it."""
         byte = lane.partial & 255
         self._buffer.text[lane.position] = byte
         lane.position += 1
@@ -227,9 +231,11 @@ class ContextMixing:
         tables = [self._memory.full] * FULL + [self._memory.light] * (CONTEXTS - FULL)
         lane.slots = [table.find(key) for table, key in zip(tables, keys, strict=True)]
 
-    def _set_rate(self, network: NetworkPrediction) -> None:
-        """Sets the learning rate, which decays with the number of bytes."""
-        # The rate rises again when the network predicts for the first time, because its weights are new.
+    def _count_byte(self, network: NetworkPrediction) -> None:
+        """Counts a byte, and sets the learning rate, which decays with the number of bytes.
+
+        At the network's first prediction, its weights are initialized; as they are new, the rate rises once.
+        """
         memory = self._memory
         if network.predicts() and not memory.bytes_with_network:
             memory.initialize_network_weights()

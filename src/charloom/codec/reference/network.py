@@ -1,4 +1,4 @@
-"""One step of an integer model in NumPy, the reference implementation that all native kernels equal bit for bit.
+"""One step of an integer model in NumPy, the reference implementation, which all native kernels match bit for bit.
 
 All numbers are integers; ``>>`` rounds down, as an arithmetic shift does. Formats, as numbers of fraction bits:
 

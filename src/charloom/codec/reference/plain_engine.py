@@ -99,7 +99,7 @@ class MixingLanes:
         lane, network = self._lanes[number], self._networks[number]
         # The buffer is allocated once; the next lane's bytes follow.
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
-            raise ValueError("more than a lane has room for")
+            raise ValueError("the data exceeds the capacity of a lane")
         self._mixture.start_byte(lane, network)
         for i in range(7, -1, -1):
             p = self._mixture.predict(lane, network)

@@ -118,7 +118,7 @@ class Decoder(Coder):
     def finish(self) -> None:
         """Raises ValueError if bytes are left over, which an encoder does not write."""
         if self._next < len(self._payload):
-            raise ValueError("data follows the end")
+            raise ValueError("data follows the end of the payload")
 
     def _move(self, start: int) -> None:
         self.code -= start

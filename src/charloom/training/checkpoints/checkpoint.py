@@ -49,12 +49,12 @@ class Checkpoint:
         path: Path of the file.
         settings: Settings of the training loop.
         corpus: The ``identity`` of the text.
-        source: Origin of the text and notes of the caller, as JSON values; empty if none were given.
+        source: Origin of the text and notes of the caller, as JSON values; empty if none were passed.
         history: Records of the epochs that ended.
         steps: Number of optimizer steps since the start of the run.
         done: Number of minibatches trained on in the epoch after ``history``.
         num_batches: Number of minibatches of that epoch; 0 if ``done`` is 0.
-        made_with: Versions and kernels that the run used; with others, the last bits of a result may differ.
+        made_with: Versions and kernels that the run used; with different ones, results may differ in the last bits.
     """
 
     path: Path
@@ -122,7 +122,7 @@ class Checkpoint:
     def restore(self, training: TrainingState, processes: Processes) -> None:
         """Restores the state of a run, including PyTorch's global random state.
 
-        If another number of processes wrote the checkpoint, all ranks but 0 draw other random numbers.
+        If a different number of processes wrote the checkpoint, all ranks except 0 draw different random numbers.
 
         Args:
             training: State of a new run, with the model and the text of this checkpoint; changed in place.

@@ -1,4 +1,4 @@
-"""The checkpoint folder of a run: schedule, retention and selection of the checkpoint to resume from.
+"""The checkpoint folder of a run: writing, retention and selection of the checkpoint to resume from.
 
 If a checkpoint cannot be written, a warning is emitted and training continues. If one is damaged, a warning is emitted
 and the one before it is used. The contents of a checkpoint are in ``checkpoint``, its file format in ``file_format``.
@@ -32,16 +32,17 @@ _NAME = re.compile(r"step-(\d{10,16})\.checkpoint")
 
 
 class CheckpointFolder:
-    """Writer of a run's checkpoints to ``checkpoints`` in its folder, at the intervals given by its settings.
+    """Writer of a run's checkpoints to ``checkpoints`` in its folder; the training loop decides when.
 
     If several processes train, each has a ``CheckpointFolder``: all contribute their part, and rank 0 writes. A
-    checkpoint contains the state of all sequences, so a run can be resumed with another number of processes.
+    checkpoint contains the state of all sequences, so a run can be resumed with a different number of processes.
 
     Attributes:
-        path: Folder of the checkpoints.
+        path: The folder ``checkpoints`` in the folder of the run, not the argument ``path``.
         last: Path of the last checkpoint that was written, or of the one that the run was resumed from if it is in this
             folder. None if there is none, and on all ranks but 0.
-        is_behind: True if the last attempt to write a checkpoint failed, so that the run is ahead of ``last``.
+        is_behind: True if the last attempt to write a checkpoint failed, so that the run is ahead of ``last``; False on
+            all ranks but 0.
     """
 
     def __init__(self, path: str | Path, *, source: Mapping[str, object] | None = None) -> None:
@@ -68,7 +69,9 @@ class CheckpointFolder:
         resumed: Checkpoint | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Deletes temporary files and the checkpoints of other runs, and writes the first checkpoint of this one.
+        """Deletes temporary files and the checkpoints of other runs, and writes one of this run, even if it is resumed.
+
+        All processes must call this.
 
         Args:
             training: State of the run.
@@ -91,7 +94,7 @@ class CheckpointFolder:
         # Written before the next step, so that there is always a checkpoint to resume from.
         self.write(training)
 
-    def is_due(self, training: TrainingState) -> bool:
+    def is_due_by_time(self, training: TrainingState) -> bool:
         """Returns True if ``checkpoint_minutes`` have elapsed since the last attempt to write a checkpoint.
 
         Always False if the setting is 0 or None, and on all ranks but 0.
@@ -103,8 +106,8 @@ class CheckpointFolder:
         """Writes a checkpoint, and deletes the oldest beyond ``keep_checkpoints``.
 
         All processes must call this after the same step. If the disk is full, all checkpoints but the newest are
-        deleted, and the checkpoint is written again. Warns once if it cannot be written, and again only after a
-        checkpoint was written in between. Raises TrainingDivergedError if the loss or a weight is not finite.
+        deleted, and the checkpoint is written again. Warns if it cannot be written, but not again until a
+        checkpoint has been written. Raises TrainingDivergedError if the loss or a weight is not finite.
         """
         # Before anything is written: a diverged state would displace the checkpoints worth keeping.
         training.check_finite()

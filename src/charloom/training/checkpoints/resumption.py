@@ -40,7 +40,11 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
     for name, before, now in changed:
         if name not in _CHANGEABLE:
             raise SettingsError(
-                f"the run was started with {before!r}", setting=name, value=now, hint=("omit it, ", *_NEW_RUN)
+                "the run was started ",
+                *describe_former_value(name, before),
+                setting=name,
+                value=now,
+                hint=("omit this setting, ", *_NEW_RUN),
             )
     # After the loop above, so that a setting that can never change is reported first.
     for name, before, now in changed:
@@ -50,9 +54,14 @@ def check_settings(checkpoint: Checkpoint, settings: TrainingSettings) -> list[s
                 f"the cosine schedule was computed for {before} epochs, so their number cannot change",
                 setting=name,
                 value=now,
-                hint=("omit it, ", *_NEW_RUN),
+                hint=("omit this setting, ", *_NEW_RUN),
             )
     return [f"{name} {now} instead of {before}" for name, before, now in changed if name in _AFFECTS_RESULTS]
+
+
+def describe_former_value(name: str, value: object) -> tuple[Part, ...]:
+    """Returns the end of a message about a setting that was changed: "with" its former value, or "without it"."""
+    return ("without it",) if value is None else ("with ", Argument(name, value))
 
 
 def check_corpus(checkpoint: Checkpoint, corpus: Corpus) -> None:
