@@ -162,7 +162,7 @@ def _profile(text: charloom.Corpus, steps: int) -> dict[str, dict[str, float]]:
 
 
 def _products_alone(text: charloom.Corpus, rounds: int) -> float:
-    """Returns milliseconds of a step's matrix products at the rate of one large product, a lower bound."""
+    """Returns milliseconds of a step's matrix products at the rate of one large product."""
     size = 1024
     left, right = torch.rand(size, size), torch.rand(size, size)
     times = []

@@ -39,8 +39,8 @@ LayerSizes make_sizes(const LayerShape &shape) {
 ModelSizes make_sizes(const ModelShape &shape, size_t parameters) {
   const auto sizes = std::apply([](int cell, auto... sizes) { return ModelSizes{(CellKind)cell, sizes...}; }, shape);
   if (sizes.layers < 1 || sizes.layers > kMaxLayers)
-    throw std::invalid_argument("the number of layers is " + std::to_string(sizes.layers) +
-                                ": it must be from 1 to " + std::to_string(kMaxLayers));
+    throw std::invalid_argument("the number of layers is " + std::to_string(sizes.layers) + ": it must be from 1 to " +
+                                std::to_string(kMaxLayers));
   if (parameters != (size_t)(3 + 4 * sizes.layers))
     throw std::invalid_argument("the number of parameters does not match the number of layers");
   return sizes;
@@ -266,7 +266,7 @@ NB_MODULE(_kernels, m) {
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "resets"_a,
            "threads"_a, "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a,
            "reserve"_a)
-      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a,
+      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a.none(),
            "batch_sizes"_a = std::vector<int64_t>(), "state"_a.none(), "resets"_a.none(), "weights"_a,
            "frozen"_a.none())
       .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
@@ -284,7 +284,10 @@ NB_MODULE(_kernels, m) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
-  nb::class_<FrozenWeights>(m, "FrozenWeights", "Packed weights of a recurrent layer that are kept from call to call.");
+  static PyType_Slot slots[] = {
+      {Py_tp_traverse, (void *)FrozenWeights::traverse}, {Py_tp_clear, (void *)FrozenWeights::clear}, {0, nullptr}};
+  nb::class_<FrozenWeights>(m, "FrozenWeights", nb::type_slots(slots),
+                            "Packed weights of a recurrent layer that are kept from call to call.");
   nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);

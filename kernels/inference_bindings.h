@@ -84,7 +84,7 @@ class FrozenWeights {
     if (!packed_ || packed_->kernels != &kernels || packed_->options != options ||
         !same_tensors(packed_->tensors, tensors) || !same_memory(packed_->layers, layers))
       return nullptr;
-    return have_versions(tensors, packed_->versions) ? packed_ : nullptr;
+    return owns_memory() && have_versions(tensors, packed_->versions) ? packed_ : nullptr;
   }
 
   // Packs weights, whose addresses have been checked, and keeps them; null if PyTorch counts no versions.
@@ -104,6 +104,19 @@ class FrozenWeights {
   std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
 
  private:
+  // Returns true if the aliases still have the memory that was packed. A storage can be freed or moved with all its
+  // tensors (untyped_storage().resize_, share_memory_); then another tensor may have got that address.
+  bool owns_memory() const {
+    const TensorReader &reader = TensorReader::instance();
+    const bool bias = std::get<6>(packed_->options);
+    size_t i = 0;
+    for (const LayerWeights &layer : packed_->layers)
+      for (const float *expected : {layer.input, layer.hidden, layer.input_bias, layer.hidden_bias}) {
+        if (!bias && !expected) continue;
+        if (reader.data_of(packed_->memory[i++]) != expected) return false;
+      }
+    return true;
+  }
   // Returns a tensor's version counter; -1, with no error set, if PyTorch counts none.
   static long version_of(nb::handle tensor) {
     static PyObject *name = PyUnicode_InternFromString("_version");
@@ -158,6 +171,22 @@ class FrozenWeights {
   }
 
   std::shared_ptr<const PackedWeights> packed_;
+
+ public:
+  // Slots of the Python type: its references to the weights may be a part of a cycle.
+  static int traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!nb::inst_ready(self)) return 0;
+    const FrozenWeights *frozen = nb::inst_ptr<FrozenWeights>(self);
+    if (!frozen->packed_) return 0;
+    Py_VISIT(frozen->packed_->tensors.ptr());
+    for (const nb::object &alias : frozen->packed_->memory) Py_VISIT(alias.ptr());
+    return 0;
+  }
+  static int clear(PyObject *self) {
+    nb::inst_ptr<FrozenWeights>(self)->packed_.reset();
+    return 0;
+  }
 };
 
 // Runs the layer on an input (steps, batch, features), or (rows, features) of a packed batch, without a backward pass.

@@ -12,7 +12,8 @@ namespace charloom {
 class PackedBatch {
  public:
   // sizes: the address of `call.steps` batch sizes; null for a padded batch. Throws std::invalid_argument (ValueError
-  // in Python) for sizes that are not positive and non-increasing from call.batch, or whose sum is not call.packed_rows.
+  // in Python) for sizes that are not positive and non-increasing from call.batch, or whose sum is not
+  // call.packed_rows.
   PackedBatch(const int64_t *sizes, const LayerSizes &call) {
     if ((sizes != nullptr) != (call.packed_rows != 0))
       throw std::invalid_argument("batch sizes and the number of packed rows must be passed together");

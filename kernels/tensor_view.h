@@ -59,6 +59,12 @@ class TensorReader {
     return count && is_known && !is_negative(object) ? static_cast<Element *>(tensor.data) : nullptr;
   }
 
+  // Returns the address of a float32 tensor's memory, without further checks; null for any other object.
+  const void *data_of(nanobind::handle object) const {
+    dlpack::Tensor tensor;
+    return read<float>(object, &tensor) ? tensor.data : nullptr;
+  }
+
   // Returns the address of a tensor that new_empty has just created from one that address() accepted.
   float *address_of_new(nanobind::handle object) const {
     dlpack::Tensor tensor;

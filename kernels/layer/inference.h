@@ -125,8 +125,12 @@ static size_t run_layer_inference(Cell, Number, const LayerCall &call, void *wor
       if (!workspace) return arena.used();
       initialize_from_biases<Cell>(weights.initial, call.weights, call.hidden);
       inference.inputs_share = nullptr;
-      run_parallel(call.threads, call.off_cpu_seconds,
-                   [&](int id, int threads) { inference.run(weights, partition(call.batch, 1, id, threads), id); });
+      run_parallel(call.threads, call.off_cpu_seconds, [&](int id, int threads) {
+        // Several times kUnpackedRows if OpenMP starts fewer threads than requested (OMP_THREAD_LIMIT, OMP_DYNAMIC).
+        const Range rows = partition(call.batch, 1, id, threads);
+        for (long b = rows.begin; b < rows.end; b += kUnpackedRows)
+          inference.run(weights, Range{b, min(b + kUnpackedRows, rows.end)}, id);
+      });
       return arena.used();
     }
   const auto weights = allocate_for_inference<Cell, Number>(arena, call);

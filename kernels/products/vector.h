@@ -156,9 +156,9 @@ CHARLOOM_INLINE Vector reciprocal(Vector x) {
 CHARLOOM_INLINE Vector exp(Vector x) {
   // Within these limits 2^n is a normal float32.
   x = clamp_max(88.f, clamp_min(-87.f, x));
-  // Adding 1.5 * 2^23 leaves n, rounded to nearest, in the low bits of the sum.
-  Vector shifted = x * 1.44269504f + 12582912.f;
-  Vector n = shifted - 12582912.f;
+  // Adding 1.5 * 2^23 + 127 leaves n + 127, rounded to nearest, in the low bits of the sum: the exponent of 2^n.
+  Vector shifted = x * 1.44269504f + 12583039.f;
+  Vector n = shifted - 12583039.f;
   // ln 2 in two parts: the first has few bits, so that n times it is exact.
   Vector r = x - n * 0.693359375f + n * 2.12194440e-4f;
   Vector p = r * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -167,7 +167,8 @@ CHARLOOM_INLINE Vector exp(Vector x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
-  return (Vector)((Ints)p + (((Ints)shifted) << 23));
+  // A product, not a sum of exponents: low bits of a NaN would make that finite.
+  return p * (Vector)((Ints)shifted << 23);
 }
 
 // tanh x to a few units in the last place: a rational function of degree 13 over 6. Source of the coefficients: Eigen.

@@ -45,12 +45,12 @@ from .novelty.report import Copied as Copied
 from .novelty.report import CopiedStretch as CopiedStretch
 from .novelty.report import NoveltyReport as NoveltyReport
 from .novelty.report import check_novelty as check_novelty
+from .runs.outcome import Outcome as Outcome
 from .runs.plan import RunPlan as RunPlan
 from .runs.start import Start as Start
 from .runs.start import recipe_of_run as recipe_of_run
 from .runs.trackers import TensorBoard as TensorBoard
 from .runs.trackers import WeightsAndBiases as WeightsAndBiases
-from .runs.training_run import Outcome as Outcome
 from .runs.training_run import TrainingRun as TrainingRun
 from .settings.corpus import CorpusSettings as CorpusSettings
 from .settings.model import ModelSettings as ModelSettings

@@ -1,6 +1,7 @@
 """Frozen layers: the same bits as others, packed once, until a weight changes or training starts."""
 
 import copy
+import gc
 import pickle
 import threading
 import weakref
@@ -172,4 +173,14 @@ def test_replaced_memory_lives_until_the_next_call() -> None:
     layer.weight_ih_l0.data = torch.randn_like(layer.weight_ih_l0)
     assert alive() is not None
     layer(inputs)
+    assert alive() is None
+
+
+def test_a_frozen_layer_in_a_reference_cycle_is_collected() -> None:
+    layer: Any = charloom.freeze(layers.LSTM(6, 8))
+    layer.weight_hh_l0.owner = layer
+    _outputs(layer, torch.randn(3, 2, 6))
+    alive = weakref.ref(layer)
+    del layer
+    gc.collect()
     assert alive() is None

@@ -217,3 +217,28 @@ def test_results_are_new_tensors() -> None:
     torch.save(last, buffer)
     buffer.seek(0)
     assert torch.equal(torch.load(buffer)[0], last[0])
+
+
+@pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
+@pytest.mark.parametrize("with_gradients", [True, False])
+@pytest.mark.parametrize("bits", [-1, 0x7FC00001, 0x7FFFFFFF, 0x7F800001])
+@pytest.mark.parametrize("cell", range(len(CELLS)))
+def test_a_nan_with_any_payload_stays_visible(cell: int, bits: int, with_gradients: bool, kernels: str) -> None:
+    """For example -1: memory whose bits are all set."""
+    _, our_class, options = CELLS[cell]
+    layer = our_class(3, 5, **options)
+    with torch.no_grad():
+        layer.bias_hh_l0[1::5] = torch.tensor(bits, dtype=torch.int32).view(torch.float32)
+    with switching() as compute_by, torch.set_grad_enabled(with_gradients):
+        compute_by(kernels)
+        outputs, _ = layer(torch.randn(4, 3, 3))
+    assert outputs[0, :, 1].isnan().all()
+    assert outputs[1:].isnan().all()
+
+
+@torch.no_grad()
+def test_no_input_raises_the_error_of_pytorch() -> None:
+    nothing: Any = None
+    for kind in (layers, nn):
+        with pytest.raises(AttributeError):
+            kind.LSTM(3, 4)(nothing)

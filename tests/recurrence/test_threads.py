@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -119,3 +122,21 @@ def test_models_use_one_thread_and_the_caller_its_own_number_between_chunks() ->
     for _ in charloom.stream(model, "abc", 5):
         assert torch.get_num_threads() == 3
     assert seen == {1}
+
+
+@pytest.mark.parametrize("limit", ["OMP_THREAD_LIMIT=1", "OMP_DYNAMIC=true"])
+def test_fewer_threads_than_requested_give_the_same_result(limit: str) -> None:
+    """OpenMP may start fewer; then a thread has more rows than a product with few rows takes at once."""
+    code = """
+import torch, charloom
+layer = charloom.layers.LSTM(512, 1024)
+inputs = torch.randn(1, 8, 512)
+torch.set_num_threads(2)
+with torch.no_grad():
+    found, _ = layer(inputs)
+    expected = torch.cat([layer(inputs[:, b : b + 1])[0] for b in range(8)], 1)
+assert torch.equal(found, expected)
+"""
+    name, value = limit.split("=")
+    environment = {key: set_ for key, set_ in os.environ.items() if key != "OMP_NUM_THREADS"} | {name: value}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=300)

@@ -45,6 +45,7 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "gradient_accumulation_steps"): ([1, 8], _NO_COUNT),
     ("training", "num_steps"): ([1, 512], _NO_COUNT),
     ("training", "epochs"): ([1, 10**6], _NO_COUNT),
+    ("training", "minutes"): ([None, 0.5, 10], [0, 0.0, -1.0, *_NO_NUMBER]),
     ("training", "partitioning"): (["sequential", "random"], ["shuffled", "", 0]),
     ("training", "optimizer"): (["sgd", "adamw"], ["SGD", "adam", "", 0]),
     ("training", "learning_rate"): ([1e-9, 1, 100.0], [0, 0.0, -1.0, *_NO_NUMBER]),

@@ -4,12 +4,14 @@ The tests themselves run ``trained``, too, as the single process that the severa
 """
 
 import contextlib
+import itertools
 import json
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -19,7 +21,7 @@ from torch import nn
 import charloom
 from charloom import CheckpointFolder, ModelSettings, TrainingSettings
 from charloom.errors import CharloomError, CorpusError
-from charloom.training import truncated_bptt
+from charloom.training import trainer, truncated_bptt
 from charloom.training.checkpoints.folder import broadcast_newest_checkpoint
 from charloom.training.events import Event, StepEnded, StopTraining
 from charloom.training.processes import Processes, init_processes
@@ -49,11 +51,12 @@ def trained(
     folder: Path | None = None,
     into: Path | None = None,
     stop: bool = False,
+    minutes: float | None = None,
 ) -> dict[str, Any]:
     """Trains from scratch, or from the last checkpoint in the folder; returns the losses of all steps, and the results.
 
     ``into`` is the folder of new checkpoints, if not the same. With ``stop``, the last process requests the end after
-    as many steps.
+    as many steps. With ``minutes``, each process has a clock of its own, which advances at each reading.
     """
     corpus = charloom.corpus_from(text_of(steps), name="made")
     resume = broadcast_newest_checkpoint(processes, folder) if folder is not None else None
@@ -69,6 +72,8 @@ def trained(
         validation_fraction=30 / len(corpus.ids),
         device="cpu",
         sample_every=0,
+        schedule="cosine" if minutes else "constant",
+        minutes=minutes,
     )
     steps_done = 0
 
@@ -80,7 +85,7 @@ def trained(
 
     place = into or folder
     checkpoints = CheckpointFolder(place) if place is not None else None
-    with _losses() as losses:
+    with _losses() as losses, _own_clock(processes.rank) if minutes else contextlib.nullcontext():
         history = charloom.train(
             model,
             corpus,
@@ -93,6 +98,7 @@ def trained(
     return {
         "losses": losses,
         "history": [[record.epoch, record.perplexity, record.validation_perplexity] for record in history],
+        "reached time limit": history.reached_time_limit,
         "weights": {name: tensor.flatten().tolist() for name, tensor in model.state_dict().items()},
     }
 
@@ -110,6 +116,14 @@ def _losses() -> Iterator[list[float]]:
 
     with mock.patch.object(truncated_bptt, "train_step", step):
         yield losses
+
+
+@contextlib.contextmanager
+def _own_clock(rank: int) -> Iterator[None]:
+    """Replaces the clock of training by one that depends on the rank."""
+    clock = itertools.count(step=1.0 + 0.5 * rank)
+    with mock.patch.object(trainer, "time", SimpleNamespace(perf_counter=lambda: float(next(clock)))):
+        yield
 
 
 def _stopped_and_resumed(processes: Processes, folder: Path) -> dict[str, Any]:
@@ -184,6 +198,7 @@ def main() -> None:
             for partitioning in PARTITIONINGS
         }
         seen |= _stopped_and_resumed(processes, folder)
+        seen["limited"] = trained(processes, "lstm", "sequential", 20, epochs=50, dropout=0.3, minutes=1)
         seen["failures"] = [_failure(processes, who) for who in ((), (1,), (0, 1))]
         seen["disagreements"], seen["gradients"] = _disagreements(processes), _shared_gradients(processes)
         result = folder / f"seen-{processes.rank}.json"

@@ -69,8 +69,15 @@ def test_two_equal_one_over_many_steps(tmp_path: Path) -> None:
 def test_both_have_the_same_results(seen: list[dict[str, Any]]) -> None:
     """To the last bit, including dropout: they took the same steps."""
     first, second = seen
-    for name in ("undisturbed", "resumed", *(f"{cell}, random" for cell in CELLS)):
+    for name in ("undisturbed", "resumed", "limited", *(f"{cell}, random" for cell in CELLS)):
         assert first[name] == second[name]
+
+
+def test_all_end_at_the_time_limit_after_the_same_step(seen: list[dict[str, Any]]) -> None:
+    """Their clocks differ: the shares of the time that they have used are averaged."""
+    first = seen[0]["limited"]
+    assert first["reached time limit"]
+    assert 20 < len(first["losses"]) < 60
 
 
 def test_one_requests_a_stop_and_all_stop_after_the_same_step(seen: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """``charloom train``."""
 
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +68,7 @@ def train(
     wandb
         Log the run to Weights & Biases or, if WANDB_MODE=offline is set, to a local folder for 'wandb sync'.
     """
+    started_at = time.perf_counter()  # a time limit includes the import of PyTorch
     from charloom.runs.plan import RunPlan
     from charloom.runs.training_run import TrainingRun
 
@@ -88,7 +90,9 @@ def train(
     # OtherProcessFailedError: the process that failed has reported its error already.
     with suppress(OtherProcessFailedError), ExitStack() as stack:
         with reading_progress() as show:
-            run = stack.enter_context(TrainingRun(plan, progress=show))
+            run = TrainingRun(plan, progress=show)
+            run.started_at = started_at
+            stack.enter_context(run)
         with (
             open_trackers(run, tensorboard=tensorboard, wandb=wandb) as (trackers, stored),
             training_display(console, run) as displays,

@@ -15,7 +15,8 @@ from charloom.errors import pluralize
 from charloom.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from charloom.runs.training_run import Outcome, TrainingRun
+    from charloom.runs.outcome import Outcome
+    from charloom.runs.training_run import TrainingRun
     from charloom.training.events import Event, Listener, StepEnded
     from charloom.training.history import EpochRecord, History
 
@@ -61,8 +62,10 @@ class TrainingDisplay:
 
     def __init__(self, console: Console, settings: TrainingSettings, epochs: int = 0) -> None:
         self._settings = settings
+        self._is_limited = settings.minutes is not None
         self._last: EpochRecord | None = None
-        epoch = "epoch {task.fields[epoch]}/{task.total:.0f}"
+        # A time limit can end a run before its number of epochs.
+        epoch = "epoch {task.fields[epoch]}" + ("" if self._is_limited else "/{task.total:.0f}")
         self._progress = screen.work_progress(console, epoch, figures=True, refreshes_per_second=_REFRESHES_PER_SECOND)
         self._task = self._progress.add_task(
             "", total=settings.epochs, completed=epochs, epoch=min(epochs + 1, settings.epochs), figures=""
@@ -71,6 +74,7 @@ class TrainingDisplay:
         self._measured_from = 0.0, 0.0  # time, epochs done
         self._epochs_seen: list[int] = []
         self._is_time_shown = False
+        self._run_fraction = epochs / settings.epochs
 
     def __enter__(self) -> "TrainingDisplay":
         self._progress.start()
@@ -87,26 +91,29 @@ class TrainingDisplay:
         if isinstance(event, EpochEnded):
             self._last = record = event.record
             # The last epoch is always shown, since its perplexity is the result.
-            if record.epoch % self._settings.report_every == 0 or record.epoch == self._settings.epochs:
+            is_last = record.epoch == self._settings.epochs or record.reached_time_limit
+            if record.epoch % self._settings.report_every == 0 or is_last:
                 self._show_line(record)
         elif isinstance(event, SampleDrawn):
             self._progress.console.print(f" - {screen.printable(event.text)}")
         elif isinstance(event, StepEnded):
             self._show_remaining_time(event)
-            self._show_progress(event.epoch, event.fraction, lambda: self._figures(event))
+            self._run_fraction = event.run_fraction
+            self._show_progress(event.epoch, lambda: self._figures(event))
         elif isinstance(event, ValidationAdvanced):
-            self._show_progress(event.epoch, 1.0, lambda: f"validation, {event.fraction:.0%}")
+            self._show_progress(event.epoch, lambda: f"validation, {event.fraction:.0%}")
 
-    def _show_progress(self, epoch: int, fraction: float, figures: Callable[[], str]) -> None:
+    def _show_progress(self, epoch: int, figures: Callable[[], str]) -> None:
         # figures() reads the loss, which waits for a GPU: it is called only when the bar is redrawn.
         if not self._progress.disable and self._progress.get_time() - self._shown_at >= 1 / _REFRESHES_PER_SECOND:
             self._shown_at = self._progress.get_time()
-            self._progress.update(self._task, completed=epoch - 1 + fraction, epoch=epoch, figures=figures())
+            completed = self._run_fraction * self._settings.epochs
+            self._progress.update(self._task, completed=completed, epoch=epoch, figures=figures())
 
     def _show_remaining_time(self, event: "StepEnded") -> None:
         """Prints an estimate of the remaining time once, from the speed of the first steps, unless it is short."""
         now, done = time.monotonic(), event.epoch - 1 + event.fraction
-        if self._is_time_shown:
+        if self._is_time_shown or self._is_limited:
             return
         if len(self._epochs_seen) < _WARMUP_EPOCHS and event.epoch not in self._epochs_seen:
             # The first epoch includes imports and the first sample; if it is short, the second one is measured.
@@ -182,7 +189,10 @@ def show_start(console: Console, run: "TrainingRun") -> None:
     device = f"{find_device(settings.device)}, {pluralize(threads, 'thread')}"
     if processes.size > 1:
         device = f"{processes.size} processes, each on {processes.device} with {pluralize(threads, 'thread')}"
-    console.print(f"run     {start.description}, {pluralize(settings.epochs, 'epoch')}, {device}")
+    length = pluralize(settings.epochs, "epoch")
+    if settings.minutes is not None:
+        length = f"at most {settings.minutes:g} min and {length}"
+    console.print(f"run     {start.description}, {length}, {device}")
 
 
 def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_by: Signals | None) -> None:
@@ -202,6 +212,8 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
         )
     elif outcome.status == "stopped":
         console.print(f"Stopped after {pluralize(epochs, 'complete epoch')}: another process of the run was stopped.")
+    elif outcome.history.reached_time_limit:
+        console.print(f"Ended at the time limit, within epoch {epochs}.")
     # Without a signal, only early stopping ends a run before its last epoch.
     elif epochs < settings.epochs:
         console.print(

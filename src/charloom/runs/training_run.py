@@ -4,10 +4,10 @@ Use ``training.trainer.train`` to train a model in memory, without a folder.
 """
 
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import NoneType
@@ -25,6 +25,7 @@ from charloom.errors import (
 )
 from charloom.models.language_model import LanguageModel
 from charloom.runs.folder import RunFolder, texts_for_codec
+from charloom.runs.outcome import Outcome
 from charloom.runs.plan import RunPlan
 from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
@@ -33,36 +34,9 @@ from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder, broadcast_newest_checkpoint, newest_checkpoint
 from charloom.training.checkpoints.resumption import describe_end
 from charloom.training.events import Listener, SavingStarted, StopTraining
-from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes, init_processes
 from charloom.training.run_checks import check_run
 from charloom.training.trainer import train
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of a training run.
-
-    Attributes:
-        status: ``finished``: all epochs are trained, or patience is exhausted. ``stopped``: a listener stopped the run,
-            which can be resumed. ``diverged``: the loss or a weight is not finite; ``error`` states what to do.
-            ``nothing to do``: the run to be resumed had finished already.
-        model: The model, with its final weights. Rank 0 saves them if the plan saves the model and, after a divergence,
-            only if an epoch ended.
-        history: Records of the epochs that ended.
-        kept: Record of the epoch whose weights the model has or, if the run was stopped within an epoch and does not
-            keep the best weights, of the last epoch that ended; None if none did.
-        last_checkpoint: Description of the last checkpoint, with its path and position in the run, if later ones could
-            not be written; else empty.
-        error: The error, if the run diverged; else None.
-    """
-
-    status: Literal["finished", "stopped", "diverged", "nothing to do"]
-    model: LanguageModel
-    history: History
-    kept: EpochRecord | None
-    last_checkpoint: str = ""
-    error: TrainingDivergedError | None = None
 
 
 class TrainingRun:
@@ -81,6 +55,8 @@ class TrainingRun:
         start: Text, model and checkpoint, once the run is entered.
         history: Records of the epochs that ended.
         end_reason: Parts of a message that states why a resumed run has nothing left to train; None if epochs remain.
+        started_at: Start of the run by ``time.perf_counter``, from which a time limit counts; the creation of this
+            object, unless it is set to an earlier time.
     """
 
     def __init__(self, plan: RunPlan, *, processes: Processes | None = None, progress: Progress | None = None) -> None:
@@ -105,6 +81,7 @@ class TrainingRun:
         self._owns_processes = processes is None
         self.start: Start
         self.end_reason: tuple[Part, ...] | None = None
+        self.started_at = time.perf_counter()
         self._progress = progress
         self._stack = ExitStack()
         self._stage: Literal["new", "entered", "trained", "left"] = "new"
@@ -239,6 +216,7 @@ class TrainingRun:
                 checkpoints=checkpoints,
                 resume=start.checkpoint,
                 processes=processes,
+                started_at=self.started_at,
             )
         except Exception as error:  # raised below, after the model of the last epoch is saved
             self.history, failure = self.folder.history, error
@@ -265,7 +243,7 @@ class TrainingRun:
     ) -> Outcome:
         history, settings = self.history, self.start.settings
         results = model.provenance.get("results")
-        done = len(history) >= settings.epochs or history.out_of_patience(settings.patience)
+        done = history.is_complete(settings)
         status: Literal["finished", "stopped", "diverged", "nothing to do"] = "finished" if done else "stopped"
         if error is not None:
             status = "diverged"

@@ -28,16 +28,19 @@ class TrainingSettings:
             effect of a larger batch with the memory of a smaller one.
         num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
+        minutes: Time limit of the run, over all resumptions, in minutes. Training ends within an epoch, after this time
+            or the number of epochs, whichever comes first; the cosine schedule decreases to zero over both. Default: no
+            limit.
         partitioning: Partitioning of the text into minibatches: sequential (consecutive minibatches are adjacent in the
             text, and the state is carried over, detached) or random (sequences in random order, each from a zero
             state).
         optimizer: SGD or AdamW.
         learning_rate: Learning rate of the optimizer.
         weight_decay: Decoupled weight decay per unit of learning rate. Default: 0.01 with adamw, 0 with sgd.
-        schedule: Learning-rate schedule: constant; cosine, which decreases to zero over all epochs; or step, which
+        schedule: Learning-rate schedule: constant; cosine, which decreases to zero over the run; or step, which
             multiplies the rate by the decay factor every few epochs.
         warmup_epochs: Number of epochs over which the learning rate increases linearly from near zero; may be a
-            fraction. Default: half an epoch with the cosine schedule, otherwise none.
+            fraction. Default: half an epoch with the cosine schedule, at most 5% of a time limit; otherwise none.
         decay_every: Number of epochs between decreases of the learning rate (step schedule).
         decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
@@ -67,6 +70,7 @@ class TrainingSettings:
     gradient_accumulation_steps: int = 1
     num_steps: int = 35
     epochs: int = 500
+    minutes: float | None = None
     partitioning: Partitioning = "sequential"
     optimizer: Optimizer = "sgd"
     learning_rate: float = 1.0
@@ -103,6 +107,7 @@ class TrainingSettings:
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm", "checkpoint_minutes")
         check_number(self, "weight_decay", "warmup_epochs", optional=True)
+        check_number(self, "minutes", above_minimum=True, optional=True)
         # A factor of 0 would end learning at the first decrease, and one above 1 would be an increase.
         check_number(self, "decay_factor", maximum=1.0, above_minimum=True)
         # Some of the text must be left to train on.

@@ -19,7 +19,7 @@ from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
 from charloom.runs.folder import HISTORY_FILE, report_write_errors
-from charloom.runs.training_run import Outcome
+from charloom.runs.outcome import Outcome
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.names import format_value
 from charloom.settings.recipes import Recipe

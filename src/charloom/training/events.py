@@ -25,6 +25,7 @@ class StepEnded:
         chars_per_second: Training speed over the epoch so far.
         steps: Optimizer steps since the start of the run.
         learning_rate: Learning rate of this step.
+        run_fraction: Fraction of the run that is done: of its epochs or of its time limit, whichever is larger.
     """
 
     epoch: int
@@ -33,6 +34,7 @@ class StepEnded:
     chars_per_second: float
     steps: int
     learning_rate: float
+    run_fraction: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from charloom.settings.training import TrainingSettings
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -16,6 +18,7 @@ class EpochRecord:
         validation_perplexity: Perplexity of the held-out part at the epoch's end; None without validation.
         seconds: Wall-clock time of the run up to the epoch's end, in seconds, with validation, samples and checkpoints.
         chars_per_second: Training speed over the epoch, without validation and sampling.
+        reached_time_limit: True for the last epoch of a run that reached its time limit; it may be incomplete.
     """
 
     epoch: int
@@ -23,11 +26,15 @@ class EpochRecord:
     validation_perplexity: float | None
     seconds: float
     chars_per_second: float
+    reached_time_limit: bool = False
 
     def to_dict(self) -> dict[str, int | float | None]:
-        """Returns values for JSON: a perplexity too large for a float is None."""
+        """Returns values for JSON: a perplexity too large for a float is None; ``reached_time_limit`` only if True."""
         # JSON has no infinity.
-        return {name: None if value == math.inf else value for name, value in asdict(self).items()}
+        values = {name: None if value == math.inf else value for name, value in asdict(self).items()}
+        if not self.reached_time_limit:
+            del values["reached_time_limit"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float | None], *, validated: bool) -> "EpochRecord":
@@ -39,7 +46,8 @@ class EpochRecord:
         # Adding 0.0 raises TypeError for a str, and OverflowError for an int beyond the range of floats.
         found = {name: math.inf if value is None else value + 0.0 for name, value in values.items()}
         validation = found["validation_perplexity"] if validated else None
-        return cls(int(found["epoch"]), found["perplexity"], validation, found["seconds"], found["chars_per_second"])
+        speed, reached_limit = found["chars_per_second"], bool(found.get("reached_time_limit"))
+        return cls(int(found["epoch"]), found["perplexity"], validation, found["seconds"], speed, reached_limit)
 
     def to_json(self) -> str:
         """Returns a line of ``history.jsonl``, without the line break."""
@@ -56,8 +64,17 @@ class History(list[EpochRecord]):
         # ``or`` is for the type checker only: no record here has None. Of equal records, min returns the first.
         return min(validated, key=lambda record: record.validation_perplexity or math.inf, default=None)
 
+    @property
+    def reached_time_limit(self) -> bool:
+        """True if the run reached its time limit in the last epoch."""
+        return bool(self) and self[-1].reached_time_limit
+
     def out_of_patience(self, patience: int | None) -> bool:
         """Returns True if validation has not improved for ``patience`` epochs; False if patience is None."""
         best = self.best
         # Epochs are counted from 1, so the length of the history is the number of the last epoch.
         return best is not None and patience is not None and len(self) - best.epoch >= patience
+
+    def is_complete(self, settings: TrainingSettings) -> bool:
+        """Returns True if all epochs are trained, patience is exhausted, or the time limit was reached."""
+        return self.reached_time_limit or len(self) >= settings.epochs or self.out_of_patience(settings.patience)

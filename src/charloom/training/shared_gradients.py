@@ -28,7 +28,7 @@ class Requests(NamedTuple):
 class SharedGradients:
     """Averages gradients, so that all processes take the same step.
 
-    Each step needs a single all-reduce, of the gradients, the loss and the requests.
+    Each step needs a single all-reduce, of the gradients, the loss, the requests and the share of the time limit.
 
     Attributes:
         processes: Process group of more than one process.
@@ -38,6 +38,7 @@ class SharedGradients:
         """Broadcasts the weights of rank 0, which replace those of the model on the other ranks."""
         self.processes = processes
         self._pending = self._agreed = Requests()
+        self._time_share = 0.0
         parameters = [parameter.detach() for parameter in model.parameters()]
         # The initial weights of the ranks differ if a user built the models with different seeds.
         weights = torch.cat([parameter.flatten() for parameter in parameters])
@@ -48,19 +49,21 @@ class SharedGradients:
         """Replaces the gradients by their mean over all processes, and returns the mean loss.
 
         A gradient that some processes lack is zero there; one that all lack stays None. The same all-reduce forms the
-        union of the requests that ``exchange_requests`` stored.
+        union of the requests that ``exchange_requests`` stored, and the mean of what ``exchange_time_share`` stored.
         """
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         flags = loss.new_tensor([*self._pending, *(parameter.grad is not None for parameter in trained)])
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         # One message: latency, not bandwidth, dominates the exchange of small gradients.
-        message = torch.cat([loss.view(1), flags, *(gradient.flatten() for gradient in gradients)])
+        loss_and_time = torch.stack([loss, loss.new_tensor(self._time_share)])
+        message = torch.cat([loss_and_time, flags, *(gradient.flatten() for gradient in gradients)])
         call_collective(lambda: distributed.all_reduce(message))
         message /= self.processes.size
-        start = 1 + len(flags)
+        start = 2 + len(flags)
         # The mean of a flag is above 0 if any process has set it.
-        reduced = message[1:start].bool().tolist()
+        reduced = message[2:start].bool().tolist()
         self._agreed = Requests(*reduced[: len(self._pending)])
+        self._time_share = float(message[1])
         _copy_into(message[start:], gradients)
         for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):
             parameter.grad = gradient if is_used else None
@@ -75,6 +78,14 @@ class SharedGradients:
         # A checkpoint that is written now is no longer due.
         self._pending = requests._replace(checkpoint=requests.checkpoint and not self._agreed.checkpoint)
         return self._agreed
+
+    def exchange_time_share(self, share: float) -> float:
+        """Stores this rank's value, which the next ``average`` reduces; returns the mean that the last one computed.
+
+        The mean is equal on all ranks, which must use the same learning rate. This runs no collective.
+        """
+        mean, self._time_share = self._time_share, share
+        return mean
 
 
 def _copy_into(values: Tensor, tensors: list[Tensor]) -> None:

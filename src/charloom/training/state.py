@@ -41,6 +41,7 @@ class TrainingState:
         epoch_start_rng_state: State of the generator at the start of the current epoch.
         progress: Progress of the current epoch; None before its first minibatch.
         steps: Number of optimizer steps since the start of the run.
+        time_share: Share of the time limit that is used up, equal on all ranks; 0 without a limit.
         seconds: Wall-clock time of the run so far, in seconds, with validation, samples and checkpoints.
         epoch_seconds: Wall-clock time of the current epoch's minibatches so far, in seconds, without validation and
             samples.
@@ -60,6 +61,7 @@ class TrainingState:
         self.epoch_start_rng_state = self.generator.get_state()
         self.progress: EpochProgress | None = None
         self.steps = 0
+        self.time_share = 0.0
         self.seconds = self.epoch_seconds = 0.0
         self._warned: set[str] = set()
 
@@ -125,8 +127,8 @@ class TrainingState:
 
     @property
     def is_finished(self) -> bool:
-        """True if all epochs are trained, or patience is exhausted."""
-        return self.epoch > self.settings.epochs or self.history.out_of_patience(self.settings.patience)
+        """True if nothing is left to train."""
+        return self.history.is_complete(self.settings)
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Appends the record of an epoch to the history, copies the weights and resets the progress."""

@@ -1,8 +1,9 @@
 """The training loop: epochs, validation, samples, checkpoints and events."""
 
+import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from types import NoneType
 
@@ -14,13 +15,13 @@ from charloom.inference.evaluation import perplexity_of, sum_nats_in_parts
 from charloom.inference.generation import generate
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
-from charloom.recurrence.threads import use_threads
 from charloom.settings.sampling import DEFAULT_TEMPERATURE, SamplingSettings
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder
 from charloom.training.checkpoints.resumption import check_corpus, check_settings
+from charloom.training.environment import run_environment
 from charloom.training.events import (
     EpochEnded,
     Event,
@@ -36,6 +37,7 @@ from charloom.training.processes import Processes
 from charloom.training.run_checks import check_run, compute_training_length
 from charloom.training.shared_gradients import Requests, SharedGradients
 from charloom.training.state import TrainingState
+from charloom.training.time_limit import TimeLimit
 from charloom.training.truncated_bptt import check_trainable, train_epoch
 from charloom.version import __version__
 
@@ -51,6 +53,7 @@ def train(
     checkpoints: CheckpointFolder | None = None,
     resume: Checkpoint | None = None,
     processes: Processes | None = None,
+    started_at: float | None = None,
 ) -> History:
     """Trains a model in place, starting from its current weights.
 
@@ -69,6 +72,7 @@ def train(
         resume: Checkpoint to resume, including its weights (``checkpoint.make_model()`` makes a model for them). The
             result equals that of an uninterrupted run, bit for bit on the same machine.
         processes: Process group (``init_processes``), all with the same arguments; None for a single process.
+        started_at: Start of the run by ``time.perf_counter``, from which the time limit counts; None for now.
 
     Returns:
         The history. ``model.provenance``, which is saved with the model, has the text's fingerprint, the settings and,
@@ -90,6 +94,7 @@ def train(
     check_type((CheckpointFolder, NoneType), checkpoints=checkpoints)
     check_type((Checkpoint, NoneType), resume=resume)
     check_type((Processes, NoneType), processes=processes)
+    started_at = time.perf_counter() if started_at is None else started_at
     settings = settings or (resume.settings if resume else TrainingSettings())
     processes = processes or Processes()
     processes.check_equal(
@@ -111,7 +116,7 @@ def train(
         check_corpus(resume, corpus)
     prefixes = sample_prefixes(model, corpus, settings)
 
-    with _run_environment(model, settings, device):
+    with run_environment(model, settings, device):
         torch.manual_seed(settings.seed + processes.rank)  # so that dropout differs between ranks
         model.to(device).train()
         training = TrainingState(model, settings)
@@ -121,7 +126,7 @@ def train(
             checkpoints.start(training, corpus.identity, resume, processes)
         try:
             with suppress(StopTraining):
-                _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run()
+                _Trainer(training, corpus, prefixes, listeners, checkpoints, processes).run(started_at)
             training.check_finite()  # a run that was stopped may have diverged since the last check
         except TrainingDivergedError as error:
             if checkpoints is None or not checkpoints.last_description:
@@ -155,20 +160,27 @@ class _Trainer:
         self._checkpoints, self._processes = checkpoints, processes
         self._shared = SharedGradients(training.model, processes) if processes.size > 1 else None
         self._is_stop_requested = False
+        self._time_limit = TimeLimit(training.settings, len(self._validation_ids))
 
-    def run(self) -> None:
-        """Trains the remaining epochs, or fewer if early stopping ends the run.
+    def run(self, started_at: float) -> None:
+        """Trains the remaining epochs, or fewer if early stopping or the time limit ends the run.
 
         Then finishes the checkpoints, loads the final weights and draws the final samples.
+
+        Args:
+            started_at: Start of the run, or of its resumption, by ``time.perf_counter``.
         """
         training, settings, generator = self._training, self._training.settings, self._training.generator
         model, optimizer, ids = training.model, training.optimizer, self._training_ids
         # Shifted back by the training time before the run was resumed.
-        virtual_start = time.perf_counter() - training.seconds
+        virtual_start = started_at - training.seconds
+        # Of the checkpoint, which is equal on all ranks.
+        training.time_share = self._time_limit.compute_share(training.seconds, math.inf)
         while not training.is_finished:
             epoch, epoch_started = training.epoch, time.perf_counter() - training.epoch_seconds
             minibatches = train_epoch(
-                model, optimizer, ids, settings, generator, epoch, self._shared, training.progress
+                *(model, optimizer, ids, settings, generator, epoch, self._shared, training.progress),
+                lambda: min(training.time_share, 1.0),
             )
             for progress in minibatches:
                 now = time.perf_counter()
@@ -177,8 +189,15 @@ class _Trainer:
                 if progress.done % _FINITE_CHECK_STEPS == 0 or progress.done == progress.num_batches:
                     training.check_loss_finite()
                 done, rate = progress.done / progress.num_batches, optimizer.param_groups[0]["lr"]
-                self._emit(StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate))
+                share = self._time_limit.compute_share(training.seconds, training.speed)
+                training.time_share = share if self._shared is None else self._shared.exchange_time_share(share)
+                run_fraction = max((epoch - 1 + done) / settings.epochs, min(training.time_share, 1.0))
+                self._emit(
+                    StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate, run_fraction)
+                )
                 self._handle_requests()
+                if training.time_share >= 1.0:
+                    break
             self._end_epoch(virtual_start)
         if self._checkpoints is not None:
             self._checkpoints.finish(training)
@@ -209,9 +228,12 @@ class _Trainer:
         assert training.progress is not None
         training.check_finite()  # the loss is computed before the last step, which may have made a weight NaN
         perplexity = perplexity_of(float(training.progress.mean_loss))
+        before = time.perf_counter()
         validation = self._validate() if len(self._validation_ids) else None
-        training.seconds = time.perf_counter() - virtual_start
-        record = EpochRecord(epoch, perplexity, validation, round(training.seconds, 3), round(training.speed, 1))
+        now = time.perf_counter()
+        training.seconds, self._time_limit.validation_seconds = now - virtual_start, now - before
+        seconds, speed = round(training.seconds, 3), round(training.speed, 1)
+        record = EpochRecord(epoch, perplexity, validation, seconds, speed, training.time_share >= 1.0)
         training.end_epoch(record)
         self._emit(EpochEnded(record, training.steps))
         if self._processes.is_rank_zero:
@@ -275,26 +297,3 @@ def _provenance(corpus: Corpus, training: TrainingState, prefixes: Sequence[str 
         "results": training.results,
         "prefix": [text for text in texts if text],
     }
-
-
-@contextmanager
-def _run_environment(model: LanguageModel, settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Sets threads and precision, enables gradients, and disables inference mode, autocast and the default device.
-
-    At the end it restores the caller's values of all of them, and the global random states.
-    """
-    precision = model.precision
-    on_cpu = torch.get_default_device().type == "cpu"
-    with (
-        use_threads(settings.threads),
-        torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.inference_mode(mode=False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),  # the caller's would reuse weights cached in the first step
-        nullcontext() if on_cpu else torch.device("cpu"),  # the caller's default device is not that of the run
-    ):
-        model.precision = settings.precision
-        try:
-            yield
-        finally:
-            model.precision = precision

@@ -1,7 +1,7 @@
 """Truncated backpropagation through time: minibatch, epoch, optimizer and learning-rate schedule."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,6 +30,8 @@ from charloom.text.stored_ids import AnyIds, as_stored
 from charloom.training.shared_gradients import SharedGradients
 
 _COSINE_WARMUP_EPOCHS = 0.5
+_COSINE_WARMUP_SHARE = 0.05
+"""Share of a time limit. An epoch of a long text may take longer than the run."""
 _INITIAL_FRACTION = 0.02
 """Fraction of the learning rate at the start of a warm-up: a first step with rate 0 would be wasted."""
 
@@ -68,7 +70,9 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
     return kind(parameters, lr=settings.learning_rate, fused=fused, weight_decay=decay)
 
 
-def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, position_in_epochs: float) -> None:
+def set_learning_rate(
+    optimizer: Optimizer, settings: TrainingSettings, position_in_epochs: float, time_share: float = 0.0
+) -> None:
     """Sets the learning rate of the schedule in all parameter groups.
 
     A constant schedule without warm-up leaves the optimizer's learning rate unchanged.
@@ -77,15 +81,18 @@ def set_learning_rate(optimizer: Optimizer, settings: TrainingSettings, position
         optimizer: The optimizer.
         settings: Settings with the schedule.
         position_in_epochs: Number of epochs trained so far, which may be fractional.
+        time_share: Share of the time limit that is used up, from 0 to 1; 0 if there is none.
     """
-    warmup = settings.warmup_epochs
-    if warmup is None:
-        warmup = _COSINE_WARMUP_EPOCHS if settings.schedule == "cosine" else 0.0
+    warmup, warmed_up = settings.warmup_epochs, 0.0
+    if warmup is None and settings.schedule == "cosine":
+        warmup, warmed_up = _COSINE_WARMUP_EPOCHS, time_share / _COSINE_WARMUP_SHARE
     if settings.schedule == "constant" and not warmup:
         return  # a caller may set the learning rate of its optimizer otherwise
-    rate = settings.learning_rate * (min(1.0, _INITIAL_FRACTION + position_in_epochs / warmup) if warmup else 1.0)
+    rate = settings.learning_rate
+    if warmup:
+        rate *= min(1.0, _INITIAL_FRACTION + max(warmed_up, position_in_epochs / warmup))
     if settings.schedule == "cosine":
-        rate *= 0.5 + 0.5 * math.cos(math.pi * position_in_epochs / settings.epochs)
+        rate *= 0.5 + 0.5 * math.cos(math.pi * max(time_share, position_in_epochs / settings.epochs))
     elif settings.schedule == "step":
         rate *= settings.decay_factor ** (int(position_in_epochs) // settings.decay_every)
     for group in optimizer.param_groups:
@@ -239,11 +246,13 @@ def train_epoch(
     epoch: int = 1,
     shared: SharedGradients | None = None,
     progress: EpochProgress | None = None,
+    time_share: Callable[[], float] | None = None,
 ) -> Iterator[EpochProgress]:
     """Trains one pass over a text, from a random offset; yields after each minibatch.
 
     epoch: Number of the epoch, from 1, for the schedule. shared: As in ``train_step``; each rank reads its rows of
-    every minibatch. progress: Position to resume; ``generator`` must have its state of the epoch's start.
+    every minibatch. progress: Position to resume; ``generator`` must have its state of the epoch's start. time_share:
+    Returns the share of the time limit that is used up, for the schedule, equal on all ranks; None without a limit.
     """
     batch_size, num_steps = settings.rows, settings.num_steps
     rows = shared.processes.get_rows_of_rank(batch_size) if shared is not None else ALL_ROWS
@@ -260,7 +269,7 @@ def train_epoch(
     # Counted after the cut above, which shortens the text.
     num_batches = count_batches(len(ids), batch_size, num_steps, offset)
     for inputs, targets in batches:
-        set_learning_rate(optimizer, settings, epoch - 1 + done / num_batches)
+        set_learning_rate(optimizer, settings, epoch - 1 + done / num_batches, time_share() if time_share else 0.0)
         minibatch = inputs.to(device), targets.to(device)
         clip_norm = float(settings.clip_norm)
         loss, last = train_step(

@@ -89,6 +89,14 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
     # Within an epoch, the weights are not the final ones: train() completes the epoch or restores those of the last.
     if checkpoint.done:
         return None
+    if checkpoint.history.reached_time_limit:
+        limit = Argument("minutes", settings.minutes)
+        return (
+            "the run ended at its time limit (",
+            limit,
+            "); to train longer, start a new run with ",
+            Argument("init_from"),
+        )
     if epochs >= settings.epochs:
         if settings.schedule == "cosine":
             ended = f"the run ended after {pluralize(epochs, 'epoch')}, when its learning rate had reached zero"
