@@ -100,6 +100,9 @@ class FrozenWeights {
     return packed_;
   }
 
+  // Returns the tensors that are packed; none before the first call of pack.
+  nb::tuple tensors() const { return packed_ ? packed_->tensors : nb::tuple(); }
+
   // Returns the addresses of the memory that is packed and owned; none before the first call of pack.
   std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
 

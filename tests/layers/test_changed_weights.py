@@ -151,3 +151,39 @@ def test_a_frozen_layer_sees_another_tensor_at_the_address_of_a_freed_one(free: 
         if same:
             return
     pytest.skip("the allocator never returned the freed memory")
+
+
+def test_hooks_of_a_fused_optimizer_see_the_new_weights() -> None:
+    """Its own hooks run before global ones; one that raises an error prevents the others."""
+    layer: Any = charloom.freeze(layers.GRU(3, 5))
+    inputs, seen = torch.randn(2, 1, 3), []
+    for weight in layer.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.SGD(layer.parameters(), 0.1, fused=True)
+
+    def read(*_: Any) -> None:
+        with torch.no_grad():
+            seen.append(layer(inputs)[0])
+        raise KeyboardInterrupt
+
+    optimizer.register_step_post_hook(read)
+    with torch.no_grad():
+        layer(inputs)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    with torch.no_grad():
+        expected, _ = torch_equivalent(layer)(inputs.double())
+        for found in (seen[0], layer(inputs)[0]):
+            torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fused_optimizers_of_other_models_are_left_alone() -> None:
+    """PyTorch does not raise the versions of their weights, so that a second backward pass is possible."""
+    charloom.freeze(layers.GRU(3, 5))
+    other = nn.Linear(3, 2)
+    loss = other(torch.randn(4, 3, requires_grad=True)).square().sum()
+    loss.backward(retain_graph=True)
+    version = other.weight._version
+    torch.optim.SGD(other.parameters(), 0.1, fused=True).step()
+    assert other.weight._version == version
+    loss.backward()

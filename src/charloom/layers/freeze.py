@@ -17,11 +17,11 @@ def freeze(module: _Module) -> _Module:
 
     Calls without gradients then skip packing, which takes as long as several time steps; results are the same to the
     last bit. ``train()`` ends it. Changes of weights that PyTorch records are seen by the next call, which packs again:
-    optimizers, in-place operations, ``load_state_dict``, replaced parameters, ``to()``. Writes that PyTorch does
-    not record are not seen: those by ``torch.distributed``'s collectives, by ``weight.set_``, ``apply_`` and ``map_``,
-    through ``weight.data`` (``weight.data.add_(1)``) or a tensor that was assigned to it, through other objects that
-    share a weight's memory (NumPy arrays, DLPack tensors, storages), and by other processes. After such a write, call
-    ``freeze`` again.
+    optimizers, in-place operations, ``load_state_dict``, replaced parameters, ``to()``. Writes that PyTorch does not
+    record are not seen: those by ``torch.distributed``'s collectives, by fused optimizers whose step is compiled or
+    called as a function, by ``weight.set_``, ``apply_`` and ``map_``, through ``weight.data`` (``weight.data.add_(1)``)
+    or a tensor that was assigned to it, through other objects that share a weight's memory (NumPy arrays, DLPack
+    tensors, storages), and by other processes. After such a write, call ``freeze`` again.
 
     The packed weights take about as much memory as the weights.
 

@@ -5,8 +5,17 @@ PyTorch records, but a write through ``weight.data`` or ``weight.detach().numpy(
 weights are kept only for layers that ``layers.freeze`` has been called for.
 """
 
+import threading
+import weakref
+
+import torch
+from torch import Tensor
+
 from charloom.recurrence.backend import backend
-from charloom.recurrence.torch_internals import count_fused_steps
+from charloom.recurrence.torch_internals import watch_fused_steps
+
+_lock = threading.Lock()
+_all: "weakref.WeakSet[FrozenWeights]" = weakref.WeakSet()
 
 
 class FrozenWeights:
@@ -17,11 +26,20 @@ class FrozenWeights:
     """
 
     def __init__(self) -> None:
-        count_fused_steps()
         # Without kernels there is nothing to pack, and PyTorch's forward computes every call.
         kernels = backend().kernels
         self.native = None if kernels is None else kernels.frozen_weights()
+        watch_fused_steps(_raise_versions)
+        with _lock:
+            _all.add(self)
 
     # Without the packed weights: a pickle may be read by another version of charloom, or on another processor.
     def __reduce__(self) -> tuple[type["FrozenWeights"], tuple[()]]:
         return FrozenWeights, ()
+
+
+def _raise_versions(parameters: list[Tensor]) -> None:
+    """Raises the versions of those parameters that are packed; those of other models stay as PyTorch leaves them."""
+    with _lock:
+        packed = {id(tensor) for frozen in _all if frozen.native for tensor in frozen.native.tensors}
+    torch.autograd.graph.increment_version([p for p in parameters if id(p) in packed])

@@ -145,20 +145,29 @@ def has_gradient_hooks(parameter: Tensor) -> bool:
 def has_step_hooks(of: Optimizer) -> bool:
     """Returns True if a hook is registered for an optimizer's step, its own or a global one."""
     own = of._optimizer_step_pre_hooks or of._optimizer_step_post_hooks
-    global_post = set(optimizer._global_optimizer_post_hooks.values()) - {_count_fused_step}
-    return bool(own or optimizer._global_optimizer_pre_hooks or global_post)
+    everyones = {*optimizer._global_optimizer_pre_hooks.values(), *optimizer._global_optimizer_post_hooks.values()}
+    return bool(own or everyones - _own_hooks)
+
+
+_own_hooks: set[Callable[..., None]] = set()
 
 
 @functools.cache
-def count_fused_steps() -> None:
-    """Makes every later step of an optimizer with ``fused=True`` in this process raise its parameters' versions."""
-    optimizer.register_optimizer_step_post_hook(_count_fused_step)
+def watch_fused_steps(listener: Callable[[list[Tensor]], None]) -> None:
+    """Calls a function before and after each later step of an optimizer in this process, with its fused parameters.
 
+    PyTorch's fused operators change parameters without raising their version, unlike all its other optimizers.
+    """
 
-def _count_fused_step(of: Optimizer, *_: Any) -> None:
-    # PyTorch's fused operators change parameters without raising their version, unlike all its other optimizers.
-    fused = [p for group in of.param_groups if group.get("fused") for p in group["params"]]
-    torch.autograd.graph.increment_version([p for p in fused if type(p) in (Tensor, nn.Parameter)])
+    def hook(of: Optimizer, *_: Any) -> None:
+        fused = [p for group in of.param_groups if group.get("fused") for p in group["params"]]
+        if fused:
+            listener(fused)
+
+    _own_hooks.add(hook)
+    # Before, for hooks that read the model and run before the one after the step; and if one of them raises an error.
+    optimizer.register_optimizer_step_pre_hook(hook)
+    optimizer.register_optimizer_step_post_hook(hook)
 
 
 def is_in_distributed_forward() -> bool:
