@@ -32,6 +32,10 @@ _SETTINGS = sorted({field.name for group in _GROUPS for field in fields(group)})
     [
         (Argument("num_steps"), "num_steps", "--num-steps", "num_steps"),
         (Argument("unit", "byte"), "unit='byte'", "--unit byte", 'unit = "byte"'),
+        (Argument("decimal", ","), "decimal=','", "--decimal ','", None),
+        (Argument("thousands", "'"), 'thousands="\'"', "--thousands ''\"'\"''", None),
+        (Argument("resume", "a.b/c-1"), "resume='a.b/c-1'", "--resume a.b/c-1", None),
+        (Argument("resume", "a."), "resume='a.'", "--resume 'a.'", None),
         (Argument("patience", 1), "patience=1", "--patience 1", "patience = 1"),
         (Argument("force", True), "force=True", "--force", "force = true"),
         (Argument("resume", "a b", "RunPlan"), "RunPlan(resume='a b')", "charloom train --resume 'a b'", None),

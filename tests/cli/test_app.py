@@ -271,6 +271,8 @@ def test_errors_of_the_call_have_one_form(words: list[str], message: str, tmp_pa
     [
         ("train", "decrease --hidden-size"),
         ("compress", "use a smaller input or fewer threads"),
+        ("decompress", "use fewer threads with --threads"),
+        ("forecast", "decrease --num-paths or --horizon"),
         ("generate", "decrease --num-samples or --num-chars"),
         ("evaluate", "use a smaller input"),
     ],

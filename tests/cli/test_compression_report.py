@@ -47,6 +47,14 @@ def test_the_table_and_the_picture(home: Path, char_model: Path) -> None:
     assert sorted(file.name for file in home.iterdir()) == ["fox.txt", "fox.txt.compression.png", "other.png"]
 
 
+def test_a_compressor_that_is_missing_or_fails(home: Path, char_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charloom.inference.baselines.shutil.which", lambda name: {"zstd": "/bin/false"}.get(name))
+    table = call(home, "compress", "--report", "fox.txt", "-m", char_model).done()
+    notes = {line.split("  ")[0]: line.rstrip().rpartition("  ")[2] for line in table.splitlines()}
+    for name in ("zstd -19", "brotli -q 11"):  # the first fails, and the second is missing
+        assert notes[name] == "not available, or failed"
+
+
 def test_bytes_that_are_not_utf8(home: Path, char_model: Path) -> None:
     (home / "x").write_bytes(b"\xff\x00" * 50)
     table = call(home, "compress", "--report", "x", "-m", char_model).done()

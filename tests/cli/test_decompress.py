@@ -72,7 +72,11 @@ def test_records(home: Path) -> None:
     message = call(home, "decompress", "a.txt.loom", "-m", "model", "--record", "1").error()
     assert message == "a.txt.loom: the file was compressed as one stream, not by line; omit --record"
     assert "not a file compressed" in call(home, "decompress", "a.txt", "-m", "model", "--record", "1").error()
-    assert "reads one file" in call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
+    message = call(home, "decompress", "-", "-m", "model", "--record", "1").error(2)
+    assert message == "--record cannot read standard input: pass a file"
+    for arguments in (["a.txt.loom", "log.loom"], ["a.txt.loom", "-"], ["log.loom", "--remove"]):
+        message = call(home, "decompress", *arguments, "-m", "model", "--record", "1").error(2)
+        assert message == "--record reads one file and keeps it: pass a single file, and omit --remove"
 
 
 def test_a_damaged_record_is_numbered_as_lines_are(home: Path) -> None:

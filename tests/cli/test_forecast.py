@@ -137,16 +137,7 @@ def test_other_notations_by_options(home: Path) -> None:
     tables = []
     for arguments in (
         ["sales.csv", "--column", "units"],
-        [
-            "german.csv",
-            "--skip-rows=1",
-            "--delimiter=;",
-            "--decimal",
-            ",",
-            "--thousands",
-            ".",
-            "--date-format=%d.%m.%Y",
-        ],
+        ["german.csv", "--skip-rows=1", "--delimiter=;", "--decimal=,", "--thousands=.", "--date-format=%d.%m.%Y"],
         ["rows.csv", "--no-header", "--column", "2", "--time", "none"],
     ):
         call(home, "forecast", *arguments, *_QUICK, "--no-backtest", "-f", "--output", "out.csv").done()
@@ -163,7 +154,7 @@ def test_following_the_advice_of_the_errors_succeeds(home: Path) -> None:
     for advice, given in (
         ("pass --skip-rows 1 and --delimiter", ["--skip-rows", "1", "--delimiter", ";"]),
         ("pass --date-format", ["--date-format", "%d. %b. %Y"]),
-        ("or --decimal , and --thousands .", ["--decimal", ",", "--thousands", "."]),
+        ("or --decimal ',' and --thousands '.'", ["--decimal", ",", "--thousands", "."]),
     ):
         found = call(home, "forecast", "x.csv", *options, *_QUICK, "--no-backtest", "-f").error()
         assert advice in found, found
@@ -187,10 +178,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         ["sales.csv", "--column", "unit"],
         "--column is 'unit': the table has no such column; pass one of 'month', 'units', 'note', or",
     ),
-    (
-        ["sales.csv", "--column", "units", "--horizon", "-3"],
-        "--horizon is -3: it must be an integer, at least 1",
-    ),
+    (["sales.csv", "--column", "units", "--horizon", "-3"], "--horizon is -3: it must be an integer, at least 1"),
     (
         ["sales.csv", "--column", "units", "--season", "50"],
         "--season is 50: the 72 points to fit to are fewer than two",
@@ -212,7 +200,11 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "40", "--horizon", "40", "--method", "network"],
-        "fitting needs 88; lower the horizon",
+        "fitting needs 88; lower --held-out and the horizon, or pass --method auto",
+    ),
+    (
+        ["sales.csv", "--column", "units", "--held-out", "100", "--horizon", "100", "--method", "ar"],
+        "96 points are too few to forecast 100 steps ahead with 100 held out: fitting needs 4; lower --held-out and",
     ),
     (
         ["sales.csv", "--column", "units", "--held-out", "5"],
@@ -230,10 +222,7 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
         "--num-lags is 50: the 96 points to fit to allow at most 47 lags",
     ),
     (["sales.csv", "--column", "units", "--num-lags", "0"], "--num-lags is 0"),
-    (
-        ["sales.csv", "--column", "units", "--num-paths", "1"],
-        "--num-paths is 1: it must be an integer, at least 20",
-    ),
+    (["sales.csv", "--column", "units", "--num-paths", "1"], "--num-paths is 1: it must be an integer, at least 20"),
     (["same.csv", "--method", "ar"], "--method is 'ar': all 4 values are the same; pass --method auto to repeat them"),
     (["sales.csv", "--column", "units", "--time", "nope"], "--time is 'nope': the table has no such column"),
     (["sales.csv", "--column", "units", "--time", "units"], "--time is 'units': it is also the column to forecast"),
@@ -247,7 +236,11 @@ _WRONG_CALLS: list[tuple[list[str], str]] = [
     (["one.csv", "--time", "none", "--no-backtest", "--method", "network"], "--method is 'network': 1 point is too"),
     (
         ["short.csv", "--method", "seasonal-naive", "--season", "1"],
-        "--method is 'seasonal-naive': no season was detected",
+        "--method is 'seasonal-naive': it requires a season, but --season is 1; pass the season length with",
+    ),
+    (
+        ["sales.csv", "--column", "units", "--method", "seasonal-mean", "--held-out", "70", "--season", "12"],
+        "the 26 points to fit to are fewer than three seasons of 12 points; pass a shorter --season, or another",
     ),
 ]
 _WRONG_FILES: list[tuple[list[str], str]] = [

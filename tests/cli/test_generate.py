@@ -66,7 +66,7 @@ def test_unknown_characters(char_model: Path, tmp_path: Path) -> None:
         (["--num-chars", "-5"], "--num-chars is -5"),
         (["--num-samples", "3", "--greedy"], "all greedy samples are the same"),
         (["--greedy", "--top-k", "3"], "or --top-p: omit --greedy or those options"),
-        (["--stop", ""], "--stop is ''"),
+        (["--stop", ""], "--stop is '': it must not be empty"),
     ],
 )
 def test_invalid_settings(options: list[str], message: str, char_model: Path, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_text_from_standard_input(home: Path) -> None:
 
 
 def test_no_run_to_resume(home: Path) -> None:
-    assert "nothing: no such folder" in call(home, "train", "--resume", "nothing").error()
+    assert "nothing: no such file or folder" in call(home, "train", "--resume", "nothing").error()
     assert "no checkpoint to resume from" in call(home, "train", "--resume", ".").error()
     assert "--resume is empty" in call(home, "train", "--resume", "").error(2)
 

@@ -88,8 +88,12 @@ def test_a_checkpoint_of_another_folder_needs_an_output_folder(home: Path) -> No
     (home / "deep" / "er").mkdir(parents=True)
     shutil.copy(checkpoint, home / "deep" / "er" / "kept.checkpoint")
     before = _contents(home)
-    message = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3").error(2)
-    assert message == "deep/er/kept.checkpoint is not in the folder of a run; choose a folder with --output"
+    for name in ("deep/er/kept.checkpoint", "model/config.json"):
+        message = call(home, "train", "--resume", name, "--epochs", "3").error(2)
+        assert message == (
+            f"{name} is not in the checkpoints folder of a run; pass the folder of a run or, if this is a copy of a "
+            "checkpoint, choose a folder with --output"
+        )
     assert _contents(home) == before
     out = call(home, "train", "--resume", "deep/er/kept.checkpoint", "--epochs", "3", "--output", "other").done()
     assert "resumed at the end of epoch 2" in out
@@ -117,8 +121,21 @@ def test_the_folder_of_the_checkpoints_is_the_folder_of_the_run(home: Path) -> N
 
 
 def test_a_missing_folder_is_not_created(home: Path) -> None:
-    assert call(home, "train", "--resume", "nowhere").error() == "nowhere: no such folder"
+    for name in ("nowhere", "model/checkpoints/typo.checkpoint"):
+        assert call(home, "train", "--resume", name).error() == f"{name}: no such file or folder"
     assert not (home / "nowhere").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--resume", "empty"], ["nofile", "--output", "empty"]])
+def test_a_run_that_fails_keeps_an_empty_folder_of_the_user(arguments: list[str], home: Path) -> None:
+    (home / "empty").mkdir()
+    call(home, "train", *arguments).error()
+    assert list((home / "empty").iterdir()) == []
+
+
+def test_a_run_that_fails_leaves_no_folder_of_its_own(home: Path) -> None:
+    call(home, "train", "nofile", "--output", "new").error()
+    assert not (home / "new").exists()
 
 
 def test_a_finished_run_is_left_unchanged(home: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_line(name: str, tmp_path: Path) -> None:
         pytest.skip("needs /dev/full")
     with Path("/dev/full").open("wb") as full:
         done = _run(tmp_path, _COMMANDS[name].split(), full.fileno())
-    assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"charloom: error: no space left on device\n")
 
 
 _PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "forecast series.csv --output -"]
@@ -102,7 +102,10 @@ _PRINTING = ["recipes", "generate MODEL", "evaluate MODEL text --by-line", "fore
 @pytest.mark.parametrize(
     ("words", "closed", "status", "errors"),
     [
-        *((words, ">&-", 1, "charloom: error: standard output is closed\n") for words in _PRINTING),
+        *(
+            (words, ">&-", 1, "charloom: error: standard output is closed: omit >&-, or write to a file\n")
+            for words in _PRINTING
+        ),
         ("recipes", "2>&-", 0, ""),
         ("recipes nonsense", "2>&-", 2, ""),
         ("train - --output model", "<&-", 1, "charloom: error: standard input: empty; there is nothing to read\n"),

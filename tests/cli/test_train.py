@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -80,6 +81,20 @@ def test_early_stopping(home: Path) -> None:
     message = _train(home, "fable.txt", "--validation-fraction", "0", "--patience", "2", "--output", "other").error(2)
     assert "patience" in message
     assert "set --validation-fraction" in message
+
+
+def test_a_time_limit(home: Path) -> None:
+    """The last epoch is incomplete, so it is not counted as trained."""
+    out = _train(home, "fable.txt", "--minutes", "0.01", "--epochs", "100000", "--output", "model").done()
+    epochs = len((home / "model" / "history.jsonl").read_text().splitlines())
+    assert re.search(rf"\nEnded at the time limit, within epoch {epochs}\.\nTrained for [\d.]+ s\. Perplexity ", out), (
+        out
+    )
+
+
+def test_an_empty_prefix_is_refused(home: Path) -> None:
+    message = _train(home, "fable.txt", "--prefix", "", "--output", "model").error(2)
+    assert message.startswith("--prefix must not contain an empty string: pass at least one character, or omit this")
 
 
 @pytest.fixture

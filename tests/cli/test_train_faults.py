@@ -43,7 +43,7 @@ def test_a_full_standard_output_is_reported_in_one_line(home: Path) -> None:
     variables = environment(home, PYTHONUNBUFFERED="")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=home, env=variables, check=False)
-    assert (done.returncode, done.stderr) == (1, b"charloom: error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"charloom: error: no space left on device\n")
     assert not (home / "model").exists()
 
 

@@ -70,3 +70,7 @@ def test_number_of_held_out_points() -> None:
         backtest(np.arange(50.0), settings, held_out=4)
     with pytest.raises(SeriesError, match="lower held_out to 46 or less"):
         backtest(np.arange(50.0), settings, held_out=47)
+    with pytest.raises(SeriesError, match=r"fitting needs 4; lower held_out and the horizon$"):
+        backtest(np.arange(50.0), settings, horizon=60, held_out=60)
+    with pytest.raises(SeriesError, match=r"fitting needs 4; lower the horizon$"):  # the default is lowered with it
+        backtest(np.arange(50.0), settings, horizon=60)

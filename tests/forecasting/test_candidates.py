@@ -23,6 +23,7 @@ from charloom.forecasting.candidates import (
 )
 from charloom.forecasting.network import ResidualConfig
 from charloom.forecasting.series import Values
+from charloom.settings.forecasting import Method
 
 _NAN = math.nan
 
@@ -101,13 +102,28 @@ def test_baselines_that_a_length_allows() -> None:
     assert list(make_baselines(8, 4, settings)) == ["seasonal-naive", "naive", "mean", "drift"]
     assert list(make_baselines(24, 4, settings)) == ["seasonal-naive", "seasonal-mean", "naive", "mean", "drift", "ar"]
     assert list(make_baselines(23, 1, settings)) == ["naive", "mean", "drift"]
-    for season, why in ((1, "no season was detected"), (9, "the series has fewer than three seasons of 9 points")):
-        with pytest.raises(SeriesError, match=f"method is 'seasonal-mean': {why}; pass the season length with season"):
-            make_baselines(20, season, ForecastSettings(method="seasonal-mean"))
-        with pytest.raises(SeriesError, match=f"{why}; pass a shorter season, or another method"):
-            make_baselines(20, season, ForecastSettings(method="seasonal-mean", season=season))
-    with pytest.raises(SeriesError, match="'seasonal-naive': the series is not longer than one season of 9 points"):
-        make_baselines(9, 9, ForecastSettings(method="seasonal-naive"))
+
+
+@pytest.mark.parametrize("method", ["seasonal-naive", "seasonal-mean"])
+def test_a_seasonal_method_without_a_season(method: Method) -> None:
+    message = f"method is '{method}': no season was detected; pass the season length with season$"
+    with pytest.raises(SeriesError, match=message):
+        make_baselines(20, 1, ForecastSettings(method=method))
+    message = "it requires a season, but season is 1; pass the season length with season, or another method$"
+    with pytest.raises(SeriesError, match=message):
+        make_baselines(20, 1, ForecastSettings(method=method, season=1))
+
+
+@pytest.mark.parametrize("given", [None, 9])
+def test_a_season_that_is_too_long_for_its_method(given: int | None) -> None:
+    """A detected season can only be replaced by a shorter one, as one that was passed."""
+    hint = "; pass a shorter season, or another method$"
+    message = f"the 20 points to fit to are fewer than three seasons of 9 points{hint}"
+    with pytest.raises(SeriesError, match=message):
+        make_baselines(20, 9, ForecastSettings(method="seasonal-mean", season=given))
+    message = f"the 9 points to fit to are not more than one season of 9 points{hint}"
+    with pytest.raises(SeriesError, match=message):
+        make_baselines(9, 9, ForecastSettings(method="seasonal-naive", season=given))
 
 
 def test_a_baseline_is_evaluated_on_points_that_it_was_not_fitted_to() -> None:

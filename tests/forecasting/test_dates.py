@@ -172,7 +172,10 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
         ("2001-02 2001-01", "line 3: 2001-01 is earlier than 2001-02 in line 2; sort the rows, oldest"),
         ("2001-01 2001-02 2001-01", "line 4: 2001-01 is earlier than 2001-02 in line 3; sort the rows, oldest"),
         ("2001-01 2001-02 2001-01", "; if the file contains several series, keep the rows of one"),
-        ("2001-01 2001-01 2001-02", "line 3: 2001-01 is the same date as 2001-01 in line 2; sort the rows, old"),
+        (
+            "2001-01 2001-01 2001-02",
+            "line 3: 2001-01 is the same date as 2001-01 in line 2; keep one row for each date; if the file contains",
+        ),
         (
             "2001-01-01 2001-01-02 2001-01-04 2001-01-05",
             "line 4: 2001-01-04 is 2 days after 2001-01-02, but the other dates are",

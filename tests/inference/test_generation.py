@@ -145,8 +145,14 @@ def test_stop(stop: str, seed: int) -> None:
 
 
 def test_an_empty_stop_is_refused() -> None:
-    with pytest.raises(SettingsError, match="stop is ''"):
+    with pytest.raises(SettingsError, match=r"stop is '': it must not be empty$"):
         stream(cyclic_predictor(), "a", 5, stop="")
+
+
+@pytest.mark.parametrize("stop", [b"", b"x"])
+def test_a_stop_of_another_type_than_the_prefix_is_refused(stop: Any) -> None:
+    with pytest.raises(SettingsError, match=r"it must be of type str, like the prefix$"):
+        stream(cyclic_predictor(), "a", 5, stop=stop)
 
 
 def test_prefix_is_cleaned_like_the_training_text() -> None:

@@ -62,7 +62,8 @@ def test_a_single_nan_or_infinity_is_refused(name: str, bad: float, corpus: Corp
         lambda: model.save(tmp_path),
         lambda: train(model, corpus, settings),
     ):
-        with pytest.raises(InputError, match=rf"the tensor {name} contains NaN or infinite"):
+        remedy = "; train again with a lower learning_rate, or a lower clip_norm above 0$"
+        with pytest.raises(InputError, match=rf"the tensor {name} contains NaN or infinite.*{remedy}"):
             use()
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -118,7 +119,11 @@ def test_a_diverging_run_leaves_the_model_that_it_would_replace(tmp_path: Path) 
     call(tmp_path, "train", "text", *options).done()
     before = (tmp_path / "model" / "model.safetensors").read_bytes()
     wild = ["--learning-rate", "1e30", "--force"]
-    assert "in epoch 1: lower --learning-rate" in call(tmp_path, "train", "text", *options, *wild).error()
+    for clipping, remedy in (
+        ([], "lower --learning-rate or --clip-norm; the model has"),
+        (["--clip-norm", "0"], "lower --learning-rate, or set --clip-norm, for example to 1; the model has"),
+    ):
+        assert f"in epoch 1: {remedy}" in call(tmp_path, "train", "text", *options, *wild, *clipping).error()
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
 
 

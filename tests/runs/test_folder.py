@@ -62,6 +62,13 @@ def test_history_is_written_during_the_run(tmp_path: Path) -> None:
     again.release()
 
 
+def test_an_empty_folder_that_existed_before_is_kept(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.acquire()
+    folder.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_an_empty_folder_is_discarded(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "run")
     folder.acquire()

@@ -52,6 +52,13 @@ def test_numbers_are_stored_as_floats(value: object, message: str) -> None:
     assert (caught.value.setting, caught.value.value) == ("value", value)
 
 
+@pytest.mark.parametrize("value", [1, 1.5, -0.5])
+def test_a_maximum_that_is_excluded(value: float) -> None:
+    check_number(_Settings(0.99), "value", maximum=1.0, below_maximum=True)
+    with pytest.raises(SettingsError, match=r"it must be at least 0 and less than 1$"):
+        check_number(_Settings(value), "value", maximum=1.0, below_maximum=True)
+
+
 def test_choices_and_booleans() -> None:
     check_choice("unit", "byte", Literal["char", "byte"])
     with pytest.raises(SettingsError, match="unit is 'word': choose one of char, byte"):

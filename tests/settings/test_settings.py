@@ -138,6 +138,8 @@ def test_the_error_states_the_value_and_the_valid_ones() -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("model", {"cell": "transformer"}, "cell is 'transformer': choose one of rnn, gru, lstm"),
         ("model", {"hidden_size": 0}, "hidden_size is 0: it must be an integer, at least 1"),
+        ("model", {"dropout": 1.0}, "dropout is 1.0: it must be at least 0 and less than 1"),
+        ("model", {"dropout": 2}, "dropout is 2: it must be at least 0 and less than 1"),
         ("training", {"seed": -1}, "seed is -1: it must be an integer, at least 0"),
         ("training", {"learning_rate": 0}, "learning_rate is 0: it must be above 0"),
         ("training", {"clip_norm": -1}, "clip_norm is -1: it must be at least 0"),

@@ -13,6 +13,19 @@ def test_prefixes_may_be_any_sequence_of_strings() -> None:
     assert hash(settings) == hash(TrainingSettings(prefix=("a", "b c")))
 
 
+@pytest.mark.parametrize("prefixes", [[""], ("a", "")])
+def test_an_empty_prefix(prefixes: Any) -> None:
+    message = "^prefix must not contain an empty string: pass at least one character, or omit this setting$"
+    with pytest.raises(SettingsError, match=message):
+        TrainingSettings(prefix=prefixes)
+
+
+@pytest.mark.parametrize("prefixes", ["fox", [1], ["", 1]])
+def test_prefixes_of_the_wrong_type(prefixes: Any) -> None:
+    with pytest.raises(SettingsError, match="it must be a list of non-empty strings"):
+        TrainingSettings(prefix=prefixes)
+
+
 def test_gradients_may_be_accumulated_over_minibatches() -> None:
     assert TrainingSettings(batch_size=4, gradient_accumulation_steps=3).rows == 12
 

@@ -66,7 +66,7 @@ def test_settings_that_cannot_be_varied(vary: dict[str, Any], message: str) -> N
     ("vary", "message"),
     [
         ({"hidden_size": [8, 0]}, "hidden_size is 0: it must be an integer"),
-        ({"dropout": [0.5, 2]}, "dropout is 2: it must be at least 0 and at most 1"),
+        ({"dropout": [0.5, 2]}, "dropout is 2: it must be at least 0 and less than 1"),
         ({"cell": ["rnn", "cnn"]}, "cell is 'cnn': choose one of"),
         (
             {"tied_output": [True], "embedding_size": [8]},

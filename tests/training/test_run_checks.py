@@ -31,7 +31,10 @@ def test_the_reference_backend_refuses_bfloat16() -> None:
     [
         ({"batch_size": 10}, "the training text has 100 tokens"),
         ({"validation_fraction": 0.6}, "the training text has 40 tokens"),
-        ({"validation_fraction": 0.01}, "only 1 of 100 tokens would be held out"),
+        (
+            {"validation_fraction": 0.01},
+            "only 1 of 100 tokens would be held out, and at least 2 are needed; increase it, set it to 0, or use more",
+        ),
         ({"threads": 1024}, f"threads is 1024: it must be at most {os.cpu_count()}, the number of cores"),
         ({"device": "meta"}, "device is 'meta': it cannot be used"),
     ],

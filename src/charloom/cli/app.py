@@ -45,10 +45,11 @@ _KINDS: dict[type | None, str] = {int: "an integer", float: "a number", bool: "t
 _REQUIRED = {"--model": "the folder of a model", "--output": "a folder for the results"}
 """Values of the required options."""
 _LESS_TRAINING = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
-_LESS_INPUT = "use a smaller input or fewer threads"
 _MEMORY_REMEDIES = {
     **dict.fromkeys(("train", "sweep"), _LESS_TRAINING),
-    **dict.fromkeys(("compress", "decompress", "forecast"), _LESS_INPUT),
+    "compress": "use a smaller input or fewer threads",
+    "decompress": "use fewer threads with --threads",
+    "forecast": "decrease --num-paths or --horizon",
     "generate": "decrease --num-samples or --num-chars",
 }
 """Remedies for a lack of memory by command; each names only options that the command has."""

@@ -47,7 +47,9 @@ def decompress(
         problem = "not a folder" if model.exists() else "no such model folder"
         raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
     if record is not None:
-        if len(files) > 1 or files[0] == STANDARD_INPUT or options.remove:
+        if files == (STANDARD_INPUT,):
+            raise SettingsError("--record cannot read standard input: pass a file")
+        if len(files) > 1 or options.remove:
             raise SettingsError("--record reads one file and keeps it: pass a single file, and omit --remove")
         # Records are written to standard output by default: FILE with only a part of its lines would be misleading.
         transform = _make_record_reader(files[0], model, record)

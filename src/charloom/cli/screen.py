@@ -130,10 +130,16 @@ def as_option(argument: Argument) -> str:
         return f"{command}--no-{name}"
     if isinstance(argument.value, Mapping):  # --vary NAME=VALUE,VALUE
         lists = {key.replace("_", "-"): ",".join(map(format_value, found)) for key, found in argument.value.items()}
-        return " ".join(f"{command}--{name} {shlex.quote(f'{key}={values}')}" for key, values in lists.items())
+        return " ".join(f"{command}--{name} {_quote(f'{key}={values}')}" for key, values in lists.items())
     # ``...`` is the default of Argument, for a message that mentions the option without a value.
     named_only = argument.value is ... or argument.value is True
-    return f"{command}--{name}" if named_only else f"{command}--{name} {shlex.quote(str(argument.value))}"
+    return f"{command}--{name}" if named_only else f"{command}--{name} {_quote(str(argument.value))}"
+
+
+def _quote(value: str) -> str:
+    """Quotes a value as a shell does, and one that ends in punctuation, which would seem to belong to the sentence."""
+    quoted = shlex.quote(value)
+    return quoted if quoted[-1] == "'" or quoted[-1].isalnum() else f"'{quoted}'"
 
 
 def path_argument(path: Path) -> str:

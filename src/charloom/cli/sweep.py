@@ -68,8 +68,8 @@ def sweep(
         Number of runs of each combination, with consecutive seeds from --seed.
     jobs
         Number of parallel processes, each with one thread unless --threads is set. This number does not affect the
-        results. Default: one per CPU core (fewer with --threads), which is faster than one process with more threads;
-        one on a GPU.
+        results, except with --minutes. Default: one per CPU core (fewer with --threads), which is faster than one
+        process with more threads; one on a GPU.
     keep_models
         Save the model of each run.
     recipe

@@ -222,9 +222,11 @@ def show_end(console: Console, run: "TrainingRun", outcome: "Outcome", stopped_b
         )
     if kept is not None:
         validation = kept.validation_perplexity
+        # The last epoch may be incomplete after the time limit, and the line above names it.
+        trained = "" if outcome.history.reached_time_limit else f"{pluralize(epochs, 'epoch')} in "
         console.print(
             # The seconds of a record are counted from the start of the run.
-            f"Trained for {pluralize(epochs, 'epoch')} in {outcome.history[-1].seconds:.1f} s. "
+            f"Trained for {trained}{outcome.history[-1].seconds:.1f} s. "
             + (f"Best epoch: {kept.epoch}, perplexity" if settings.ends_with_best else "Perplexity")
             + f" {kept.perplexity:.3f}"
             + (f", validation {validation:.3f}." if validation is not None else ".")

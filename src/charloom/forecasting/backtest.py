@@ -84,7 +84,7 @@ def _check_held_out(length: int, settings: ForecastSettings, held_out: int | Non
             setting="held_out",
             value=number,
         )
-    check_length(length, settings, number)
+    check_length(length, settings, number, is_default=held_out is None)
     return number
 
 

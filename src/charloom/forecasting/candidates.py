@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from charloom.errors import Argument, SeriesError
+from charloom.errors import Argument, Part, SeriesError, pluralize
 from charloom.forecasting.autoregression import AutoregressionSpec, Indices, Linear, fit_average, select_future
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.cross_validation import select_steps, weigh_specs
@@ -237,20 +237,16 @@ def make_baselines(length: int, season: int, settings: ForecastSettings) -> dict
             # At most one season less than the series has, so that another is left to measure errors on.
             baselines["seasonal-mean"] = SeasonalMean(season, min(_MAX_SEASONS, length // season - 1))
     if settings.method in ("seasonal-naive", "seasonal-mean") and settings.method not in baselines:
-        if season <= 1:
-            problem = "no season was detected"
-        elif settings.method == "seasonal-naive":
-            problem = f"the series is not longer than one season of {season} points"
-        else:
-            problem = f"the series has fewer than three seasons of {season} points"
-        season_hint = ("pass the season length with ", Argument("season"))
-        other_hint = ("pass a shorter ", Argument("season"), ", or another ", Argument("method"))
-        raise SeriesError(
-            problem,
-            setting="method",
-            value=settings.method,
-            hint=season_hint if settings.season is None else other_hint,
-        )
+        problem: tuple[Part, ...] = ("no season was detected",)
+        hint: tuple[Part, ...] = ("pass the season length with ", Argument("season"))
+        if season > 1:
+            limit = "not more than one season" if settings.method == "seasonal-naive" else "fewer than three seasons"
+            problem = (f"the {pluralize(length, 'point')} to fit to are {limit} of {season} points",)
+            hint = ("pass a shorter ", Argument("season"), ", or another ", Argument("method"))
+        elif settings.season is not None:
+            problem = ("it requires a season, but ", Argument("season"), " is 1")
+            hint += (", or another ", Argument("method"))
+        raise SeriesError(*problem, setting="method", value=settings.method, hint=hint)
     baselines["naive"] = Naive()
     if length > 3:
         baselines["mean"] = Mean()

@@ -161,10 +161,13 @@ def _check_order(labels: Sequence[str], times: Sequence[datetime], lines: Sequen
         )
     for index in range(1, len(times)):
         if times[index] <= times[index - 1]:
-            relation = "the same date as" if times[index] == times[index - 1] else "earlier than"
+            # Sorting does not change the order of two rows of the same date.
+            is_same = times[index] == times[index - 1]
+            relation = "the same date as" if is_same else "earlier than"
+            remedy = "keep one row for each date" if is_same else "sort the rows, oldest first"
             raise SeriesError(
                 f"line {lines[index]}: {labels[index]} is {relation} {labels[index - 1]} in line {lines[index - 1]}",
-                hint="sort the rows, oldest first; if the file contains several series, keep the rows of one",
+                hint=f"{remedy}; if the file contains several series, keep the rows of one",
             )
 
 

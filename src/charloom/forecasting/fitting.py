@@ -35,8 +35,11 @@ def min_points(horizon: int, method: Method = "auto") -> int:
     return max(MIN_NETWORK_POINTS, 2 * horizon + 8) if method == "network" else MIN_POINTS
 
 
-def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> None:
-    """Raises SeriesError, with a remedy, if ``length`` points less those held out are too few to fit to."""
+def check_length(length: int, settings: ForecastSettings, held_out: int = 0, *, is_default: bool = False) -> None:
+    """Raises SeriesError, with a remedy, if ``length`` points less those held out are too few to fit to.
+
+    ``is_default``: True if ``held_out`` is the default for this horizon, not a value that the user passed.
+    """
     horizon, method = settings.horizon, settings.method
     needed = min_points(horizon, method)
     max_held_out = length - needed
@@ -47,7 +50,9 @@ def check_length(length: int, settings: ForecastSettings, held_out: int = 0) -> 
     if held_out and max_held_out >= horizon:
         remedy = ("lower ", Argument("held_out"), f" to {max_held_out} or less")
     elif longest >= min_points(1, method):
-        remedy = ("lower ", *((Argument("held_out"), " and ") if held_out > horizon else ()), "the horizon")
+        # A default equal to the horizon decreases with it; a value that was passed does not.
+        both = held_out > horizon or (held_out == horizon and not is_default)
+        remedy = ("lower ", *((Argument("held_out"), " and ") if both else ()), "the horizon")
     if method == "network" and longest >= MIN_POINTS:
         remedy += (*((", or ",) if remedy else ()), "pass ", Argument("method", "auto"))
     raise SeriesError(

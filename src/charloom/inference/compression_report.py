@@ -96,7 +96,7 @@ def report_compression(
     best = min(rows[1:], key=lambda row: row.num_bytes or 0)
     model_bytes = size_of_model(model)
     for name, size in measure_compressors(data).items():
-        note = "" if size is not None else "not available on this machine"
+        note = "" if size is not None else "not available, or failed"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
         rows.append(Row(name, size, note=note, breaks_even_at=at))
     known = measure_known_share(data, Priming.load(Path(model)).text)

@@ -268,10 +268,10 @@ def _decode_and_cut(
 
     Raises SettingsError for a stop text that is empty or not of the prefix's type.
     """
-    if stop is not None and not (isinstance(stop, type(prefix)) and stop):
-        raise SettingsError(
-            f"it must be of type {type(prefix).__name__}, like the prefix, and not empty", setting="stop", value=stop
-        )
+    has_type = isinstance(stop, type(prefix))
+    if stop is not None and not (has_type and stop):
+        problem = "it must not be empty" if has_type else f"it must be of type {type(prefix).__name__}, like the prefix"
+        raise SettingsError(problem, setting="stop", value=stop)
     decode = model.vocabulary.decode
     start: Any = decode(prefix_ids)
     generated: Any = (decode(chunk) for chunk in ids)

@@ -18,7 +18,13 @@ from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Logits, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
-TRAIN_AGAIN = ("train again with a lower ", Argument("learning_rate"), " or ", Argument("clip_norm"))
+TRAIN_AGAIN = (
+    "train again with a lower ",
+    Argument("learning_rate"),
+    ", or a lower ",
+    Argument("clip_norm"),
+    " above 0",
+)
 """Remedy for weights that are not finite, or are too large to compute with."""
 
 

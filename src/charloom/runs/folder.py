@@ -56,6 +56,7 @@ class RunFolder:
         self._num_written = 0
         self._write_failed = False
         self._lock = FolderLock(path, "another run")
+        self._is_created = False
 
     def acquire(self, *, force: bool = False) -> None:
         """Creates the folder and locks it against other runs.
@@ -70,6 +71,7 @@ class RunFolder:
         if self.path.is_file():
             raise ModelFolderError(f"{self.path} is a file", hint=("choose a folder with ", Argument("output")))
         with report_write_errors(self.path):
+            self._is_created = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
         hint: tuple[Part, ...] = ()
@@ -109,10 +111,11 @@ class RunFolder:
         return sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
 
     def release(self) -> None:
-        """Unlocks the folder, and removes it if it is empty."""
+        """Unlocks the folder, and removes it if it is empty and was created by ``acquire``."""
         self._lock.release()
-        with contextlib.suppress(OSError):  # rmdir fails, as intended, if anything is in the folder
-            self.path.rmdir()
+        if self._is_created:
+            with contextlib.suppress(OSError):  # rmdir fails, as intended, if anything is in the folder
+                self.path.rmdir()
 
     def __call__(self, event: Event) -> None:
         """Appends the record of each epoch to the history.

@@ -107,7 +107,7 @@ class RunPlan:
             return self.output
         if isinstance(self.resume, Path):
             if (run := find_run_folder(self.resume)) is None:
-                raise SettingsError(f"{self.resume} is not in the folder of a run", hint=_CHOOSE)
+                raise SettingsError(f"{self.resume} is not in the checkpoints folder of a run", hint=_PASS_RUN)
             return run
         return default_folder(self.texts)
 
@@ -147,7 +147,10 @@ class RunPlan:
 
 _OWN_SETTINGS = "a resumed run keeps its own settings and weights"
 _OMIT = "omit this setting"
-_CHOOSE = ("choose a folder with ", Argument("output"))
+_PASS_RUN = (
+    "pass the folder of a run or, if this is a copy of a checkpoint, choose a folder with ",
+    Argument("output"),
+)
 
 
 def default_folder(texts: Sequence[str]) -> Path:

@@ -46,6 +46,7 @@ def check_number(
     minimum: float = 0.0,
     maximum: float = sys.float_info.max,
     above_minimum: bool = False,
+    below_maximum: bool = False,
     optional: bool = False,
 ) -> None:
     """Checks that fields are finite numbers within the bounds, or None if ``optional``, and stores them as float."""
@@ -60,9 +61,11 @@ def check_number(
         # NaN must be refused before the comparisons below, which are all False for it.
         if not math.isfinite(number):
             raise SettingsError("it must be a finite number", setting=name, value=value)
-        if number < minimum or number > maximum or (above_minimum and number == minimum):
+        is_excluded = (above_minimum and number == minimum) or (below_maximum and number == maximum)
+        if number < minimum or number > maximum or is_excluded:
             lower = f"{'above' if above_minimum else 'at least'} {minimum:g}"
-            upper = "" if maximum == sys.float_info.max else f" and at most {maximum:g}"
+            upper = f" and {'less than' if below_maximum else 'at most'} {maximum:g}"
+            upper = "" if maximum == sys.float_info.max else upper
             raise SettingsError(f"it must be {lower}{upper}", setting=name, value=value)
         object.__setattr__(settings, name, number)
 

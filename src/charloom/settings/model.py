@@ -44,12 +44,10 @@ class ModelSettings:
         check_int(self, "hidden_size")
         check_int(self, "num_layers", maximum=MAX_LAYERS)
         check_int(self, "embedding_size", optional=True)
-        check_number(self, "dropout", maximum=1.0)
+        # PyTorch accepts 1, which zeroes all activations: nothing could be learned.
+        check_number(self, "dropout", maximum=1.0, below_maximum=True)
         check_number(self, "init_sigma")
         check_bool(self, "tied_output")
-        # PyTorch accepts 1, which zeroes all activations: nothing could be learned.
-        if self.dropout == 1.0:
-            raise SettingsError("it must be less than 1", setting="dropout", value=self.dropout)
         # The other cells would ignore the setting.
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise SettingsError(

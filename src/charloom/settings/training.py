@@ -28,9 +28,9 @@ class TrainingSettings:
             effect of a larger batch with the memory of a smaller one.
         num_steps: Sequence length, in characters or bytes; also the truncation length of backpropagation through time.
         epochs: Number of passes over the training text.
-        minutes: Time limit of the run, over all resumptions, in minutes. Training ends within an epoch, after this time
-            or the number of epochs, whichever comes first; the cosine schedule decreases to zero over both. Default: no
-            limit.
+        minutes: Time limit of the run, over all resumptions, in minutes, including validation and saving. The run ends
+            at this limit, even within an epoch, or after the number of epochs, whichever comes first; the cosine
+            schedule reaches zero then. Default: no limit.
         partitioning: Partitioning of the text into minibatches: sequential (consecutive minibatches are adjacent in the
             text, and the state is carried over, detached) or random (sequences in random order, each from a zero
             state).
@@ -124,8 +124,12 @@ class TrainingSettings:
             raise SettingsError("it must be a name, such as auto or cpu", setting="device", value=self.device)
         # A str is a sequence of one-character prefixes, which is never meant.
         is_list = isinstance(self.prefix, (list, tuple))
-        if not is_list or not all(isinstance(prefix, str) and prefix for prefix in self.prefix):
+        if not is_list or not all(isinstance(prefix, str) for prefix in self.prefix):
             raise SettingsError("it must be a list of non-empty strings", setting="prefix", value=self.prefix)
+        if "" in self.prefix:
+            raise SettingsError(
+                "must not contain an empty string: pass at least one character, or omit this setting", setting="prefix"
+            )
         # The dataclass is frozen, and a list in it would not be hashable.
         object.__setattr__(self, "prefix", tuple(self.prefix))
 

@@ -5,7 +5,7 @@ The checks of a resumed run's settings are in ``checkpoints.resumption``.
 
 import os
 
-from charloom.errors import SettingsError
+from charloom.errors import SettingsError, pluralize
 from charloom.models.device import find_device
 from charloom.recurrence.backend import backend
 from charloom.settings.training import TrainingSettings
@@ -48,8 +48,9 @@ def compute_training_length(length: int, settings: TrainingSettings) -> int:
     # A single token has no successor, so nothing of it could be scored.
     if settings.validation_fraction and num_validation < 2:
         raise SettingsError(
-            f"only {num_validation} of {length} tokens would be held out; increase it, or set it to 0",
+            f"only {num_validation} of {pluralize(length, 'token')} would be held out, and at least 2 are needed",
             setting="validation_fraction",
             value=settings.validation_fraction,
+            hint="increase it, set it to 0, or use more text",
         )
     return length - num_validation

@@ -92,9 +92,17 @@ class TrainingState:
         self.load_weights(weights)
         self.progress = None  # the weights are those of the end of an epoch
         raise TrainingDivergedError(
-            *(f"{reason} in epoch {self.epoch}: lower ", Argument("learning_rate"), " or ", Argument("clip_norm")),
+            *(f"{reason} in epoch {self.epoch}: ", *self._divergence_remedy),
             f"; the model has been restored to its state at {describe_position(good, 0, 0)}",
         )
+
+    @property
+    def _divergence_remedy(self) -> tuple[Part, ...]:
+        """Parts of a message that state which settings to change after a divergence."""
+        if self.settings.clip_norm:
+            return "lower ", Argument("learning_rate"), " or ", Argument("clip_norm")
+        # A norm of 0, which disables clipping, cannot be lowered.
+        return "lower ", Argument("learning_rate"), ", or set ", Argument("clip_norm"), ", for example to 1"
 
     @property
     def random_state(self) -> Tensor:
@@ -188,8 +196,8 @@ class TrainingState:
             self._warn_once(
                 "explosion",
                 f"perplexity is {last.perplexity:.3g} after epoch {last.epoch}, far above {num_tokens}, the "
-                "perplexity of a uniform guess: the learning rate is probably too high; lower ",
-                *(Argument("learning_rate"), " or ", Argument("clip_norm")),
+                "perplexity of a uniform guess: the learning rate is probably too high; ",
+                *self._divergence_remedy,
             )
         # A run that ends with the best weights needs no warning.
         if self.settings.ends_with_best or best is None:

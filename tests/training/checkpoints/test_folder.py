@@ -107,7 +107,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: P
 
 
 def test_no_readable_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="no such file or folder"):
         newest_checkpoint(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
         newest_checkpoint(tmp_path)

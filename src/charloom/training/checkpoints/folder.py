@@ -235,7 +235,7 @@ def newest_checkpoint(path: str | Path) -> Checkpoint:
     if damaged:
         raise CheckpointError(f"{run}: no checkpoint can be read; the error in the newest: {damaged[0]}")
     if not run.is_dir():
-        raise CheckpointError(f"{run}: no such folder")
+        raise CheckpointError(f"{run}: no such file or folder")
     raise CheckpointError(f"{run}: no checkpoint to resume from")
 
 
