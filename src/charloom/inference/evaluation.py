@@ -29,7 +29,7 @@ _CHUNK_TOKENS = 2048
 
 
 def perplexity_of(mean_nats: float) -> float:
-    """Returns the perplexity, exp of a mean surprisal in nats; infinite if a float cannot represent it."""
+    """Returns the perplexity, exp of a mean surprisal in nats; infinite from 700 nats on, and for NaN."""
     # math.exp raises OverflowError above 709.
     return math.exp(mean_nats) if mean_nats < 700 else math.inf
 

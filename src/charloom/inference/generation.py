@@ -42,9 +42,9 @@ def generate(
 
     Args:
         model: A LanguageModel, or any other ``Predictor``.
-        prefix: Text to continue, with at least one character that the model knows. It is normalized like the
-            model's training text. Bytes, for byte models only, give bytes; for a str, the output of a byte model is
-            decoded as UTF-8, with replacement characters for invalid bytes.
+        prefix: Text to continue; not empty after normalization and the omission of characters that ``unknown`` skips.
+            It is normalized like the model's training text. Bytes, for byte models only, give bytes; for a str, the
+            output of a byte model is decoded as UTF-8, with replacement characters for invalid bytes.
         num_chars: Maximum number of tokens to generate; 0 or more.
         sampling: Sampling settings; greedy choice if None.
         stop: Generation ends before the first occurrence of this text after the prefix; it is not returned. It
@@ -54,7 +54,7 @@ def generate(
             the native kernels, and a model on the CPU without hooks.
 
     Returns:
-        The normalized prefix and the generated text.
+        The prefix as the model read it (normalized; unknown characters omitted or as ``<unk>``), and the generated text.
 
     Raises:
         UnknownCharacterError: The prefix has characters that are out of vocabulary and ``unknown`` is refuse; or it is
@@ -76,7 +76,7 @@ def stream(
     unknown: UnknownPolicy = "refuse",
     precision: GenerationPrecision = "float32",
 ) -> Iterator[AnyStr]:
-    """Returns an iterator over the text that ``generate`` returns: the normalized prefix, then each generated chunk.
+    """Returns an iterator over the text that ``generate`` returns: the prefix, then each generated chunk.
 
     Arguments are validated, and the prefix is read, when this is called. Do not change the model before the last chunk:
     without native kernels, each chunk is computed with the model's weights at that time.

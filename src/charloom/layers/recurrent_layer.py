@@ -41,7 +41,8 @@ class RecurrentLayer(nn.RNNBase):
     """A ``torch.nn`` recurrent layer with the same parameters, options, ``state_dict`` and results.
 
     ``forward`` uses the native kernels for the calls that they cover. PyTorch's own ``forward`` computes all others and
-    raises PyTorch's errors. docs/how-to/acceleration.md lists the calls that are covered.
+    raises PyTorch's errors, except calls with ``resets``, for which the reference implementation evaluates the
+    equations step by step. docs/how-to/acceleration.md lists the calls that are covered.
 
     Attributes:
         precision: Precision of the native kernels' products: float32; bfloat16 with float32 sums and weights (fast on

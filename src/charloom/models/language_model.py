@@ -235,8 +235,8 @@ class LanguageModel(nn.Module):
     def save(self, path: str | Path) -> None:
         """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically.
 
-        Deletes the codec's files of other weights. Raises InputError as ``to_config`` does, and ModelFolderError if the
-        folder cannot be written.
+        Deletes the codec's files of other weights. Raises InputError as ``to_config`` does and for NaN or infinite
+        weights, and ModelFolderError if the folder cannot be written.
         """
         write_model_folder(path, *self.to_config())
 

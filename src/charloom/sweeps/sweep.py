@@ -74,7 +74,8 @@ def sweep(
         output: Folder for the runs and results. Default: a temporary folder, which is removed.
         jobs: Number of parallel processes. Default: one per CPU core (fewer if each has several threads), which is
             faster than one process with more threads; one on a GPU.
-        keep_models: Save the model of each run in its folder.
+        keep_models: Save the model of each run in its folder. Complete runs in the folder that have no model are
+            trained again, except diverged ones.
         listeners: Functions that are called with each event; one may raise ``StopTraining``, which ends the sweep
             without an error.
 

@@ -71,7 +71,10 @@ def end_of_equal_parts(length: int, batch_size: int, num_steps: int, offset: int
 
 
 def count_batches(length: int, batch_size: int, num_steps: int, offset: int) -> int:
-    """Returns the number of minibatches in an epoch, for either sampling method."""
+    """Returns the number of minibatches of a text of ``length`` ids, for either sampling method.
+
+    For an epoch by sequential partitioning, the length is that of ``end_of_equal_parts``.
+    """
     return (length - offset - 1) // (batch_size * num_steps)
 
 
