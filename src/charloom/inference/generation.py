@@ -54,7 +54,7 @@ def generate(
             the native kernels, and a model on the CPU without hooks.
 
     Returns:
-        The prefix as the model read it (normalized; unknown characters omitted or as ``<unk>``), and the generated text.
+        The prefix as the model read it (normalized, without skipped characters or with ``<unk>``), then the new text.
 
     Raises:
         UnknownCharacterError: The prefix has characters that are out of vocabulary and ``unknown`` is refuse; or it is
