@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ from typing import TYPE_CHECKING
 
 # One thread each: tests are small, and concurrent two-thread runs slow each other down.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell ignores Ctrl-C in background jobs, and processes that tests start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import jaxtyping
