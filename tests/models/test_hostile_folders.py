@@ -60,8 +60,8 @@ def _count(outcomes: dict[str, int], start: str) -> int:
     return sum(count for outcome, count in outcomes.items() if outcome.startswith(start))
 
 
-def test_sixty(home: Path) -> None:
-    outcomes = _outcomes(home, 60, 0)
+def test_forty(home: Path) -> None:
+    outcomes = _outcomes(home, 40, 0)
     assert _count(outcomes, "model: ModelFolderError") > 3
     assert _count(outcomes, "model: loaded, refused") > 3
     assert outcomes["run: read, resumed"] >= 1

@@ -36,7 +36,7 @@ _composed = given(
 )
 
 
-@settings(max_examples=150, derandomize=True, phases=[Phase.generate, Phase.shrink])
+@settings(max_examples=100, derandomize=True, phases=[Phase.generate, Phase.shrink])
 @_composed
 def test_transforms_composed(case: Case, names: list[str], use: str, last: bool, setting: str | None) -> None:
     _compared(case, names, use, last, setting)

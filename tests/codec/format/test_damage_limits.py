@@ -91,8 +91,8 @@ def test_ten_thousand(fake_samples: Path) -> None:
 
 
 @_native
-def test_fifty_of_the_real_engines(real_samples: Path) -> None:
-    _run(real_samples, 50)
+def test_thirty_of_the_real_engines(real_samples: Path) -> None:
+    _run(real_samples, 30)
 
 
 @_native
