@@ -284,11 +284,7 @@ NB_MODULE(_kernels, m) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
-  static PyType_Slot slots[] = {
-      {Py_tp_traverse, (void *)FrozenWeights::traverse}, {Py_tp_clear, (void *)FrozenWeights::clear}, {0, nullptr}};
-  nb::class_<FrozenWeights>(m, "FrozenWeights", nb::type_slots(slots),
-                            "Packed weights of a recurrent layer that are kept from call to call.")
-      .def_prop_ro("tensors", &FrozenWeights::tensors, "The tensors that are packed.");
+  FrozenWeights::bind(m);
   nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);

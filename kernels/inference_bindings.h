@@ -176,6 +176,14 @@ class FrozenWeights {
   std::shared_ptr<const PackedWeights> packed_;
 
  public:
+  static void bind(nb::module_ &module) {
+    static PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse}, {Py_tp_clear, (void *)clear}, {0, nullptr}};
+    nb::class_<FrozenWeights>(module, "FrozenWeights", nb::type_slots(slots),
+                              "Packed weights of a recurrent layer that are kept from call to call.")
+        .def_prop_ro("tensors", &FrozenWeights::tensors, "The tensors that are packed.");
+  }
+
+ private:
   // Slots of the Python type: its references to the weights may be a part of a cycle.
   static int traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));

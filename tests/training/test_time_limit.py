@@ -73,7 +73,7 @@ def test_the_run_ends_at_the_limit_with_a_learning_rate_near_zero(monkeypatch: p
 
 
 def test_a_limit_within_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for a long text: one incomplete epoch, whose speed the warm-up does not depend on."""
+    """A long text has one incomplete epoch; the warm-up does not depend on the length of an epoch."""
     _, history, steps = _train(monkeypatch, 0.5)
     assert len(history) == 1
     assert history.reached_time_limit

@@ -74,6 +74,7 @@ class TrainingDisplay:
         self._measured_from = 0.0, 0.0  # time, epochs done
         self._epochs_seen: list[int] = []
         self._is_time_shown = False
+        # The bar counts epochs; with a time limit, it advances by the time.
         self._run_fraction = epochs / settings.epochs
 
     def __enter__(self) -> "TrainingDisplay":

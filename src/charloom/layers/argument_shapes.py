@@ -107,6 +107,7 @@ def checked_resets(layer: nn.RNNBase, inputs: object, resets: object) -> Tensor:
 
 def _description(value: object) -> str:
     """Returns layout (unless it is dense), dtype and shape of a tensor; the type's name for other objects."""
+    # A nested tensor has no shape.
     if not isinstance(value, Tensor) or value.is_nested:
         return type(value).__name__
     layout = "" if value.layout is torch.strided else f"{value.layout} "

@@ -43,6 +43,7 @@ class DeferredRestoration:
 
 def restore_scripted(module: nn.Module) -> None:
     """Restores the class of every layer in a module that ``torch.jit.script`` has left in PyTorch's class."""
+    # torch.jit.script has no callback for its end, so each function that depends on the class calls this one.
     for layer in module.modules():
         if isinstance(layer._compiled_call_impl, DeferredRestoration):
             layer._compiled_call_impl.restore()

@@ -132,6 +132,7 @@ class RecurrentLayer(nn.RNNBase):
         inputs, batch_sizes = (input, None) if packed is None else (packed.data, packed.batch_sizes)
         run_direction = None if weights is None else self._find_run_direction(inputs, batch_sizes, resets, hx, weights)
         if run_direction is None or weights is None:
+            # PyTorch does not check this, and would read past the end of the memory.
             check_memory(
                 *(input if isinstance(input, PackedSequence) else (input,)),
                 *(hx if isinstance(hx, tuple) else (hx,)),
@@ -225,6 +226,7 @@ class RecurrentLayer(nn.RNNBase):
         given, packed, batch_sizes = inputs, None, None
         if type(inputs) is PackedSequence:
             packed = take_packed(inputs)
+            # Shapes are checked before the state is permuted, which would raise an index error.
             if packed is None or resets is not None or not arguments_fit(self, packed.data, packed.batch_sizes, hx):
                 return None
             hx = None if hx is None else self.permute_hidden(hx, packed.sorted_indices)

@@ -14,7 +14,9 @@ from torch import Tensor
 from charloom.recurrence.backend import backend
 from charloom.recurrence.torch_internals import watch_fused_steps
 
+# A set raises an error if it changes while another thread iterates over it.
 _lock = threading.Lock()
+# Weak references, so that models that are no longer used are freed.
 _all: "weakref.WeakSet[FrozenWeights]" = weakref.WeakSet()
 
 
@@ -41,5 +43,6 @@ class FrozenWeights:
 def _raise_versions(parameters: list[Tensor]) -> None:
     """Raises the versions of those parameters that are packed; those of other models stay as PyTorch leaves them."""
     with _lock:
+        # By identity, as the kernels compare them: equal tensors may be different ones.
         packed = {id(tensor) for frozen in _all if frozen.native for tensor in frozen.native.tensors}
     torch.autograd.graph.increment_version([p for p in parameters if id(p) in packed])

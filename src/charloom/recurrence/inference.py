@@ -63,6 +63,7 @@ def infer(
         return None
     # None also for weights that were frozen while another backend was selected.
     native = None if frozen is None else frozen.native
+    # Padded batches are passed without the argument: in a step of a stream, each part of a microsecond counts.
     run = kernels.infer_layers if batch_sizes is None else partial(kernels.infer_layers, batch_sizes=batch_sizes)
     found = run(
         options, threads=thread_limit(), input=inputs, state=state, resets=resets, weights=weights, frozen=native

@@ -26,6 +26,7 @@ def run_environment(model: LanguageModel, settings: TrainingSettings, device: to
         torch.autocast(device.type, enabled=False),  # the caller's would reuse weights cached in the first step
         nullcontext() if on_cpu else torch.device("cpu"),  # the caller's default device is not that of the run
     ):
+        # Restored below, because the caller may use the model in another precision.
         model.precision = settings.precision
         try:
             yield

@@ -32,6 +32,7 @@ class EpochRecord:
         """Returns values for JSON: a perplexity too large for a float is None; ``reached_time_limit`` only if True."""
         # JSON has no infinity.
         values = {name: None if value == math.inf else value for name, value in asdict(self).items()}
+        # Files of runs without a limit stay as they were before limits existed.
         if not self.reached_time_limit:
             del values["reached_time_limit"]
         return values

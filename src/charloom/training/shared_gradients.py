@@ -63,6 +63,7 @@ class SharedGradients:
         # The mean of a flag is above 0 if any process has set it.
         reduced = message[2:start].bool().tolist()
         self._agreed = Requests(*reduced[: len(self._pending)])
+        # Equal on all ranks, because each receives the same sum.
         self._time_share = float(message[1])
         _copy_into(message[start:], gradients)
         for parameter, gradient, is_used in zip(trained, gradients, reduced[len(self._pending) :], strict=True):

@@ -40,5 +40,7 @@ class TimeLimit:
         validation = self.validation_seconds
         if validation is None:
             validation = _VALIDATION_COST * self._num_validation_ids / max(chars_per_second, 1e-9)
+        # Training ends earlier, so that the whole run ends within the limit.
         reserved = validation + _SAVING_SHARE * self._seconds
+        # The divisor is never 0, because a part of the limit is always for training.
         return seconds / (self._seconds - min(reserved, _MAX_RESERVED_SHARE * self._seconds))

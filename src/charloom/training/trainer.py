@@ -196,6 +196,7 @@ class _Trainer:
                     StepEnded(epoch, done, progress.mean_loss, training.speed, training.steps, rate, run_fraction)
                 )
                 self._handle_requests()
+                # After the requests, so that a checkpoint that is due is written.
                 if training.time_share >= 1.0:
                     break
             self._end_epoch(virtual_start)

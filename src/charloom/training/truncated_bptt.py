@@ -85,6 +85,7 @@ def set_learning_rate(
     """
     warmup, warmed_up = settings.warmup_epochs, 0.0
     if warmup is None and settings.schedule == "cosine":
+        # An epoch may be longer than the run, so the warm-up must not depend on epochs alone.
         warmup, warmed_up = _COSINE_WARMUP_EPOCHS, time_share / _COSINE_WARMUP_SHARE
     if settings.schedule == "constant" and not warmup:
         return  # a caller may set the learning rate of its optimizer otherwise

@@ -89,6 +89,7 @@ def describe_end(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Pa
     # Within an epoch, the weights are not the final ones: train() completes the epoch or restores those of the last.
     if checkpoint.done:
         return None
+    # First: epochs may remain, but the time for them is used up.
     if checkpoint.history.reached_time_limit:
         limit = Argument("minutes", settings.minutes)
         return (
