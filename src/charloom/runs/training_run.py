@@ -81,6 +81,7 @@ class TrainingRun:
         self._owns_processes = processes is None
         self.start: Start
         self.end_reason: tuple[Part, ...] | None = None
+        # Not the start of training: a time limit includes the reading of the text.
         self.started_at = time.perf_counter()
         self._progress = progress
         self._stack = ExitStack()

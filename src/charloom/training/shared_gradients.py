@@ -85,6 +85,7 @@ class SharedGradients:
 
         The mean is equal on all ranks, which must use the same learning rate. This runs no collective.
         """
+        # What is stored now takes effect one step later, on all ranks at once.
         mean, self._time_share = self._time_share, share
         return mean
 

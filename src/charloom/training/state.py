@@ -61,6 +61,7 @@ class TrainingState:
         self.epoch_start_rng_state = self.generator.get_state()
         self.progress: EpochProgress | None = None
         self.steps = 0
+        # A number that the trainer sets, not a property: ranks have different clocks and must agree.
         self.time_share = 0.0
         self.seconds = self.epoch_seconds = 0.0
         self._warned: set[str] = set()
