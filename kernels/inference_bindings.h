@@ -106,16 +106,22 @@ class FrozenWeights {
   // Returns the addresses of the memory that is packed and owned; none before the first call of pack.
   std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
 
+  static void bind(nb::module_ &module) {
+    static PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse}, {Py_tp_clear, (void *)clear}, {0, nullptr}};
+    nb::class_<FrozenWeights>(module, "FrozenWeights", nb::type_slots(slots),
+                              "Packed weights of a recurrent layer that are kept from call to call.")
+        .def_prop_ro("tensors", &FrozenWeights::tensors, "The tensors that are packed.");
+  }
+
  private:
   // Returns true if the aliases still have the memory that was packed. A storage can be freed or moved with all its
   // tensors (untyped_storage().resize_, share_memory_); then another tensor may have got that address.
   bool owns_memory() const {
     const TensorReader &reader = TensorReader::instance();
-    const bool bias = std::get<6>(packed_->options);
     size_t i = 0;
     for (const LayerWeights &layer : packed_->layers)
       for (const float *expected : {layer.input, layer.hidden, layer.input_bias, layer.hidden_bias}) {
-        if (!bias && !expected) continue;
+        if (!expected) continue;  // no bias
         if (reader.data_of(packed_->memory[i++]) != expected) return false;
       }
     return true;
@@ -173,17 +179,6 @@ class FrozenWeights {
     return blocks;
   }
 
-  std::shared_ptr<const PackedWeights> packed_;
-
- public:
-  static void bind(nb::module_ &module) {
-    static PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse}, {Py_tp_clear, (void *)clear}, {0, nullptr}};
-    nb::class_<FrozenWeights>(module, "FrozenWeights", nb::type_slots(slots),
-                              "Packed weights of a recurrent layer that are kept from call to call.")
-        .def_prop_ro("tensors", &FrozenWeights::tensors, "The tensors that are packed.");
-  }
-
- private:
   // Slots of the Python type: its references to the weights may be a part of a cycle.
   static int traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
@@ -198,6 +193,8 @@ class FrozenWeights {
     nb::inst_ptr<FrozenWeights>(self)->packed_.reset();
     return 0;
   }
+
+  std::shared_ptr<const PackedWeights> packed_;
 };
 
 // Runs the layer on an input (steps, batch, features), or (rows, features) of a packed batch, without a backward pass.

@@ -21,7 +21,7 @@ def test_the_remaining_time_is_estimated_from_epochs_after_the_first(monkeypatch
     for epoch in range(1, 400):
         for step in range(1, 4):
             now[0] += 1.9 if (epoch, step) == (1, 2) else 0.01
-            display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1))
+            display(StepEnded(epoch, step / 3, torch.tensor(1.0), 1000.0, step, 0.1, 0.5))
     (line,) = out.getvalue().splitlines()
     assert re.search(r"about 5\d seconds until the end of epoch 2,000", line), line
 

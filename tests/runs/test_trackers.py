@@ -91,7 +91,7 @@ def test_one_point_a_second(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("every_step")
 def test_a_resumed_run_hides_records_after_its_checkpoint(tmp_path: Path) -> None:
     def step(number: int, loss: float) -> StepEnded:
-        return StepEnded(1, 0.5, torch.tensor(loss), 100.0, number, 0.1)
+        return StepEnded(1, 0.5, torch.tensor(loss), 100.0, number, 0.1, 0.5)
 
     for first, last, loss in ((1, 30, 3.0), (21, 40, 2.0)):
         with TensorBoard(tmp_path) as board:

@@ -82,15 +82,12 @@ def test_a_limit_within_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_limit_that_is_not_reached_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, history, _ = _train(monkeypatch, None, epochs=2)
-    limited, same, _ = _train(monkeypatch, 1000, epochs=2, schedule="cosine")
-    assert not same.reached_time_limit
-    assert [record.perplexity for record in same] == pytest.approx([record.perplexity for record in history], rel=0.01)
-    assert model.state_dict().keys() == limited.state_dict().keys()
-    constant, *_ = _train(monkeypatch, None, epochs=2, schedule="constant")
-    again, *_ = _train(monkeypatch, 1000, epochs=2, schedule="constant")
-    for name, weight in constant.state_dict().items():
-        assert weight.equal(again.state_dict()[name])
+    model, *_ = _train(monkeypatch, None, epochs=2, schedule="constant")
+    limited, history, _ = _train(monkeypatch, 1000, epochs=2, schedule="constant")
+    assert len(history) == 2
+    assert not history.reached_time_limit
+    for name, weight in model.state_dict().items():
+        assert weight.equal(limited.state_dict()[name])
 
 
 def test_a_resumed_run_keeps_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

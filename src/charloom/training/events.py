@@ -34,8 +34,7 @@ class StepEnded:
     chars_per_second: float
     steps: int
     learning_rate: float
-    # A default, so that listeners and tests that create events need not know it.
-    run_fraction: float = 0.0
+    run_fraction: float
 
 
 @dataclass(frozen=True)
