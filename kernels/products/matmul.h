@@ -127,7 +127,7 @@ CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, const float
 }
 
 // Prefetches the columns of later iterations. With few rows, a product takes as long as reading the panels, and the
-// hardware prefetcher restarts at each page of each panel, which takes 10% of a step of an LSTM of 256 units.
+// hardware prefetcher restarts at each page of each panel (see "lstm 80-256 x2, 1 step" of benchmarks/inference.py).
 template <int VECTORS, class Number>
 CHARLOOM_INLINE void prefetch_columns(const Number *columns, long panel_stride) {
   constexpr long bytes_ahead = 1024;
