@@ -1,12 +1,13 @@
 """How fast is inference with recurrent layers, compared with PyTorch, onnxruntime and OpenVINO?
 
 Layers in evaluation, without gradients: one time step at batch 1 (a stream), long single sequences, and a batch, in
-float32 and, for layers with more than 1 MB of weights, in bfloat16 and int8. Packed sequences and resets, forward and
-backward, against PyTorch's packed and padded calls and a Python loop. Contestants take turns in one run; each peer is
-in a process of its own. The floor is the larger of two times, both measured in the same rounds: reading the weights
-once per call at the speed at which a dot product reads memory of that size, and the arithmetic at the rate of a large
-product, PyTorch's or NumPy's, whichever is faster. ``errors`` in the results: the distance of outputs of frozen layers
-in bfloat16 and int8 from those in float32 over 200 steps, relative, in norm.
+float32 and, for layers with more than 1 MB of weights, in bfloat16 and int8. A step of a language model (embedding,
+layer, logits of 100 tokens), against the same modules in PyTorch and against the layer alone. Packed sequences and
+resets, forward and backward, against PyTorch's packed and padded calls and a Python loop. Contestants take turns in one
+run; each peer is in a process of its own. The floor is the larger of two times, both measured in the same rounds:
+reading the weights once per call at the speed at which a dot product reads memory of that size, and the arithmetic at
+the rate of a large product, PyTorch's or NumPy's, whichever is faster. ``errors`` in the results: the distance of
+outputs of frozen layers in bfloat16 and int8 from those in float32 over 200 steps, relative, in norm.
 """
 
 import argparse
@@ -28,6 +29,9 @@ _CONTESTANTS = {
     },
     "packed": dict.fromkeys(("pytorch", "pytorch padded", "charloom", "charloom padded"), "inference_torch"),
     "resets": dict.fromkeys(("pytorch", "charloom", "charloom without resets"), "inference_torch"),
+    "language model": dict.fromkeys(
+        ("pytorch", "charloom", "charloom frozen", "charloom frozen layer alone"), "inference_torch"
+    ),
 }
 # For layers with more than 1 MB of weights.
 _FEWER_BITS = {
@@ -50,8 +54,8 @@ class InferenceRow:
         layers: Number of layers.
         steps: Number of time steps of a call.
         batch: Number of sequences.
-        form: plain; or packed (a batch of random lengths, ``steps`` the largest) or resets (2% of the steps), both
-            forward and backward.
+        form: plain; language model (around the layer); or packed (a batch of random lengths, ``steps`` the largest) or
+            resets (2% of the steps), both forward and backward.
         threads: Number of threads.
     """
 
@@ -93,6 +97,7 @@ ROWS = [
     InferenceRow("lstm", 80, 256, 2, 100, 32),
     InferenceRow("gru", 80, 256, 2, 100, 32),
     InferenceRow("rnn", 80, 256, 2, 100, 32),
+    *(InferenceRow("lstm", 64, hidden, 1, 1, 1, "language model") for hidden in (128, 256, 512)),
     *(InferenceRow(cell, 256, 256, 1, 400, 64, "packed") for cell in ("gru", "lstm")),
     *(InferenceRow(cell, 256, 256, 1, 100, 32, "resets") for cell in ("gru", "lstm")),
 ]
@@ -111,10 +116,11 @@ def measure_row(row: InferenceRow, rounds: int) -> dict[str, Any]:
         except RuntimeError as error:
             absent[name] = str(error)
     steps = (10 + row.steps) / 2 if row.form == "packed" else row.steps  # the mean of the random lengths
+    trains = row.form in ("packed", "resets")
     # A backward pass has twice the arithmetic of the forward pass.
-    flops = 2.0 * row.num_weights * steps * row.batch * (1 if row.form == "plain" else 3)
+    flops = 2.0 * row.num_weights * steps * row.batch * (3 if trains else 1)
     # About 0.1 s per measurement, from an assumed rate and a fixed overhead.
-    repeats = max(5 if row.form == "plain" else 2, int(0.1 / (flops / 5e10 + 4e-5)))
+    repeats = max(2 if trains else 5, int(0.1 / (flops / 5e10 + 4e-5)))
     sizes = {**asdict(row), "weight_bytes": 4 * row.num_weights}
 
     def measure(peer: str, contestant: str, repeats: int) -> dict[str, Any]:

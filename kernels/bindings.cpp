@@ -260,16 +260,12 @@ NB_MODULE(_kernels, m) {
   nb::dict cells;
   for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
   m.attr("CELLS") = cells;
-  nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.")
-      .def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
+  auto kernels = nb::class_<Kernels>(m, "Kernels", "The kernels of one instruction set.");
+  kernels.def_prop_ro("name", [](const Kernels &kernels) { return std::string(kernels.name); })
       .def_prop_ro("max_layers", [](const Kernels &) { return kMaxLayers; })
       .def("layer_forward", layer_forward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a, "resets"_a,
            "threads"_a, "weights"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "y"_a, "last_hidden"_a, "last_cell"_a,
            "reserve"_a)
-      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a.none(),
-           "batch_sizes"_a = std::vector<int64_t>(), "state"_a.none(), "resets"_a.none(), "weights"_a,
-           "frozen"_a.none())
-      .def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
       .def("layer_backward", layer_backward, "sizes"_a, nb::kw_only(), "backward_in_time"_a, "batch_sizes"_a,
            "resets"_a, "threads"_a, "weights"_a, "gradients"_a, "x"_a, "first_hidden"_a, "first_cell"_a, "reserve"_a,
            "dy"_a, "d_last_hidden"_a, "d_last_cell"_a, "dx"_a, "d_first_hidden"_a, "d_first_cell"_a)
@@ -284,7 +280,7 @@ NB_MODULE(_kernels, m) {
             return new Generator(kernels, shape, int8, parameters);
           },
           "sizes"_a, nb::kw_only(), "int8"_a, "parameters"_a, nb::keep_alive<0, 1>());
-  FrozenWeights::bind(m);
+  bind_inference(m, kernels);
   nb::class_<Generator>(m, "Generator", "The packed weights of a language model, and generation with them.")
       .def("run", &Generator::run, nb::kw_only(), "samples"_a, "steps"_a, "greedy"_a, "exponent"_a, "top_k"_a,
            "top_p"_a, "forbidden"_a, "draws"_a, "logits"_a, "hidden"_a, "cell"_a, "ids"_a);

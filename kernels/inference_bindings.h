@@ -1,20 +1,12 @@
-// Inference of a whole recurrent layer of torch.nn in one call from Python: all its layers and directions.
+// Inference of a recurrent layer of torch.nn, or of a language model around it, in one call from Python: all layers and
+// directions.
 #pragma once
-#include <algorithm>
-#include <memory>
 #include <vector>
 
+#include "frozen_weights.h"
 #include "packed_batch.h"
-#include "runtime/run_call.h"
-#include "tensor_view.h"
 
 namespace charloom {
-
-namespace nb = nanobind;
-
-// The options of a layer of torch.nn, as Python passes them: cell, precision, input size, hidden size, layers,
-// bidirectional, bias.
-using LayerOptions = std::tuple<int, int, long, long, long, bool, bool>;
 
 // Allocates a tensor of these sizes with the dtype and on the device of `like`, which may not be those that are the
 // default of the process.
@@ -30,172 +22,90 @@ nb::object new_tensor(nb::handle like, Size... size) {
   return nb::steal(tensor);
 }
 
-// Returns the addresses of the weights of every layer and direction; none if a tensor is not dense float32 in the CPU's
-// memory or does not have the shape that the options require.
+// The weights of a call: the tensors, which it keeps alive, their addresses, and their packed copy if one is kept.
+struct CallWeights {
+  nb::tuple tensors;
+  std::vector<LayerWeights> layers;  // empty if one of the tensors is not as layer_weights requires
+  std::shared_ptr<const PackedWeights> kept;
+
+  // frozen: null to keep no packed copy.
+  CallWeights(const Kernels &kernels, const LayerOptions &options, const nb::list &weights, FrozenWeights *frozen)
+      : tensors(weights) {  // a copy, because another thread may replace one in the list
+    if (frozen) kept = frozen->kept(kernels, options, tensors, layer_weights(options, tensors, frozen->owned()));
+    // Memory that is read again is checked again: an owned storage can have been shrunk.
+    layers = kept ? kept->layers : layer_weights(options, tensors, {});
+    if (frozen && !kept && !layers.empty()) kept = frozen->pack(kernels, options, tensors, layers);
+  }
+};
+
+// The state before a call and after it: one part, or an LSTM's two. Each is (layers * directions, batch, hidden).
+struct CallState {
+  const float *first[2] = {};  // null for zeros
+  nb::object last[2];
+  float *last_at[2] = {};
+  bool has_cell;
+
+  explicit CallState(const LayerOptions &options) : has_cell((CellKind)std::get<0>(options) == CellKind::lstm) {}
+
+  // Reads the initial state: None, a tensor or a tuple of two. Returns false if it is anything else.
+  bool read(nb::handle state, const int64_t (&shape)[3]) {
+    if (state.is_none()) return true;
+    // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
+    if (has_cell && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2)) return false;
+    for (long part = 0; part < 1 + has_cell; part++) {
+      const nb::handle tensor = has_cell ? nb::handle(PyTuple_GET_ITEM(state.ptr(), part)) : state;
+      first[part] = TensorReader::instance().address<3>(tensor, shape);
+      if (!first[part]) return false;
+    }
+    return true;
+  }
+
+  // Allocates the last state.
+  void allocate(nb::handle like, const int64_t (&shape)[3]) {
+    for (long part = 0; part < 1 + has_cell; part++) {
+      last[part] = new_tensor(like, shape[0], shape[1], shape[2]);
+      last_at[part] = TensorReader::instance().address_of_new(last[part]);
+    }
+  }
+
+  // Returns the last state in the form of the initial one.
+  nb::object result() const { return has_cell ? nb::make_tuple(last[0], last[1]) : last[0]; }
+};
+
+// Runs all layers and directions, without the GIL.
 //
-// tensors: in torch.nn's order: input weights, hidden weights and, with bias, two biases. owned: addresses of memory
-// that the caller owns, for each layer and direction; none if unknown.
-inline std::vector<LayerWeights> layer_weights(const LayerOptions &options, const nb::tuple &tensors,
-                                               const std::vector<LayerWeights> &owned) {
+// first_layer: the sizes of the first layer. x: its input. y: (rows, directions * hidden).
+inline void run_layers(const Kernels &kernels, const LayerOptions &options, long threads, const LayerSizes &first_layer,
+                       const PackedBatch &packed_batch, const uint8_t *resets, const CallWeights &weights,
+                       const CallState &state, const float *x, float *y) {
   const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
-  const TensorReader &reader = TensorReader::instance();
-  const long directions = bidirectional ? 2 : 1, count = num_layers * directions, each = bias ? 4 : 2;
-  const long rows = kCells[cell].gates * hidden;
-  std::vector<LayerWeights> layers;
-  if ((long)tensors.size() != each * count) return layers;
-  for (long i = 0; i < count; i++) {
-    const long inputs = i < directions ? input_size : directions * hidden;
-    LayerWeights weights{};
-    const LayerWeights own = (size_t)i < owned.size() ? owned[i] : weights;
-    weights.input = reader.address<2>(tensors[each * i], {rows, inputs}, own.input);
-    weights.hidden = reader.address<2>(tensors[each * i + 1], {rows, hidden}, own.hidden);
-    if (bias) {
-      weights.input_bias = reader.address<1>(tensors[each * i + 2], {rows}, own.input_bias);
-      weights.hidden_bias = reader.address<1>(tensors[each * i + 3], {rows}, own.hidden_bias);
-    }
-    if (!weights.input || !weights.hidden || (bias && (!weights.input_bias || !weights.hidden_bias))) return {};
-    layers.push_back(weights);
+  // Between layers: the outputs of the layer below, and those of this one. Before them zeros, the initial state.
+  static thread_local Workspace between;
+  const long directions = bidirectional ? 2 : 1, output = directions * hidden, rows = first_layer.rows();
+  const long state_size = first_layer.batch * hidden, outputs_size = num_layers > 1 ? rows * output : 0;
+  float *zeros = (float *)between.ensure_size((state_size + 2 * outputs_size) * sizeof(float));
+  if (!state.first[0]) memset(zeros, 0, state_size * sizeof(float));
+  for (long i = 0; i < num_layers * directions; i++) {
+    const long layer = i / directions, direction = i % directions;
+    LayerCall call{};
+    (LayerSizes &)call = first_layer;
+    if (layer) call.inputs = output;
+    packed_batch.add_to(call);
+    call.backward_in_time = direction == 1;
+    call.resets = resets;
+    call.weights = weights.layers[i];
+    call.packed = weights.kept ? weights.kept->blocks[i]->data() : nullptr;
+    call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;
+    call.y = (layer == num_layers - 1 ? y : zeros + state_size + layer % 2 * outputs_size) + direction * hidden;
+    call.y_stride = output;
+    call.first_hidden = state.first[0] ? state.first[0] + i * state_size : zeros;
+    call.first_cell = state.first[1] ? state.first[1] + i * state_size : zeros;
+    call.last_hidden = state.last_at[0] + i * state_size;
+    call.last_cell = state.has_cell ? state.last_at[1] + i * state_size : nullptr;
+    run_call(kernels.layer_forward, call, threads,
+             layer_operations(call.cell, (double)rows, (double)call.inputs, (double)hidden));
   }
-  return layers;
 }
-
-// The packed weights of all layers and directions, and what they were packed from. Immutable: a call in another thread
-// may be reading them.
-struct PackedWeights {
-  const Kernels *kernels;
-  LayerOptions options;
-  nb::tuple tensors;  // references, so that no other tensor gets the identity of a deleted one
-  // Aliases, which own the memory that was packed: `weight.data = another` would free it, and the allocator could give
-  // the same address to the next assignment.
-  std::vector<nb::object> memory;
-  std::vector<long> versions;
-  std::vector<LayerWeights> layers;
-  std::vector<std::unique_ptr<Workspace>> blocks;
-};
-
-// Packed weights that are kept from call to call, and packed again after every change that PyTorch records: another
-// tensor or memory, or a higher version counter.
-class FrozenWeights {
- public:
-  // Returns the packed weights that are kept; null if the tensors have changed since, or if PyTorch counts no versions
-  // (of tensors created in inference mode).
-  std::shared_ptr<const PackedWeights> kept(const Kernels &kernels, const LayerOptions &options,
-                                            const nb::tuple &tensors, const std::vector<LayerWeights> &layers) const {
-    if (!packed_ || packed_->kernels != &kernels || packed_->options != options ||
-        !same_tensors(packed_->tensors, tensors) || !same_memory(packed_->layers, layers))
-      return nullptr;
-    return owns_memory() && have_versions(tensors, packed_->versions) ? packed_ : nullptr;
-  }
-
-  // Packs weights, whose addresses have been checked, and keeps them; null if PyTorch counts no versions.
-  std::shared_ptr<const PackedWeights> pack(const Kernels &kernels, const LayerOptions &options,
-                                            const nb::tuple &tensors, const std::vector<LayerWeights> &layers) {
-    // Before packing: a change in another thread meanwhile leaves the kept versions behind.
-    std::vector<long> versions = versions_of(tensors);
-    if (versions.empty()) return nullptr;
-    std::vector<nb::object> memory;
-    for (nb::handle tensor : tensors) memory.push_back(tensor.attr("detach")());
-    packed_.reset(new PackedWeights{&kernels, options, tensors, std::move(memory), std::move(versions), layers,
-                                    pack_layers(kernels, options, layers)});
-    return packed_;
-  }
-
-  // Returns the tensors that are packed; none before the first call of pack.
-  nb::tuple tensors() const { return packed_ ? packed_->tensors : nb::tuple(); }
-
-  // Returns the addresses of the memory that is packed and owned; none before the first call of pack.
-  std::vector<LayerWeights> owned() const { return packed_ ? packed_->layers : std::vector<LayerWeights>(); }
-
-  static void bind(nb::module_ &module) {
-    static PyType_Slot slots[] = {{Py_tp_traverse, (void *)traverse}, {Py_tp_clear, (void *)clear}, {0, nullptr}};
-    nb::class_<FrozenWeights>(module, "FrozenWeights", nb::type_slots(slots),
-                              "Packed weights of a recurrent layer that are kept from call to call.")
-        .def_prop_ro("tensors", &FrozenWeights::tensors, "The tensors that are packed.");
-  }
-
- private:
-  // Returns true if the aliases still have the memory that was packed. A storage can be freed or moved with all its
-  // tensors (untyped_storage().resize_, share_memory_); then another tensor may have got that address.
-  bool owns_memory() const {
-    const TensorReader &reader = TensorReader::instance();
-    size_t i = 0;
-    for (const LayerWeights &layer : packed_->layers)
-      for (const float *expected : {layer.input, layer.hidden, layer.input_bias, layer.hidden_bias}) {
-        if (!expected) continue;  // no bias
-        if (reader.data_of(packed_->memory[i++]) != expected) return false;
-      }
-    return true;
-  }
-  // Returns a tensor's version counter; -1, with no error set, if PyTorch counts none.
-  static long version_of(nb::handle tensor) {
-    static PyObject *name = PyUnicode_InternFromString("_version");
-    PyObject *version = PyObject_GetAttr(tensor.ptr(), name);
-    if (version) return nb::cast<long>(nb::steal(version));
-    PyErr_Clear();
-    return -1;
-  }
-  // Returns the versions of all tensors; none if PyTorch does not count them for one.
-  static std::vector<long> versions_of(const nb::tuple &tensors) {
-    std::vector<long> versions;
-    for (nb::handle tensor : tensors) {
-      // A Parameter made from an inference tensor has a version that never changes.
-      if (nb::cast<bool>(tensor.attr("is_inference")())) return {};
-      versions.push_back(version_of(tensor));
-      if (versions.back() < 0) return {};
-    }
-    return versions;
-  }
-  // Returns true if the tensors, which are the ones that were packed, still have the versions of that time.
-  static bool have_versions(const nb::tuple &tensors, const std::vector<long> &versions) {
-    for (size_t i = 0; i < versions.size(); i++)
-      if (version_of(tensors[i]) != versions[i]) return false;
-    return true;
-  }
-  static bool same_tensors(const nb::tuple &a, const nb::tuple &b) {
-    if (a.size() != b.size()) return false;
-    for (size_t i = 0; i < a.size(); i++)
-      if (!a[i].is(b[i])) return false;
-    return true;
-  }
-  static bool same_memory(const std::vector<LayerWeights> &a, const std::vector<LayerWeights> &b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const LayerWeights &x, const LayerWeights &y) {
-      return x.input == y.input && x.hidden == y.hidden && x.input_bias == y.input_bias &&
-             x.hidden_bias == y.hidden_bias;
-    });
-  }
-  static std::vector<std::unique_ptr<Workspace>> pack_layers(const Kernels &kernels, const LayerOptions &options,
-                                                             const std::vector<LayerWeights> &layers) {
-    const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
-    const size_t directions = bidirectional ? 2 : 1;
-    std::vector<std::unique_ptr<Workspace>> blocks;
-    for (size_t i = 0; i < layers.size(); i++) {
-      LayerCall call{};
-      const long inputs = i < directions ? input_size : (long)directions * hidden;
-      (LayerSizes &)call = {(CellKind)cell, (Precision)precision, 1, 1, inputs, hidden};
-      call.weights = layers[i];
-      blocks.push_back(std::make_unique<Workspace>(kernels.pack_layer(call, nullptr)));
-      kernels.pack_layer(call, blocks.back()->data());
-    }
-    return blocks;
-  }
-
-  // Slots of the Python type: its references to the weights may be a part of a cycle.
-  static int traverse(PyObject *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
-    if (!nb::inst_ready(self)) return 0;
-    const FrozenWeights *frozen = nb::inst_ptr<FrozenWeights>(self);
-    if (!frozen->packed_) return 0;
-    Py_VISIT(frozen->packed_->tensors.ptr());
-    for (const nb::object &alias : frozen->packed_->memory) Py_VISIT(alias.ptr());
-    return 0;
-  }
-  static int clear(PyObject *self) {
-    nb::inst_ptr<FrozenWeights>(self)->packed_.reset();
-    return 0;
-  }
-
-  std::shared_ptr<const PackedWeights> packed_;
-};
 
 // Runs the layer on an input (steps, batch, features), or (rows, features) of a packed batch, without a backward pass.
 //
@@ -213,8 +123,8 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   const bool is_packed = !batch_sizes.empty();
   int64_t shape[3] = {(int64_t)batch_sizes.size(), is_packed ? batch_sizes[0] : 0}, packed[2] = {};
   if (!(is_packed ? reader.shape_of(input, packed) : reader.shape_of(input, shape))) return nb::none();
-  const long steps = shape[0], batch = shape[1], directions = bidirectional ? 2 : 1, count = num_layers * directions;
-  const long rows = is_packed ? packed[0] : steps * batch;
+  const long steps = shape[0], batch = shape[1], directions = bidirectional ? 2 : 1;
+  const long rows = is_packed ? packed[0] : steps * batch, output = directions * hidden;
   const float *x =
       is_packed ? reader.address<2>(input, {rows, input_size}) : reader.address<3>(input, {steps, batch, input_size});
   if (!x) return nb::none();
@@ -222,59 +132,83 @@ inline nb::object infer_layers(const Kernels &kernels, const LayerOptions &optio
   const PackedBatch packed_batch(is_packed ? batch_sizes.data() : nullptr, first_layer);
   const uint8_t *reset_at = resets.is_none() ? nullptr : reader.address<2, uint8_t>(resets, {steps, batch});
   if (!resets.is_none() && !reset_at) return nb::none();
-  const bool has_cell = (CellKind)cell == CellKind::lstm;
-  const long output = directions * hidden;
+  const CallWeights call_weights(kernels, options, weights, frozen);
+  const int64_t state_shape[3] = {num_layers * directions, batch, hidden};
+  CallState call_state(options);
+  if (call_weights.layers.empty() || !call_state.read(state, state_shape)) return nb::none();
 
-  const nb::tuple tensors(weights);  // keeps the tensors alive, even if another thread replaces one in the list
-  std::shared_ptr<const PackedWeights> kept;
-  if (frozen) kept = frozen->kept(kernels, options, tensors, layer_weights(options, tensors, frozen->owned()));
-  // Memory that is read again is checked again: an owned storage can have been shrunk.
-  const std::vector<LayerWeights> layers = kept ? kept->layers : layer_weights(options, tensors, {});
-  if (layers.empty()) return nb::none();
-  if (frozen && !kept) kept = frozen->pack(kernels, options, tensors, layers);
-  const float *first[2] = {};
-  // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-  if (has_cell && !state.is_none() && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2))
-    return nb::none();
-  for (long part = 0; part < 1 + has_cell && !state.is_none(); part++) {
-    const nb::handle tensor = has_cell ? nb::handle(PyTuple_GET_ITEM(state.ptr(), part)) : state;
-    first[part] = reader.address<3>(tensor, {count, batch, hidden});
-    if (!first[part]) return nb::none();
-  }
-
-  nb::object y = is_packed ? new_tensor(input, rows, output) : new_tensor(input, steps, batch, output), last[2];
-  for (long part = 0; part < 1 + has_cell; part++) last[part] = new_tensor(input, count, batch, hidden);
-  float *last_at[2] = {}, *y_at = reader.address_of_new(y);
-  for (long part = 0; part < 1 + has_cell; part++) last_at[part] = reader.address_of_new(last[part]);
+  nb::object y = is_packed ? new_tensor(input, rows, output) : new_tensor(input, steps, batch, output);
+  call_state.allocate(input, state_shape);
+  float *y_at = reader.address_of_new(y);
   {
     nb::gil_scoped_release release;
-    // Between layers: the outputs of the layer below, and those of this one. Before them zeros, the initial state.
-    static thread_local Workspace between;
-    const long state_size = batch * hidden, outputs_size = num_layers > 1 ? rows * output : 0;
-    float *zeros = (float *)between.ensure_size((state_size + 2 * outputs_size) * sizeof(float));
-    if (!first[0]) memset(zeros, 0, state_size * sizeof(float));
-    for (long i = 0; i < count; i++) {
-      const long layer = i / directions, direction = i % directions;
-      LayerCall call{};
-      (LayerSizes &)call = first_layer;
-      if (layer) call.inputs = output;
-      packed_batch.add_to(call);
-      call.backward_in_time = direction == 1;
-      call.resets = reset_at;
-      call.weights = layers[i];
-      call.packed = kept ? kept->blocks[i]->data() : nullptr;
-      call.x = layer ? zeros + state_size + (layer - 1) % 2 * outputs_size : x;
-      call.y = (layer == num_layers - 1 ? y_at : zeros + state_size + layer % 2 * outputs_size) + direction * hidden;
-      call.y_stride = output;
-      call.first_hidden = first[0] ? first[0] + i * state_size : zeros;
-      call.first_cell = first[1] ? first[1] + i * state_size : zeros;
-      call.last_hidden = last_at[0] + i * state_size;
-      call.last_cell = has_cell ? last_at[1] + i * state_size : nullptr;
-      run_call(kernels.layer_forward, call, threads,
-               layer_operations(call.cell, (double)rows, (double)call.inputs, (double)hidden));
-    }
+    run_layers(kernels, options, threads, first_layer, packed_batch, reset_at, call_weights, call_state, x, y_at);
   }
-  return nb::make_tuple(y, has_cell ? nb::make_tuple(last[0], last[1]) : last[0]);
+  return nb::make_tuple(y, call_state.result());
+}
+
+// Runs one step of a language model: token ids (batch) to logits (batch, vocabulary), without a backward pass.
+//
+// embedding: (vocabulary, input size), or None for one-hot input. output: (vocabulary, hidden); output_bias:
+// (vocabulary). Other arguments: as for infer_layers, for a unidirectional layer.
+//
+// Returns logits and the last state; None as infer_layers, or for an id that is not in the vocabulary.
+inline nb::object infer_step(const Kernels &kernels, const LayerOptions &options, long threads, nb::handle ids,
+                             nb::handle state, const nb::list &weights, FrozenWeights *frozen, nb::handle embedding,
+                             nb::handle output, nb::handle output_bias) {
+  const auto [cell, precision, input_size, hidden, num_layers, bidirectional, bias] = options;
+  const TensorReader &reader = TensorReader::instance();
+  // A copy, because another thread may write to the caller's ids between the check and the use.
+  const std::vector<int64_t> tokens = reader.ids(ids);
+  int64_t output_shape[2];
+  if (bidirectional || tokens.empty() || !reader.shape_of(output, output_shape)) return nb::none();
+  const long batch = tokens.size(), vocabulary = output_shape[0];
+  const float *rows = embedding.is_none() ? nullptr : reader.address<2>(embedding, {vocabulary, input_size});
+  const float *matrix = reader.address<2>(output, {vocabulary, hidden});
+  const float *vector = reader.address<1>(output_bias, {vocabulary});
+  if (!matrix || !vector || (embedding.is_none() ? input_size != vocabulary : !rows)) return nb::none();
+  for (int64_t token : tokens)
+    if (token < 0 || token >= vocabulary) return nb::none();
+  const CallWeights call_weights(kernels, options, weights, frozen);
+  const int64_t state_shape[3] = {num_layers, batch, hidden};
+  CallState call_state(options);
+  if (call_weights.layers.empty() || !call_state.read(state, state_shape)) return nb::none();
+
+  nb::object logits = new_tensor(output, batch, vocabulary);
+  call_state.allocate(output, state_shape);
+  float *logits_at = reader.address_of_new(logits);
+  {
+    nb::gil_scoped_release release;
+    static thread_local Workspace values;
+    float *x = (float *)values.ensure_size(batch * (input_size + hidden) * sizeof(float));
+    float *y = x + batch * input_size;
+    for (long b = 0; b < batch; b++) {
+      float *row = x + b * input_size;
+      if (rows) {
+        memcpy(row, rows + tokens[b] * input_size, input_size * sizeof(float));
+      } else {
+        memset(row, 0, input_size * sizeof(float));
+        row[tokens[b]] = 1;
+      }
+    }
+    const LayerSizes first_layer = {(CellKind)cell, (Precision)precision, 1, batch, input_size, hidden};
+    const PackedBatch padded_batch(nullptr, first_layer);
+    run_layers(kernels, options, threads, first_layer, padded_batch, nullptr, call_weights, call_state, x, y);
+    LogitsCall call{batch, hidden, vocabulary, matrix, vector, y, logits_at, 1, nullptr};
+    run_call(kernels.logits, call, threads, 2.0 * (double)batch * (double)hidden * (double)vocabulary);
+  }
+  return nb::make_tuple(logits, call_state.result());
+}
+
+inline void bind_inference(nb::module_ &module, nb::class_<Kernels> &kernels) {
+  using namespace nb::literals;
+  FrozenWeights::bind(module);
+  kernels.def("frozen_weights", [](const Kernels &) { return new FrozenWeights(); })
+      .def("infer_layers", infer_layers, "options"_a, nb::kw_only(), "threads"_a, "input"_a.none(),
+           "batch_sizes"_a = std::vector<int64_t>(), "state"_a.none(), "resets"_a.none(), "weights"_a,
+           "frozen"_a.none())
+      .def("infer_step", infer_step, "options"_a, nb::kw_only(), "threads"_a, "ids"_a.none(), "state"_a.none(),
+           "weights"_a, "frozen"_a.none(), "embedding"_a.none(), "output"_a.none(), "output_bias"_a.none());
 }
 
 }  // namespace charloom

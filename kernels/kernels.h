@@ -99,6 +99,16 @@ struct LanguageModelCall : ModelSizes {
   float *d_output, *d_output_bias;
 };
 
+// The output layer of a language model without a backward pass.
+struct LogitsCall {
+  long rows, hidden, vocabulary;
+  const float *weights, *bias;  // (vocabulary, hidden), (vocabulary)
+  const float *x;               // (rows, hidden)
+  float *y;                     // (rows, vocabulary)
+  int threads;
+  double *off_cpu_seconds;  // out: the most seconds that one of the threads was not running
+};
+
 // A language model to generate from. Its weights are packed once, in float32 or int8.
 struct GenerationModel : ModelSizes {
   bool int8;
@@ -139,6 +149,7 @@ struct Kernels {
   size_t (*language_model_step)(const LanguageModelCall &, void *workspace);
   size_t (*pack_for_generation)(const GenerationModel &, void *packed);
   size_t (*generate)(const GenerationModel &, void *packed, const GenerationRun &, void *workspace);
+  size_t (*logits)(const LogitsCall &, void *workspace);
   size_t (*descend)(const DescentCall &, void *workspace);
   size_t (*reserve_bytes)(const LayerCall &);
 };

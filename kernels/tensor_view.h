@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 namespace charloom {
 
@@ -31,7 +32,8 @@ struct ExchangeInterface {
 
 }  // namespace dlpack
 
-// Reads float32 and bool tensors of exactly the types torch.Tensor and torch.nn.Parameter: a subclass may be anything.
+// Reads float32, bool and int64 tensors of exactly the types torch.Tensor and torch.nn.Parameter: a subclass may be
+// anything.
 class TensorReader {
  public:
   // The reader of this process; it imports PyTorch.
@@ -81,6 +83,17 @@ class TensorReader {
     return true;
   }
 
+  // Returns a copy of a non-empty int64 tensor of one dimension in the CPU's memory, dense or not; an empty vector for
+  // any other object.
+  std::vector<int64_t> ids(nanobind::handle object) const {
+    dlpack::Tensor tensor;
+    if (!read<int64_t>(object, &tensor) || tensor.dimensions != 1 || !tensor.shape[0]) return {};
+    if (!is_allocated(object, (tensor.shape[0] - 1) * tensor.strides[0] + 1, sizeof(int64_t))) return {};
+    std::vector<int64_t> copy((size_t)tensor.shape[0]);
+    for (size_t i = 0; i < copy.size(); i++) copy[i] = static_cast<int64_t *>(tensor.data)[i * tensor.strides[0]];
+    return copy;
+  }
+
  private:
   TensorReader() {
     namespace nb = nanobind;
@@ -107,9 +120,12 @@ class TensorReader {
       PyErr_Clear();  // sparse, nested and meta tensors, for example
       return false;
     }
-    constexpr int cpu = 1, floating = 2, boolean = 6;
-    return tensor->device_type == cpu && tensor->type_code == (std::is_same_v<Element, float> ? floating : boolean) &&
-           tensor->type_bits == 8 * sizeof(Element) && tensor->type_lanes == 1 && tensor->data && !tensor->byte_offset;
+    constexpr int cpu = 1, integer = 0, floating = 2, boolean = 6;
+    constexpr int code = std::is_same_v<Element, float>     ? floating
+                         : std::is_same_v<Element, int64_t> ? integer
+                                                            : boolean;
+    return tensor->device_type == cpu && tensor->type_code == code && tensor->type_bits == 8 * sizeof(Element) &&
+           tensor->type_lanes == 1 && tensor->data && !tensor->byte_offset;
   }
 
   static nanobind::object call(nanobind::handle object, PyObject *method) {

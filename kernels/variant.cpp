@@ -3,6 +3,7 @@
 #include "language_model/descent.h"
 #include "language_model/generate.h"
 #include "language_model/language_model_step.h"
+#include "language_model/logits.h"
 #include "layer/inference.h"
 
 #define CHARLOOM_TEXT_OF(name) #name
@@ -72,6 +73,7 @@ const Kernels CHARLOOM_VARIANT = {CHARLOOM_TEXT(CHARLOOM_VARIANT),
                                   language_model_step,
                                   pack_for_generation,
                                   generate,
+                                  run_logits,
                                   run_descent,
                                   reserve_bytes};
 

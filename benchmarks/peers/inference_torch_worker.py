@@ -38,6 +38,8 @@ def make(row: dict[str, Any]) -> Step:
     layer = _LAYERS[row["cell"]](row["inputs"], row["hidden"], row["layers"])
     if contestant.startswith("charloom"):
         charloom.accelerate(layer)
+    if row["form"] == "language model":
+        return _language_model(layer, row)
     if row["form"] == "packed":
         return _packed(layer, row)
     if row["form"] == "resets":
@@ -63,6 +65,27 @@ def _inference(layer: nn.Module, row: dict[str, Any]) -> Step:
     torch.set_grad_enabled(False)  # not at each call, which would take a microsecond
     inputs, state, run = torch.randn(row["steps"], row["batch"], row["inputs"]), _state(row), model[0]
     return lambda: run(inputs, state)
+
+
+def _language_model(layer: nn.Module, row: dict[str, Any]) -> Step:
+    alphabet = "".join(map(chr, range(0x400, 0x464)))  # 100 tokens
+    embedding, output = nn.Embedding(len(alphabet), row["inputs"]), nn.Linear(row["hidden"], len(alphabet))
+    torch.set_grad_enabled(False)
+    state, ids = _state(row), torch.tensor([3])
+    if row["contestant"] == "pytorch":
+
+        def step() -> torch.Tensor:
+            outputs, _ = layer(embedding(ids.unsqueeze(0)), state)
+            return output(outputs[0])
+
+        return step
+    if row["contestant"].startswith("charloom frozen"):
+        charloom.freeze(layer.eval())
+    if row["contestant"].endswith("layer alone"):
+        inputs = torch.randn(1, 1, row["inputs"])
+        return lambda: layer(inputs, state)
+    model = charloom.LanguageModel(layer, charloom.Vocabulary.of_text(alphabet), embedding_size=row["inputs"])
+    return lambda: model.step(ids, state)
 
 
 def _packed(layer: nn.Module, row: dict[str, Any]) -> Step:

@@ -30,6 +30,19 @@ class Kernels:
         weights: list[Any],
         frozen: FrozenWeights | None,
     ) -> tuple[Tensor, Any] | None: ...
+    def infer_step(
+        self,
+        options: tuple[int, int, int, int, int, bool, bool],
+        *,
+        threads: int,
+        ids: Any,
+        state: Any,
+        weights: list[Any],
+        frozen: FrozenWeights | None,
+        embedding: Any,
+        output: Any,
+        output_bias: Any,
+    ) -> tuple[Tensor, Any] | None: ...
     def frozen_weights(self) -> FrozenWeights: ...
     def layer_backward(self, sizes: LayerShape, **arguments: _Argument) -> None: ...
     def language_model_step(self, sizes: ModelShape, **arguments: _Argument) -> None: ...

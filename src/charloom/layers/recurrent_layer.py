@@ -13,20 +13,15 @@ from torch.nn.utils.rnn import PackedSequence
 from charloom.errors import InputError
 from charloom.layers.argument_shapes import arguments_fit, check_arguments, checked_resets, state_shapes, weights_fit
 from charloom.layers.deferred_restoration import DeferredRestoration
+from charloom.layers.inference_arguments import inference_arguments
 from charloom.layers.packed_sequences import take_packed
-from charloom.layers.read_weights import (
-    has_plain_weights,
-    named_weights,
-    num_weights,
-    suits_one_dnn,
-    weights_by_cell,
-)
+from charloom.layers.read_weights import named_weights, num_weights, suits_one_dnn, weights_by_cell
 from charloom.layers.torch_classes import TORCH_CLASSES, has_torch_forward
 from charloom.recurrence.backend import backend, covers
 from charloom.recurrence.equations import STEPS, CellState, CellWeights
 from charloom.recurrence.frozen_weights import FrozenWeights
 from charloom.recurrence.inference import can_infer, infer
-from charloom.recurrence.kernel_arguments import MAX_INT8_INPUTS, PRECISIONS, check_memory
+from charloom.recurrence.kernel_arguments import check_memory
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
@@ -215,14 +210,10 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs and last state; None, before anything is computed, for a call that ``infer`` does not cover.
         """
-        if (self.dropout and self.training) or not has_torch_forward(self.mode):
+        arguments = inference_arguments(self, self._precision)
+        if arguments is None:
             return None
-        weights: Any = self._flat_weights
-        if not has_plain_weights(self):
-            cells = named_weights(self)
-            if cells is None:
-                return None
-            weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
+        options, weights = arguments
         given, packed, batch_sizes = inputs, None, None
         if type(inputs) is PackedSequence:
             packed = take_packed(inputs)
@@ -237,17 +228,6 @@ class RecurrentLayer(nn.RNNBase):
                 return None
             inputs = inputs.transpose(0, 1)
             resets = resets.t() if isinstance(resets, Tensor) and resets.dim() == 2 else resets
-        # Sums of more products of 8-bit integers can overflow.
-        fits = self._precision != "int8" or max(self.input_size, 2 * self.hidden_size) <= MAX_INT8_INPUTS
-        options = (
-            CELL_OF_MODE[self.mode].number,
-            PRECISIONS.index(self._precision if fits else "float32"),
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            self.bidirectional,
-            self.bias,
-        )
         found = infer(options, inputs, hx, weights, resets, self.frozen_weights, batch_sizes)
         if found is None:
             return None

@@ -6,15 +6,17 @@ something else than the kernels is left to PyTorch.
 
 from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from charloom.layers import RecurrentLayer
+from charloom.layers.inference_arguments import inference_arguments
 from charloom.layers.read_weights import named_weights
 from charloom.layers.torch_classes import has_torch_forward
 from charloom.recurrence.backend import Kernels, backend, covers
+from charloom.recurrence.inference import can_infer, infer_step
 from charloom.recurrence.kernel_arguments import KernelArgumentError, ModelShape, OptionalTensors, training_precision
 from charloom.recurrence.kernel_calls import Step
 from charloom.recurrence.native_generator import NativeGenerator
@@ -45,7 +47,11 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} overrides {name}"
-    layer, output, dropout, vocabulary_size = model.layer, model.output, model.dropout, len(model.vocabulary)
+    for kind in model_class.__mro__[:-2]:  # without Module and object
+        if not vars(kind).keys().isdisjoint(Parts._fields):
+            return f"{kind.__qualname__} overrides a part"
+    layer, output, dropout, embedding = read_parts(model)
+    vocabulary_size = len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
     if not known or _runs_other_forward(layer, RecurrentLayer.forward):
         return f"layer is of type {_name(layer)}, which overrides forward"
@@ -61,7 +67,7 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
         return f"dropout.p is {dropout.p}"
     if type(output) is not nn.Linear or _runs_other_forward(output, _LINEAR):
         return f"output is of type {_name(output)}"
-    weight, bias = output.weight, output.bias
+    weight, bias = (_read(output, "_parameters", name) for name in ("weight", "bias"))
     if bias is None:
         return "output has no bias"
     if weight.shape != (vocabulary_size, layer.proj_size or layer.hidden_size):
@@ -70,11 +76,38 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
         return f"output.bias is {tuple(bias.shape)}"
     if type(layer).begin_state is not RecurrentLayer.begin_state or "begin_state" in vars(layer):
         return "layer overrides begin_state"
-    return _unknown_input(model.embedding, layer, vocabulary_size)
+    return _unknown_input(embedding, layer, vocabulary_size)
+
+
+class Parts(NamedTuple):
+    """The parts of a language model."""
+
+    layer: RecurrentLayer
+    output: nn.Linear
+    dropout: nn.Dropout
+    embedding: nn.Embedding | None
+
+
+def read_parts(model: "LanguageModel") -> Parts:
+    """Returns the parts of a model whose class defines none of them."""
+    return Parts(*(_read(model, "_modules", name) for name in Parts._fields))
+
+
+def _read(module: nn.Module, kind: str, name: str) -> Any:
+    """Returns a parameter or submodule that the module's class does not define; None if there is none.
+
+    In a fifth of the time of ``getattr``, which searches the class and raises an error before it searches here.
+    """
+    attributes = vars(module)
+    return attributes[name] if name in attributes else attributes[kind].get(name)
 
 
 # Read at import: a function that replaces one of these in a class of torch.nn later is meant to be called.
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
+
+
+# Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
+_EMBEDDING_OPTIONS = {"padding_idx": None, "max_norm": None, "scale_grad_by_freq": False, "sparse": False}
 
 
 def _runs_other_forward(part: nn.Module, forward: Callable[..., object]) -> bool:
@@ -88,17 +121,12 @@ def _unknown_input(embedding: nn.Embedding | None, layer: RecurrentLayer, vocabu
         return None if layer.input_size == vocabulary_size else f"layer.input_size is {layer.input_size}"
     if type(embedding) is not nn.Embedding or _runs_other_forward(embedding, _EMBEDDING):
         return f"embedding is of type {_name(embedding)}"
-    # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
-    for option, default in {
-        "padding_idx": None,
-        "max_norm": None,
-        "scale_grad_by_freq": False,
-        "sparse": False,
-    }.items():
+    for option, default in _EMBEDDING_OPTIONS.items():
         if getattr(embedding, option) != default:
             return f"embedding has {option}"
-    if embedding.weight.shape != (vocabulary_size, layer.input_size):
-        return f"embedding.weight is {tuple(embedding.weight.shape)}"
+    weight = _read(embedding, "_parameters", "weight")
+    if weight.shape != (vocabulary_size, layer.input_size):
+        return f"embedding.weight is {tuple(weight.shape)}"
     return None
 
 
@@ -118,6 +146,31 @@ def _native_parameters(model: "LanguageModel") -> tuple[Kernels, ModelShape, Opt
     embedding_size = 0 if embedding is None else embedding.shape[1]
     shape = ModelShape(CELL_OF_MODE[layer.mode].number, hidden, len(weights), vocabulary, embedding_size)
     return kernels, shape, [embedding, *chain(*weights), output.weight, output.bias]
+
+
+def infer_step_natively(
+    model: "LanguageModel", methods: Mapping[str, object], ids: Tensor, state: State
+) -> tuple[Tensor, State] | None:
+    """Computes ``LanguageModel.step`` in one native call; returns None if the kernels do not cover it.
+
+    Args:
+        model: The model.
+        methods: The methods that ``step`` calls, by name, with which the model's are compared.
+        ids: Token ids (batch,).
+        state: State before them.
+    """
+    if not can_infer() or describe_unsupported_part(model, methods):
+        return None
+    layer, output, dropout, embedding = read_parts(model)
+    if (dropout.training and dropout.p) or are_hooked((model, layer, output, dropout, embedding)):
+        return None
+    arguments = inference_arguments(layer, layer.precision)
+    if arguments is None:
+        return None
+    options, weights = arguments
+    table = None if embedding is None else _read(embedding, "_parameters", "weight")
+    matrix, bias = (_read(output, "_parameters", name) for name in ("weight", "bias"))
+    return infer_step(options, ids, state, weights, layer.frozen_weights, table, matrix, bias)
 
 
 def native_generator(model: "LanguageModel", precision: GenerationPrecision) -> NativeGenerator | None:

@@ -23,7 +23,7 @@ from charloom.models.folder import (
     read_model_folder,
     write_model_folder,
 )
-from charloom.models.fused import describe_unsupported_part, native_generator, run_native
+from charloom.models.fused import describe_unsupported_part, infer_step_natively, native_generator, run_native
 from charloom.models.predictor import check_finite
 from charloom.recurrence.backend import backend
 from charloom.recurrence.native_generator import NativeGenerator
@@ -33,8 +33,7 @@ from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
 
-_NO_TARGET = torch.iinfo(torch.int64).min
-"""Target that cross-entropy ignores; its default, -100, would hide a wrong id."""
+_NO_TARGET = torch.iinfo(torch.int64).min  # cross-entropy ignores it; its default, -100, would hide a wrong id
 
 
 class LanguageModel(nn.Module):
@@ -148,6 +147,8 @@ class LanguageModel(nn.Module):
 
     def step(self, ids: StepIds, state: State) -> tuple[StepLogits, State]:
         """Reads one id for each sequence, (batch,); returns logits (batch, vocabulary) and the state."""
+        if (found := infer_step_natively(self, _METHODS_OF_STEP, ids, state)) is not None:
+            return found
         checks.check_ids(1, ids=ids)
         logits, state = self(ids.unsqueeze(1), state)
         return logits[0], state  # logits are time first
@@ -182,8 +183,7 @@ class LanguageModel(nn.Module):
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
         """Computes ``loss`` and adds its gradients to the parameters' ``grad``, as ``backward`` does.
 
-        Hooks on a parameter's ``AccumulateGrad`` node cannot be detected and may not run; with such hooks, call
-        ``loss`` and ``backward``.
+        Hooks on a parameter's ``AccumulateGrad`` node may not run; with such hooks, call ``loss`` and ``backward``.
 
         Returns:
             The loss and the last state, both detached.
@@ -226,8 +226,7 @@ class LanguageModel(nn.Module):
     def _encode(self, ids: Ids) -> Inputs:
         """Returns the layer's input, (steps, batch, features), for ids (batch, steps)."""
         if self.embedding is not None:
-            embedded: Tensor = self.dropout(self.embedding(ids.t()))  # one-hot inputs have no dropout
-            return embedded
+            return self.dropout(self.embedding(ids.t()))  # type: ignore[no-any-return] # one-hot inputs have no dropout
         dtype = self._example.dtype
         one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=dtype, device=ids.device)
         return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
@@ -296,5 +295,6 @@ _METHODS = {
     if name == "__call__"
     or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
 }
-"""The methods and properties that determine a model's results and what is saved of it. ``describe_unsupported_part``
-compares a model's with these to detect overridden ones."""
+"""Methods and properties that determine a model's results and what is saved of it, to detect overridden ones."""
+_METHODS_OF_STEP = {name: _METHODS[name] for name in ("__call__", "forward", "_encode", "_example")}
+"""Those that ``LanguageModel.step`` calls."""

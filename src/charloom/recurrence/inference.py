@@ -1,4 +1,4 @@
-"""A whole recurrent layer in one native call, for calls that no backward pass follows.
+"""A whole recurrent layer, or a step of a language model, in one native call that no backward pass follows.
 
 ``native`` computes the same with one operator for each layer and direction, which autograd and ``torch.compile`` can
 use. For one time step of a small layer the calls of Python around these operators take most of the time; here there is
@@ -87,6 +87,48 @@ def infer(
         weights=dense_weights,
         # New copies at each call: to keep them packed would only take time.
         frozen=native if all(map(operator.is_, dense_weights, weights)) else None,
+    )
+
+
+def infer_step(
+    options: LayerOptions,
+    ids: Any,
+    state: Any,
+    weights: list[Any],
+    frozen: FrozenWeights | None,
+    embedding: Any,
+    output: Any,
+    output_bias: Any,
+) -> tuple[Tensor, State] | None:
+    """Runs one step of a language model without dropout; ``can_infer`` must be true.
+
+    Args:
+        options: Options of the layer, which has one direction.
+        ids: One token id for each sequence, int64 (batch,).
+        state: State before the ids; the same forms as for ``infer``.
+        weights: Weights of the layer, in the same order as for ``infer``.
+        frozen: Kept packed weights of a frozen layer; None to read ``weights``.
+        embedding: The embedding's weights (vocabulary, features); None for one-hot input.
+        output: The output layer's weights (vocabulary, hidden).
+        output_bias: The output layer's bias (vocabulary,).
+
+    Returns:
+        Logits (batch, vocabulary) and the last state in the form of ``state``. None, before anything is computed, if
+        the kernels do not take one of the arguments, an id is not in the vocabulary, or there are no kernels.
+    """
+    kernels = backend().kernels
+    if kernels is None:
+        return None
+    return kernels.infer_step(
+        options,
+        threads=thread_limit(),
+        ids=ids,
+        state=state,
+        weights=weights,
+        frozen=None if frozen is None else frozen.native,
+        embedding=embedding,
+        output=output,
+        output_bias=output_bias,
     )
 
 
