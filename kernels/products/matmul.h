@@ -130,7 +130,7 @@ CHARLOOM_INLINE void store_sum(Ints sum, const int8_t *panel, int v, const float
 // hardware prefetcher restarts at each page of each panel (see "lstm 80-256 x2, 1 step" of benchmarks/inference.py).
 template <int VECTORS, class Number>
 CHARLOOM_INLINE void prefetch_columns(const Number *columns, long panel_stride) {
-  constexpr long bytes_ahead = 1024;
+  constexpr long bytes_ahead = 256;
 #pragma GCC unroll 16
   for (int v = 0; v < VECTORS; v++)
     prefetch(reinterpret_cast<const char *>(columns + v / 2 * panel_stride + v % 2 * kLanes * kVnniFactor<Number>) +
