@@ -45,6 +45,7 @@ from .novelty.report import Copied as Copied
 from .novelty.report import CopiedStretch as CopiedStretch
 from .novelty.report import NoveltyReport as NoveltyReport
 from .novelty.report import check_novelty as check_novelty
+from .runs.fitting import fit_recipe as fit_recipe
 from .runs.outcome import Outcome as Outcome
 from .runs.plan import RunPlan as RunPlan
 from .runs.start import Start as Start

@@ -251,7 +251,7 @@ def test_a_signal_as_python_ends_changes_nothing(number: signal.Signals, tmp_pat
         preexec_fn=_reset_signals,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("own-text")
+    assert done.stdout.startswith("auto")
 
 
 def test_where_nobody_set_it_up_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:

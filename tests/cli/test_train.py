@@ -219,7 +219,7 @@ def test_invalid_texts(home: Path) -> None:
         (["--hidden-size", "ten"], 2, "--hidden-size"),
         (["--hiden-size", "10"], 2, "unknown option --hiden-size: did you mean --hidden-size?"),
         (["--cell", "transformer"], 2, "rnn"),
-        (["--recipe", "nonsense"], 2, "choose one of own-text, section"),
+        (["--recipe", "nonsense"], 2, "choose one of auto, own-text, section"),
         (["--device", "abacus"], 2, "--device is 'abacus': it cannot be used"),
         (["--output", "fable.txt/model"], 1, "fable.txt/model: cannot be written"),
     ],
@@ -256,12 +256,12 @@ def test_without_priming_the_folder_has_nothing_of_the_text(home: Path) -> None:
 
 def test_a_full_disk(home: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is saved to a temporary folder, which the error names."""
-    options = ["--epochs", "2", "--batch-size", "8"]
+    options = ["--epochs", "2", "--batch-size", "8", "--hidden-size", "48"]
     monkeypatch.setattr("tempfile.tempdir", str(home))
     message = call(home, "train", "fable.txt", *options, "--output", small_disk / "model").error()
     assert "no space left" in message.lower()
     refuge = next(word for word in message.split() if word.startswith(str(home / "charloom-")))
-    assert charloom.LanguageModel.load(refuge).layer.hidden_size == 256
+    assert charloom.LanguageModel.load(refuge).layer.hidden_size == 48
 
 
 def test_a_folder_that_is_moved_during_training(home: Path) -> None:

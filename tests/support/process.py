@@ -18,7 +18,7 @@ from unittest import mock
 
 from charloom.cli.app import run_command_line
 
-SMALL = ["--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
+SMALL = ["--recipe", "own-text", "--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
 """Options of a small model that trains fast."""
 
 PATIENCE = 600

@@ -10,9 +10,12 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from charloom.cli import screen
-from charloom.errors import CharloomError
-from charloom.settings.recipes import Recipe, load_recipe, read_recipe, recipe_names
+from charloom.errors import CharloomError, SettingsError
+from charloom.settings.recipes import AUTO, Recipe, load_recipe, read_recipe, recipe_names
 from charloom.text.named_corpora import default_recipe
+
+GIVEN = "given"
+"""Name of the parameter of ``train`` for the names of settings that are on the command line."""
 
 
 def recipes(name: Annotated[str | None, Parameter(show_default=False)] = None, /) -> None:
@@ -50,9 +53,17 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
             recipe = recipe_of_run(Path(resume[-1]))
         source = f"the run in {resume[-1]}"
     else:
-        recipe = load_recipe((given["--recipe"] or [default_recipe(given["CORPUS"])])[-1])
+        init_from = given.get("--init-from")
+        default = default_recipe(given["CORPUS"], fits=commands == ("train",) and not init_from)
+        recipe = load_recipe((given["--recipe"] or [default])[-1])
+        if recipe.name == AUTO and commands == ("sweep",):
+            raise SettingsError(
+                "a sweep compares runs with fixed settings: pass another recipe, such as own-text",
+                setting="recipe",
+                value=AUTO,
+            )
         source = f"recipe {recipe.name}"
-        if init_from := given.get("--init-from"):
+        if init_from:
             from charloom.models.language_model import LanguageModel
             from charloom.runs.start import fixed_settings
 
@@ -60,4 +71,8 @@ def recipe_defaults(app: App, commands: tuple[str, ...], arguments: ArgumentColl
                 recipe = recipe.with_changes(fixed_settings(LanguageModel.load(Path(init_from[-1]))))
     # cyclopts would pass None and () on as given values; without an entry the default of the dataclass holds.
     settings = {name: value for name, value in recipe.values.items() if value is not None and value != ()}
+    if commands == ("train",):
+        # Once defaults are filled in, a command cannot distinguish them from values on the command line.
+        options = {name.removeprefix("--").replace("-", "_") for name, values in given.items() if values}
+        settings[GIVEN] = tuple(sorted(recipe.given | options & recipe.values.keys()))
     Dict(settings, use_commands_as_keys=False, source=source)(app, commands, arguments)

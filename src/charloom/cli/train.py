@@ -5,6 +5,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from charloom.cli import screen
 from charloom.cli.interruption import Interruption
 from charloom.cli.options import Flag, Force, OutputFolder, Word, settings_parameter
@@ -26,19 +28,21 @@ def train(
     extend_vocabulary: Flag = False,
     tensorboard: bool | None = None,
     wandb: Flag = False,
+    given: Annotated[tuple[str, ...], Parameter(show=False, negative_iterable=())] = (),
     text: Annotated[CorpusSettings, settings_parameter("Text")] = CorpusSettings(),
     model: Annotated[ModelSettings, settings_parameter("Model")] = ModelSettings(),
     training: Annotated[TrainingSettings, settings_parameter("Training")] = TrainingSettings(),
 ) -> int:
     """Train a language model and save it to a folder.
 
-    For The Time Machine, the default text, the default recipe is 'section' (from the textbook Dive into Deep Learning:
-    a plain RNN of 256 units on the first 10,000 characters). For any other text, it is 'own-text'. Ctrl-C stops
-    training and saves the model; --resume continues the run from there, or from the last checkpoint if the process was
-    killed.
+    For a text of your own, charloom chooses the settings by the length of the text and, with --minutes, by the speed of
+    this machine, so that the run ends within that time (recipe 'auto'). Options that you pass are kept. For The Time
+    Machine, the default text, the recipe is 'section' (from the textbook Dive into Deep Learning: a plain RNN of 256
+    units on the first 10,000 characters). Ctrl-C stops training and saves the model; --resume continues the run from
+    there, or from the last checkpoint if the process was killed.
 
     The defaults shown below are those of the recipe 'section', which also sets --max-chars, --lowercase,
-    --collapse-whitespace and --prefix; 'charloom recipes own-text' shows those for other texts.
+    --collapse-whitespace and --prefix.
 
     Parameters
     ----------
@@ -74,11 +78,12 @@ def train(
 
     # Checked before the text is read and the folder is locked.
     check_installed(tensorboard=tensorboard, wandb=wandb)
+    name = recipe or ("" if resume else default_recipe(corpus, fits=init_from is None))
     plan = RunPlan(
         corpus,
         output,
         # A resumed run keeps its own settings, so it has no recipe name.
-        Recipe(text, model, training, name=recipe or ("" if resume else default_recipe(corpus))),
+        Recipe(text, model, training, name=name, given=frozenset(given)),
         resume=resume,
         init_from=init_from,
         extend_vocabulary=extend_vocabulary,

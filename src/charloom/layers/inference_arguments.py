@@ -12,7 +12,7 @@ from charloom.settings.cells import CELL_OF_MODE
 
 
 def inference_arguments(layer: nn.RNNBase, precision: str) -> tuple[LayerOptions, list[Any]] | None:
-    """Returns the arguments ``options`` and ``weights`` of ``infer``, read anew at each call.
+    """Returns the arguments ``options`` and ``weights`` of ``infer``, as they are at the call.
 
     Args:
         layer: The layer.

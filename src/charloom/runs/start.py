@@ -70,7 +70,8 @@ def recipe_of_plan(plan: RunPlan) -> Recipe:
         return plan.recipe
     if resume := plan.resume_path:
         return recipe_of_run(resume)
-    recipe = load_recipe(default_recipe(plan.texts))
+    # A trained model keeps its size, and needs a smaller learning rate than a new one.
+    recipe = load_recipe(default_recipe(plan.texts, fits=plan.init_from is None))
     if isinstance(plan.corpus, Corpus):
         recipe = replace(recipe, corpus=corpus_settings_of(plan.corpus))
     return recipe if plan.init_from is None else recipe.with_changes(fixed_settings(LanguageModel.load(plan.init_from)))
@@ -179,7 +180,7 @@ def start_new(plan: RunPlan, recipe: Recipe, model: LanguageModel | None, corpus
     source = _source(plan, corpus, recipe.corpus)
     seed = recipe.training.seed
     if model is None:
-        description = f"recipe {recipe.name}" if recipe.name else "new weights"
+        description = recipe.reasons or (f"recipe {recipe.name}" if recipe.name else "new weights")
         model = build_model(corpus.vocabulary, recipe.model, seed=seed)
         return Start(corpus, model, recipe.training, source, None, description)
     description = f"from the weights in {plan.init_from}"

@@ -24,6 +24,7 @@ from charloom.errors import (
     TrainingDivergedError,
 )
 from charloom.models.language_model import LanguageModel
+from charloom.runs.fitting import fit_recipe
 from charloom.runs.folder import RunFolder, texts_for_codec
 from charloom.runs.outcome import Outcome
 from charloom.runs.plan import RunPlan
@@ -133,6 +134,8 @@ class TrainingRun:
                     texts = plan.texts or (stored_texts(checkpoint) if checkpoint else None)
                     corpus = load_corpus(texts, **vars(recipe.corpus), progress=self._progress)
                 if checkpoint is None or model is None:
+                    recipe = fit_recipe(corpus, recipe, processes=processes, started_at=self.started_at)
+                    processes.check_settings(recipe.training)
                     self.start = start_new(plan, recipe, model, corpus)
                 else:
                     self.start = start_resumed(plan, recipe, model, checkpoint, corpus, processes.restarts)

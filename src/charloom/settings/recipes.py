@@ -18,6 +18,8 @@ from charloom.settings.training import TrainingSettings
 
 SECTION = "section"
 OWN_TEXT = "own-text"
+AUTO = "auto"
+"""The recipe whose settings are chosen when a run starts, by ``charloom.runs.fitting``."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Recipe:
         model: Settings of the model.
         training: Settings of training.
         name: Name of the recipe, or path of its file; empty if the settings are not from a recipe.
+        given: Names of the settings that were changed after the recipe was loaded; the recipe ``auto`` keeps them.
+        reasons: Description of the settings that ``fit_recipe`` has chosen; empty if it chose none.
     """
 
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
@@ -36,6 +40,8 @@ class Recipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     # Recipes with the same settings are equal, whatever their names.
     name: str = field(default="", compare=False)
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    reasons: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for table, kind in TABLES.items():
@@ -56,7 +62,7 @@ class Recipe:
             group = getattr(self, table)
             # replace calls __post_init__, which validates the new combination.
             groups[table] = replace(group, **{name: named[name] for name in vars(group).keys() & named.keys()})
-        return replace(self, **groups)
+        return replace(self, **groups, given=self.given | named.keys())
 
 
 def recipe_names() -> list[str]:

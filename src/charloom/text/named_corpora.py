@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from charloom.errors import CorpusUnavailableError
-from charloom.settings.recipes import OWN_TEXT, SECTION
+from charloom.settings.recipes import AUTO, OWN_TEXT, SECTION
 from charloom.text.clean_up import CleanUp
 
 DATA_VARIABLE, CACHE_VARIABLE = "CHARLOOM_DATA", "CHARLOOM_CACHE"
@@ -108,7 +108,12 @@ def read_named_corpus(name: str) -> bytes:
     )
 
 
-def default_recipe(corpus: Sequence[str]) -> str:
-    """Returns the default recipe of a corpus: the section's for the section's own text, another for all others."""
+def default_recipe(corpus: Sequence[str], *, fits: bool = True) -> str:
+    """Returns the default recipe of a corpus: the section's for the section's own text, another for all others.
+
+    fits: True for the recipe whose settings are chosen when the run starts; False for fixed settings.
+    """
     # No name stands for The Time Machine.
-    return SECTION if tuple(corpus) in ((), (TIME_MACHINE,)) else OWN_TEXT
+    if tuple(corpus) in ((), (TIME_MACHINE,)):
+        return SECTION
+    return AUTO if fits else OWN_TEXT

@@ -1,0 +1,91 @@
+"""How good a model do the minutes buy?
+
+Each text is divided: models are trained on its first 90%, and its last 10% is scored in one pass, in nats per
+character. Contestants: the recipe own-text; ``charloom train FILE`` without options; ``charloom train FILE --minutes
+M``; and a small transformer with nanoGPT's settings for a CPU, given the same minutes. They take turns, each in a
+process of its own, whose whole time is measured.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import charloom
+from alternate import machine, write_result
+
+_TRANSFORMER = Path(__file__).parent / "peers" / "transformer.py"
+
+
+def run(contestant: str, folder: Path, seed: int) -> dict[str, float]:
+    """Trains and scores a contestant; returns its seconds and nats per character.
+
+    contestant: ``own-text``, ``default``, or ``auto`` or ``transformer`` with a number of minutes.
+    """
+    training, held_out = folder / "training.txt", folder / "held_out.txt"
+    kind, *minutes = contestant.split()
+    started = time.perf_counter()
+    if kind == "transformer":
+        words = [sys.executable, str(_TRANSFORMER), str(training), str(held_out), *minutes, str(seed)]
+        found = json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+        return {"seconds": time.perf_counter() - started, "nats": found["nats"]}
+    options = {"own-text": ["--recipe", "own-text"], "default": [], "auto": ["--minutes", *minutes]}[kind]
+    words = [sys.executable, "-m", "charloom", "train", str(training), "-o", str(folder / "model"), "--force"]
+    subprocess.run([*words, "--seed", str(seed), *options], capture_output=True, check=True)
+    seconds = time.perf_counter() - started
+    model = charloom.LanguageModel.load(folder / "model")
+    text = held_out.read_text(encoding="utf-8")
+    return {"seconds": seconds, "nats": charloom.evaluate(model, text, unknown="skip").nats_per_char}
+
+
+def measure_text(path: Path, contestants: list[str], seeds: int, max_chars: int | None) -> dict[str, Any]:
+    """Returns the results of all contestants on a text, by seed."""
+    text = path.read_text(encoding="utf-8")[:max_chars]
+    split = int(0.9 * len(text))
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "training.txt").write_text(text[:split], encoding="utf-8")
+        (folder / "held_out.txt").write_text(text[split:], encoding="utf-8")
+        for seed in range(seeds):
+            for contestant, found in results.items():
+                found.append(run(contestant, folder, seed))
+                last = found[-1]
+                print(f"{path.name:24s} {contestant:16s} {last['nats']:.4f} nats {last['seconds']:7.1f} s", flush=True)
+    means = {name: statistics.mean(one["nats"] for one in found) for name, found in results.items()}
+    return {"characters": len(text), "results": results, "mean_nats": means}
+
+
+def main() -> None:
+    """Runs the benchmark and writes its results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", nargs="*", default=["1", "3", "15"], help="time budgets")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--contestants", nargs="*", default=["own-text", "default", "auto", "transformer"])
+    parser.add_argument("--max-chars", type=int, help="use only the start of each text")
+    parser.add_argument("texts", nargs="*", type=Path, help="default: the texts in CHARLOOM_DATA")
+    options = parser.parse_args()
+    data = Path(os.environ.get("CHARLOOM_DATA", ""))
+    names = ("tinyshakespeare.txt", "timemachine.txt", "alice29.txt", "Linux_2k.log")
+    contestants = [
+        contestant
+        for kind in options.contestants
+        for contestant in (
+            [f"{kind} {minutes}" for minutes in options.minutes] if kind in ("auto", "transformer") else [kind]
+        )
+    ]
+    results = {
+        path.name: measure_text(path, contestants, options.seeds, options.max_chars)
+        for path in options.texts or [data / name for name in names]
+    }
+    write_result("quality", {"question": __doc__, "results": results, "machine": machine()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The rule that chooses settings for a text and a time: model size, minibatches, epochs and regularization.
+
+Its constants are fitted to the runs of ``benchmarks/quality.py``, which docs/quality.md shows. A longer time first pays
+for a larger model; if the text is seen so often that the model could memorize it, it pays for more regularization.
+"""
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from charloom.settings.cells import CELLS
+from charloom.settings.model import ModelSettings
+from charloom.settings.names import Value
+from charloom.settings.recipes import Recipe
+
+NOMINAL_RATE = 5.5e11
+"""Operations per second of training in bfloat16 on two cores with AVX512_BF16, for choices that must not depend on the
+machine."""
+
+_HIDDEN_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
+_TOKENS_PER_WEIGHT = 7.0
+"""Tokens to train on, counted again in each epoch, for each weight of the recurrent layers. A larger model would be
+left half-trained; a smaller one has learned what it can."""
+_MINIBATCHES = ((32, 96), (32, 48), (16, 32), (8, 16), (4, 8), (2, 4), (1, 2), (1, 1))
+"""Batch size and number of steps, from the fastest to those for a few words."""
+_MIN_MINIBATCHES = 16  # of an epoch: with fewer, a short text would be learned in too few steps
+_HELD_OUT_FRACTION = 0.05
+_MIN_HELD_OUT = 1000  # fewer tokens say little about a model, and a text of a few pages needs them for training
+_MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
+_WARMUP_SHARE = 0.05
+_MAX_EPOCHS = 60
+"""More only memorize the text, even with the strongest regularization here; a run then ends before its time limit."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The text, the time and the machine that settings are chosen for.
+
+    Attributes:
+        num_tokens: Length of the text.
+        vocabulary_size: Number of different tokens.
+        seconds: Time for training.
+        rate: Operations per second of training.
+    """
+
+    num_tokens: int
+    vocabulary_size: int
+    seconds: float
+    rate: float = NOMINAL_RATE
+
+    def tokens_to_train_on(self, model: ModelSettings) -> float:
+        """Returns the number of tokens, counted again in each epoch, that the time is enough for."""
+        return self.seconds * self.rate / operations_per_token(model, self.vocabulary_size)
+
+
+def default_seconds(num_tokens: int) -> float:
+    """Returns the time for training on a text of this length if none is given, in seconds at ``NOMINAL_RATE``."""
+    # The time of 20 epochs of the recipe ``own-text``; at least what a text of a page needs, at most half an hour.
+    return min(max(10.0, 1.6e-4 * num_tokens), 1800.0)
+
+
+def num_recurrent_weights(model: ModelSettings, vocabulary_size: int) -> int:
+    """Returns the number of weights of the recurrent layers, without biases."""
+    gates = next(cell.gates for cell in CELLS if cell.setting == model.cell)
+    inputs = model.embedding_size or vocabulary_size
+    return gates * model.hidden_size * (inputs + model.hidden_size * (2 * model.num_layers - 1))
+
+
+def operations_per_token(model: ModelSettings, vocabulary_size: int) -> float:
+    """Returns the multiplications and additions of a training step for each token."""
+    # One-hot input is not multiplied.
+    weights = num_recurrent_weights(model, vocabulary_size if model.embedding_size else 0)
+    # Two for each weight, and the backward pass has twice the arithmetic of the forward pass.
+    return 6.0 * (weights + model.hidden_size * vocabulary_size)
+
+
+def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, timed: bool) -> dict[str, Value]:
+    """Returns settings by name, all that the rule chooses and that are not given.
+
+    Args:
+        budget: Text, time and machine.
+        recipe: Settings, of which the given ones and those that the rule does not choose apply.
+        given: Names of the settings that are given.
+        timed: True if the run ends by the clock; its number of epochs is then a limit that it should not reach.
+    """
+    chosen: dict[str, Value] = {}
+
+    def choose(**values: Value) -> None:
+        nonlocal recipe
+        new = {name: value for name, value in values.items() if name not in given}
+        chosen.update(new)
+        recipe = recipe.with_changes(new)
+
+    num_held_out = budget.num_tokens * _HELD_OUT_FRACTION
+    fraction = min(_HELD_OUT_FRACTION, _MAX_HELD_OUT / budget.num_tokens) if num_held_out >= _MIN_HELD_OUT else 0.0
+    choose(validation_fraction=fraction)
+    num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
+    choose(**_minibatches(recipe, given, num_trained))
+    model = _largest_model(budget, recipe.model, given)
+    choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
+    epochs = min(budget.tokens_to_train_on(recipe.model) / num_trained, _MAX_EPOCHS)
+    if "epochs" in given:
+        epochs = float(recipe.training.epochs)
+    # Twice as many, if the clock ends the run: the speed was measured for seconds only.
+    choose(epochs=max(1, min(_MAX_EPOCHS, math.ceil(2 * epochs) if timed else round(epochs))))
+    choose(**_regularization(epochs))
+    # Larger models need smaller steps.
+    choose(learning_rate=round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5))
+    choose(warmup_epochs=round(_WARMUP_SHARE * epochs, 4))
+    choose(report_every=max(1, round(epochs / 20)), sample_every=max(1, round(epochs / 4)))
+    return chosen
+
+
+def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float) -> dict[str, Value]:
+    """Returns batch size and number of steps: the fastest with which an epoch has enough minibatches."""
+    sizes = [
+        (
+            recipe.training.batch_size if "batch_size" in given else batch_size,
+            recipe.training.num_steps if "num_steps" in given else num_steps,
+        )
+        for batch_size, num_steps in _MINIBATCHES
+    ]
+    accumulated = recipe.training.gradient_accumulation_steps
+    enough = (size for size in sizes if _MIN_MINIBATCHES * accumulated * math.prod(size) < num_trained)
+    batch_size, num_steps = next(enough, sizes[-1])
+    return {"batch_size": batch_size, "num_steps": num_steps}
+
+
+def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str]) -> ModelSettings:
+    """Returns the settings of the largest model that the time is enough for; the smallest if it is for none."""
+    candidates = list(_candidates(model, given))
+    fitting = [
+        candidate
+        for candidate in candidates
+        if budget.tokens_to_train_on(candidate)
+        >= _TOKENS_PER_WEIGHT * num_recurrent_weights(candidate, budget.vocabulary_size)
+    ]
+    return fitting[-1] if fitting else candidates[0]
+
+
+def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelSettings]:
+    """Yields settings of models in order of size."""
+    for hidden_size in (model.hidden_size,) if "hidden_size" in given else _HIDDEN_SIZES:
+        embedding_size = model.embedding_size
+        if model.tied_output:
+            embedding_size = hidden_size
+        elif "embedding_size" not in given:
+            embedding_size = 64 if hidden_size < 256 else 128
+        if not model.tied_output or "embedding_size" not in given or embedding_size == model.embedding_size:
+            yield replace(model, hidden_size=hidden_size, embedding_size=embedding_size)
+
+
+def _regularization(epochs: float) -> dict[str, Value]:
+    """Returns dropout, input noise and weight decay for a number of epochs."""
+    repetitions = math.log10(max(1.0, epochs))
+    return {
+        "dropout": round(min(0.5, 0.27 * repetitions), 2),
+        "input_noise": round(min(0.05, 0.03 * repetitions), 2),
+        "weight_decay": 0.1 if epochs > 20 else 0.05,
+    }

@@ -1,0 +1,116 @@
+"""The rule that chooses settings: bounds, monotony, and the settings that are given."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import ModelSettings, load_recipe
+from charloom.runs.budget import (
+    Budget,
+    choose_settings,
+    default_seconds,
+    num_recurrent_weights,
+    operations_per_token,
+)
+from charloom.settings.recipes import AUTO
+from charloom.text.batching import check_length
+from charloom.training.run_checks import compute_training_length
+
+_BUDGETS = st.builds(
+    Budget,
+    num_tokens=st.integers(2, 10**8),
+    vocabulary_size=st.integers(2, 5000),
+    seconds=st.floats(0.1, 1e5),
+    rate=st.floats(1e8, 1e14),
+)
+
+
+def _choose(budget: Budget, *, timed: bool = True, **values: Any) -> Any:
+    recipe = load_recipe(AUTO).with_changes(values)
+    return recipe.with_changes(choose_settings(budget, recipe, set(values), timed=timed))
+
+
+@settings(max_examples=200)
+@given(budget=_BUDGETS, timed=st.booleans())
+def test_every_text_can_be_trained_with_the_chosen_settings(budget: Budget, timed: bool) -> None:
+    """Also one of two characters; the settings themselves are validated by their classes."""
+    recipe = _choose(budget, timed=timed)
+    training = recipe.training
+    check_length(compute_training_length(budget.num_tokens, training), training.batch_size, training.num_steps)
+    assert budget.num_tokens * training.validation_fraction <= 200_001
+
+
+_GIVEN: dict[str, Any] = {
+    "hidden_size": st.integers(1, 3000),
+    "embedding_size": st.integers(1, 300),
+    "num_layers": st.integers(1, 4),
+    "cell": st.sampled_from(["rnn", "gru", "lstm"]),
+    "dropout": st.floats(0, 0.9),
+    "batch_size": st.integers(1, 64),
+    "num_steps": st.integers(1, 128),
+    "epochs": st.integers(1, 500),
+    "learning_rate": st.floats(1e-5, 1.0),
+    "input_noise": st.floats(0, 0.5),
+    "weight_decay": st.floats(0, 1.0),
+    "validation_fraction": st.floats(0, 0.5),
+    "optimizer": st.sampled_from(["sgd", "adamw"]),
+    "report_every": st.integers(1, 9),
+}
+
+
+@settings(max_examples=200)
+@given(data=st.data(), budget=_BUDGETS, timed=st.booleans())
+def test_given_settings_are_kept(data: st.DataObject, budget: Budget, timed: bool) -> None:
+    names = data.draw(st.sets(st.sampled_from(sorted(_GIVEN)), max_size=6))
+    values = {name: data.draw(_GIVEN[name], label=name) for name in sorted(names)}
+    chosen = _choose(budget, timed=timed, **values).values
+    assert {name: chosen[name] for name in values} == values
+
+
+def test_a_tied_output_has_an_embedding_of_the_hidden_size() -> None:
+    budget = Budget(10**6, 60, 60.0)
+    recipe = load_recipe(AUTO).with_changes({"embedding_size": 192, "hidden_size": 192, "tied_output": True})
+    for given_names, expected in (({"tied_output"}, None), ({"tied_output", "embedding_size"}, 192)):
+        model = recipe.with_changes(choose_settings(budget, recipe, given_names, timed=True)).model
+        assert model.embedding_size == model.hidden_size
+        assert expected in (None, model.hidden_size)
+
+
+@given(budget=_BUDGETS, factor=st.floats(1.0, 100.0))
+def test_more_time_or_a_faster_machine_never_gives_a_smaller_model(budget: Budget, factor: float) -> None:
+    longer = Budget(budget.num_tokens, budget.vocabulary_size, budget.seconds * factor, budget.rate)
+    faster = Budget(budget.num_tokens, budget.vocabulary_size, budget.seconds, budget.rate * factor)
+    sizes = [_choose(each).model.hidden_size for each in (budget, longer, faster)]
+    assert sizes[0] <= sizes[1]
+    assert sizes[0] <= sizes[2]
+
+
+def test_a_text_is_regularized_more_the_more_often_it_is_repeated() -> None:
+    values = [_choose(Budget(length, 60, 180.0)).values for length in (10**8, 10**6, 10**5)]
+    for name in ("dropout", "input_noise"):
+        assert values[0][name] == 0
+        assert values[0][name] < values[1][name] <= values[2][name]
+
+
+@pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (19_000, 0), (21_000, 0.05), (10**7, 0.02)])
+def test_short_texts_are_trained_on_as_a_whole(length: int, held_out: float) -> None:
+    assert _choose(Budget(length, 60, 180.0)).training.validation_fraction == pytest.approx(held_out)
+
+
+def test_operations_are_those_of_the_products() -> None:
+    """By hand: six for each weight that is multiplied; one-hot input selects columns instead."""
+    embedded = ModelSettings(cell="lstm", hidden_size=10, num_layers=2, embedding_size=3)
+    assert num_recurrent_weights(embedded, 50) == 4 * 10 * (3 + 10) + 4 * 10 * (10 + 10)
+    assert operations_per_token(embedded, 50) == 6 * (num_recurrent_weights(embedded, 50) + 10 * 50)
+    one_hot = ModelSettings(cell="gru", hidden_size=10)
+    assert num_recurrent_weights(one_hot, 50) == 3 * 10 * (50 + 10)
+    assert operations_per_token(one_hot, 50) == 6 * (3 * 10 * 10 + 10 * 50)
+
+
+def test_the_default_time_grows_with_the_text_within_bounds() -> None:
+    times = [default_seconds(length) for length in (1, 10**4, 10**6, 10**7, 10**9)]
+    assert times == sorted(times)
+    assert times[0] == times[1] == 10
+    assert times[-1] == 1800
