@@ -21,9 +21,14 @@ _HIDDEN_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536
 _TOKENS_PER_WEIGHT = 7.0
 """Tokens to train on, counted again in each epoch, for each weight of the recurrent layers. A larger model would be
 left half-trained; a smaller one has learned what it can."""
-_MINIBATCHES = ((32, 96), (32, 48), (16, 32), (8, 16), (4, 8), (2, 4), (1, 2), (1, 1))
-"""Batch size and number of steps, from the fastest to those for a few words."""
-_MIN_MINIBATCHES = 16  # of an epoch: with fewer, a short text would be learned in too few steps
+_MAX_WEIGHTS_PER_TOKEN = 20.0
+"""Weights of the recurrent layers for each token of the text: a larger model memorizes it in a few epochs."""
+_MINIBATCHES = (
+    *((300_000, 32, 96), (60_000, 16, 64), (8_000, 16, 32), (2_000, 8, 16), (500, 4, 8), (100, 2, 4)),
+    *((20, 1, 4), (0, 1, 1)),
+)
+"""Minimum length of the text, batch size and number of steps. Large minibatches are fast, but give a short text fewer
+steps in an epoch, and generalize less."""
 _HELD_OUT_FRACTION = 0.05
 _MIN_HELD_OUT = 1000  # fewer tokens say little about a model, and a text of a few pages needs them for training
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
@@ -112,30 +117,30 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
 
 
 def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float) -> dict[str, Value]:
-    """Returns batch size and number of steps: the fastest with which an epoch has enough minibatches."""
-    sizes = [
-        (
-            recipe.training.batch_size if "batch_size" in given else batch_size,
-            recipe.training.num_steps if "num_steps" in given else num_steps,
+    """Returns the batch size and the number of steps for a text of this length."""
+    training = recipe.training
+    size = (1, 1)
+    for min_length, *suitable in _MINIBATCHES:
+        size = (
+            training.batch_size if "batch_size" in given else suitable[0],
+            training.num_steps if "num_steps" in given else suitable[1],
         )
-        for batch_size, num_steps in _MINIBATCHES
-    ]
-    accumulated = recipe.training.gradient_accumulation_steps
-    enough = (size for size in sizes if _MIN_MINIBATCHES * accumulated * math.prod(size) < num_trained)
-    batch_size, num_steps = next(enough, sizes[-1])
-    return {"batch_size": batch_size, "num_steps": num_steps}
+        # The second condition matters if one of the two is given.
+        if num_trained >= min_length and math.prod(size) * training.gradient_accumulation_steps * 4 < num_trained:
+            break
+    return {"batch_size": size[0], "num_steps": size[1]}
 
 
 def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str]) -> ModelSettings:
-    """Returns the settings of the largest model that the time is enough for; the smallest if it is for none."""
+    """Returns the settings of the largest model that time and text are enough for; the smallest if there is none."""
     candidates = list(_candidates(model, given))
-    fitting = [
-        candidate
-        for candidate in candidates
-        if budget.tokens_to_train_on(candidate)
-        >= _TOKENS_PER_WEIGHT * num_recurrent_weights(candidate, budget.vocabulary_size)
-    ]
-    return fitting[-1] if fitting else candidates[0]
+    fitting = candidates[:1]
+    for candidate in candidates:
+        weights = num_recurrent_weights(candidate, budget.vocabulary_size)
+        enough_time = budget.tokens_to_train_on(candidate) >= _TOKENS_PER_WEIGHT * weights
+        if enough_time and weights <= _MAX_WEIGHTS_PER_TOKEN * budget.num_tokens:
+            fitting.append(candidate)
+    return fitting[-1]
 
 
 def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelSettings]:
