@@ -73,6 +73,8 @@ def _shorten(command: list[str]) -> list[str]:
     """Returns the command with one epoch of 10,000 characters (named corpora, sweeps) or two networks (forecasts)."""
     if command[0] == "forecast" and "--help" not in command:
         return [*command, "--members", "2", "--epochs", "5"]
+    if command[0] == "train" and not {"--epochs", "--resume", "--recipe"} & set(command):
+        command = [*command, "--epochs", "1"]
     # The reader's own files are short already.
     named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
     if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
