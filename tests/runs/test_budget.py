@@ -91,10 +91,10 @@ def test_a_text_is_regularized_more_the_more_often_it_is_repeated() -> None:
     values = [_choose(Budget(length, 60, 180.0)).values for length in (10**8, 10**6, 10**5)]
     for name in ("dropout", "input_noise"):
         assert values[0][name] == 0
-        assert values[0][name] < values[1][name] <= values[2][name]
+        assert values[0][name] <= values[1][name] < values[2][name]
 
 
-@pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (19_000, 0), (21_000, 0.05), (10**7, 0.02)])
+@pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (99_000, 0), (101_000, 0.01), (10**8, 0.002)])
 def test_short_texts_are_trained_on_as_a_whole(length: int, held_out: float) -> None:
     assert _choose(Budget(length, 60, 180.0)).training.validation_fraction == pytest.approx(held_out)
 

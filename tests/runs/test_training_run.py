@@ -6,8 +6,20 @@ from pathlib import Path
 import pytest
 
 import charloom
-from charloom import CharloomError, InputError, LanguageModel, ModelSettings, Recipe, RunPlan, TrainingRun
+from charloom import (
+    CharloomError,
+    InputError,
+    LanguageModel,
+    ModelSettings,
+    Recipe,
+    RunPlan,
+    SettingsError,
+    TrainingRun,
+    load_recipe,
+    newest_checkpoint,
+)
 from charloom.runs import folder
+from charloom.runs.start import resolve_settings
 from charloom.settings import CorpusSettings, TrainingSettings
 from charloom.training.events import EpochEnded, Event, StepEnded, StopTraining
 
@@ -67,6 +79,32 @@ def test_one_call_trains_resumes_and_then_has_nothing_to_do(tmp_path: Path, text
     assert again.kept == done.kept
     longer = charloom.recipe_of_run(tmp_path / "parts").with_changes({"epochs": 4})
     assert len(TrainingRun(RunPlan(output=tmp_path / "parts", recipe=longer, resume=True)).run().history) == 4
+
+
+def test_settings_that_were_chosen_are_kept_when_the_run_is_resumed(tmp_path: Path, text: Path) -> None:
+    """The same plan resumes the run; another value of a setting that was given is refused."""
+    recipe = load_recipe("auto").with_changes({"hidden_size": 8, "epochs": 2})
+    whole = TrainingRun(RunPlan(text, tmp_path / "whole", recipe)).run()
+    assert whole.model.layer.hidden_size == 8
+    plan = RunPlan(text, tmp_path / "parts", recipe, resume=True)
+    assert TrainingRun(plan).run([_StopAt(7)]).status == "stopped"
+    larger = replace(plan, recipe=recipe.with_changes({"hidden_size": 9}))
+    with pytest.raises(SettingsError, match="hidden_size is 9"):
+        TrainingRun(larger).run()
+    assert TrainingRun(plan).run().status == "finished"
+    assert _weights(tmp_path / "parts") == _weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_restart_has_the_settings_that_were_chosen(restarts: int, tmp_path: Path, text: Path) -> None:
+    """torchrun repeats the command of the first start, whose recipe has no chosen settings yet."""
+    plan = RunPlan(text, tmp_path / "run", load_recipe("auto").with_changes({"epochs": 2}))
+    run = TrainingRun(plan)
+    run.run([_StopAt(7)])
+    assert plan.recipe is not None
+    recipe, _ = resolve_settings(plan, plan.recipe, newest_checkpoint(tmp_path / "run"), restarts)
+    assert recipe.training == run.start.settings
+    assert recipe.model.hidden_size == run.start.model.layer.hidden_size
 
 
 def test_a_run_that_was_killed_while_it_was_saved_is_saved_again(tmp_path: Path, text: Path) -> None:

@@ -1,7 +1,8 @@
 """The rule that chooses settings for a text and a time: model size, minibatches, epochs and regularization.
 
-Its constants are fitted to the runs of ``benchmarks/quality.py``, which docs/quality.md shows. A longer time first pays
-for a larger model; if the text is seen so often that the model could memorize it, it pays for more regularization.
+A longer time first pays for a larger model; if the text is repeated so often that the model could memorize it, it pays
+for more regularization. The constants were chosen by trials on alice29.txt (152 kB), its first 20 kB, and
+tinyshakespeare.txt (1.1 MB); ``scripts/bench quality`` measures the results, on other texts too.
 """
 
 import math
@@ -29,7 +30,7 @@ _MINIBATCHES = (
 )
 """Minimum length of the text, batch size and number of steps. Large minibatches are fast, but give a short text fewer
 steps in an epoch, and generalize less."""
-_HELD_OUT_FRACTION = 0.05
+_HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens say little about a model, and a text of a few pages needs them for training
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
@@ -108,7 +109,7 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
         epochs = float(recipe.training.epochs)
     # Twice as many, if the clock ends the run: the speed was measured for seconds only.
     choose(epochs=max(1, min(_MAX_EPOCHS, math.ceil(2 * epochs) if timed else round(epochs))))
-    choose(**_regularization(epochs))
+    choose(**_regularization(epochs, recipe.model.hidden_size))
     # Larger models need smaller steps.
     choose(learning_rate=round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5))
     choose(warmup_epochs=round(_WARMUP_SHARE * epochs, 4))
@@ -155,11 +156,11 @@ def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelS
             yield replace(model, hidden_size=hidden_size, embedding_size=embedding_size)
 
 
-def _regularization(epochs: float) -> dict[str, Value]:
-    """Returns dropout, input noise and weight decay for a number of epochs."""
+def _regularization(epochs: float, hidden_size: int) -> dict[str, Value]:
+    """Returns dropout and input noise for a number of epochs and of units."""
     repetitions = math.log10(max(1.0, epochs))
-    return {
-        "dropout": round(min(0.5, 0.27 * repetitions), 2),
-        "input_noise": round(min(0.05, 0.03 * repetitions), 2),
-        "weight_decay": 0.1 if epochs > 20 else 0.05,
-    }
+    # A small model cannot memorize much, and needs all of its units. Noise helps only against memorizing: with fewer
+    # epochs, it makes a model worse.
+    dropout = min(0.6, 0.16 * repetitions * (hidden_size / 256) ** 0.8)
+    noise = min(0.07, max(0.0, 0.09 * (repetitions - 1)))
+    return {"dropout": round(dropout, 2), "input_noise": round(noise, 3)}

@@ -52,11 +52,15 @@ def fit_recipe(
     return _fit(corpus, recipe, processes or Processes(), time.perf_counter() if started_at is None else started_at)
 
 
-def _fit(corpus: Corpus, recipe: Recipe, processes: Processes, started_at: float) -> Recipe:
+def given_settings(recipe: Recipe) -> frozenset[str]:
+    """Returns the names of the settings of a recipe ``auto`` that the caller has set."""
     # Also those that ``dataclasses.replace`` has changed, which does not record it.
     own = load_recipe(AUTO).values
-    given = recipe.given | {name for name, value in recipe.values.items() if value != own[name]}
-    minutes, alone = recipe.training.minutes, processes.size == 1
+    return recipe.given | {name for name, value in recipe.values.items() if value != own[name]}
+
+
+def _fit(corpus: Corpus, recipe: Recipe, processes: Processes, started_at: float) -> Recipe:
+    given, minutes, alone = given_settings(recipe), recipe.training.minutes, processes.size == 1
     num_tokens, vocabulary = len(corpus.ids), corpus.vocabulary
     seconds = default_seconds(num_tokens)
     if minutes is not None:
@@ -114,7 +118,6 @@ def _describe(recipe: Recipe, budget: Budget, rate: float | None) -> str:
         f"learning rate {training.learning_rate:g}",
         f"dropout {model.dropout:g}",
         f"input noise {training.input_noise:g}",
-        f"weight decay {training.weight_decay:g}",
         training.precision,
     ]
     if not training.validation_fraction:

@@ -15,10 +15,11 @@ from charloom.errors import (
 )
 from charloom.models.building import build_model, extend_model
 from charloom.models.language_model import LanguageModel
+from charloom.runs.fitting import given_settings
 from charloom.runs.plan import RunPlan, corpus_settings_of
 from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.recipes import Recipe, load_recipe
+from charloom.settings.recipes import AUTO, Recipe, load_recipe
 from charloom.settings.training import TrainingSettings
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
@@ -125,6 +126,10 @@ def resolve_settings(
     if checkpoint is not None:
         model = checkpoint.make_model()
         own = _recipe_of_checkpoint(checkpoint, model)
+        if recipe.name == AUTO:
+            # The settings were chosen when the run was started, and another choice would make it another run.
+            given = {name: recipe.values[name] for name in given_settings(recipe)}
+            recipe = replace(own.with_changes(given), corpus=recipe.corpus)
         # torchrun repeats the command line of the first start, which may contradict the checkpoint.
         if restarts:
             recipe = replace(own, training=recipe.training)
