@@ -61,8 +61,8 @@ class Budget:
 
 def default_seconds(num_tokens: int) -> float:
     """Returns the time for training on a text of this length if none is given, in seconds at ``NOMINAL_RATE``."""
-    # The time of 20 epochs of the recipe ``own-text``; at least what a text of a page needs, at most half an hour.
-    return min(max(10.0, 1.6e-4 * num_tokens), 1800.0)
+    # At most the time of 20 epochs of the recipe ``own-text``; enough for a text of a page, and at most half an hour.
+    return min(max(10.0, 1.1e-4 * num_tokens), 1800.0)
 
 
 def num_recurrent_weights(model: ModelSettings, vocabulary_size: int) -> int:
