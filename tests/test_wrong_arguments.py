@@ -76,6 +76,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "corpus_from": (corpus_from, {"documents": "abc", "name": "n", "unit": "char", "separator": "", "max_chars": 2}),
     "in_vocabulary": (_CORPUS.in_vocabulary, {"vocabulary": _VOCABULARY}),
     "load_recipe": (charloom.load_recipe, {"name": "section"}),
+    "fit_recipe": (charloom.fit_recipe, {"corpus": _CORPUS, "recipe": _RECIPE}),
     "Vocabulary": (Vocabulary, {"characters": ["a"], "clean_up": charloom.CleanUp()}),
     "of_text": (Vocabulary.of_text, {"text": "ab"}),
     "of_counts": (Vocabulary.of_counts, {"counts": {"a": 1}}),

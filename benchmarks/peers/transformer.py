@@ -1,6 +1,6 @@
 """A small transformer with nanoGPT's published settings for a CPU, trained for a time; prints its held-out loss.
 
-Written anew from the settings in nanoGPT's README (https://github.com/karpathy/nanoGPT): 4 layers, 4 heads, 128
+Written again from the settings in nanoGPT's README (https://github.com/karpathy/nanoGPT): 4 layers, 4 heads, 128
 channels, context of 64 characters, batch size 12, AdamW with a cosine schedule after 100 warm-up steps, no dropout. The
 learning rate falls to its minimum at the end of the given time instead of after 2,000 steps.
 """

@@ -13,6 +13,7 @@ from charloom import LanguageModel
 from charloom.models import fused
 from charloom.recurrence.threads import use_threads
 from customized_models import CUSTOMIZED, VOCABULARY, WRONG
+from customized_models import model as make_model
 from native import INSTRUCTION_SETS, Switch, switching
 from torch_comparison import differing, outcome
 from torch_equivalent import CELLS
@@ -178,6 +179,48 @@ def test_dropout_in_training_mode_is_pytorchs(native_steps: list[bool]) -> None:
     found = {model.step(torch.tensor([3]), model.begin_state(1))[0].sum().item() for _ in range(8)}
     assert len(found) > 1
     assert not any(native_steps)
+
+
+class _WithOutput:
+    """A class of a user, after ``Module`` in the order of methods."""
+
+    @property
+    def output(self) -> Any:
+        return lambda hidden: 2 * hidden[..., : len(VOCABULARY)]
+
+
+class _Mixed(LanguageModel, _WithOutput):
+    pass
+
+
+class _Wrapped(LanguageModel):
+    def __getattr__(self, name: str) -> Any:
+        part: Any = super().__getattr__(name)
+        return (lambda hidden: 2 * part(hidden)) if name == "output" else part
+
+
+class _OtherCallImplementation(LanguageModel):
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        logits, state = super()._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call] # torch's
+        return 2 * logits, state
+
+
+@pytest.mark.parametrize("kind", [_Mixed, _Wrapped, _OtherCallImplementation])
+def test_subclasses_that_replace_parts_in_other_ways(kind: Any, native_steps: list[bool]) -> None:
+    found = outcome(_steps, make_model(kind, lambda size, _: charloom.layers.GRU(size, 32)))
+    assert not any(native_steps)
+    assert isinstance(found, list)
+
+
+def test_a_patched_layer_class_and_a_compiled_part(monkeypatch: pytest.MonkeyPatch, native_steps: list[bool]) -> None:
+    model = CUSTOMIZED["plain"]()
+    model.output._compiled_call_impl = lambda hidden: 2 * nn.Linear.forward(model.output, hidden)
+    compiled = _steps(model)
+    monkeypatch.setattr(charloom.layers.RecurrentLayer, "forward", lambda _, inputs, state: (inputs[..., :12], state))
+    _steps(CUSTOMIZED["plain"]())
+    assert not any(native_steps)
+    monkeypatch.undo()
+    torch.testing.assert_close(compiled[0][0], 2 * _steps(CUSTOMIZED["plain"]())[0][0])
 
 
 @pytest.mark.parametrize("ids", [[-1, 0], [0, len(VOCABULARY)], [2**40, 0], [-(2**63), 0]])

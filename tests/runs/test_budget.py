@@ -99,6 +99,22 @@ def test_short_texts_are_trained_on_as_a_whole(length: int, held_out: float) -> 
     assert _choose(Budget(length, 60, 180.0)).training.validation_fraction == pytest.approx(held_out)
 
 
+def test_more_epochs_than_the_time_allows_change_nothing_else() -> None:
+    """The clock ends the run: warm-up and regularization must suit the epochs that it leaves."""
+    free, limited = _choose(Budget(10**6, 60, 60.0)).values, _choose(Budget(10**6, 60, 60.0), epochs=10**5).values
+    assert limited.pop("epochs") == 10**5
+    assert {name: value for name, value in free.items() if name != "epochs"} == limited
+
+
+@pytest.mark.parametrize(("changes", "held_out"), [({}, 0), ({"patience": 2}, 0.1), ({"keep_best": True}, 0.1)])
+def test_validation_that_is_asked_for_has_a_text(changes: dict[str, Any], held_out: float) -> None:
+    assert _choose(Budget(3000, 60, 60.0), **changes).training.validation_fraction == held_out
+
+
+def test_sgd_has_a_rate_of_its_own() -> None:
+    assert _choose(Budget(3000, 60, 60.0), optimizer="sgd").training.learning_rate == 1.0
+
+
 def test_operations_are_those_of_the_products() -> None:
     """By hand: six for each weight that is multiplied; one-hot input selects columns instead."""
     embedded = ModelSettings(cell="lstm", hidden_size=10, num_layers=2, embedding_size=3)

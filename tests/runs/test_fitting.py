@@ -1,4 +1,4 @@
-"""The recipe ``auto``: when the speed is measured, what is kept, and what the description says."""
+"""The recipe ``auto``: when the speed is measured, what is kept, and what is described."""
 
 import dataclasses
 from typing import Any
@@ -91,6 +91,12 @@ def test_settings_that_were_replaced_directly_are_given_too() -> None:
     changed = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, hidden_size=41, cell="gru"))
     model = fit_recipe(charloom.corpus_from(_PAGE * 100), changed).model
     assert (model.hidden_size, model.cell) == (41, "gru")
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_fitted_recipe_is_fixed() -> None:
+    fitted = _fit(3_000)
+    assert fit_recipe(charloom.corpus_from(_PAGE * 3000), fitted) is fitted
 
 
 def test_several_processes_measure_nothing(measured: list[str]) -> None:

@@ -23,12 +23,20 @@ def test_nothing_of_the_caller_is_changed() -> None:
 
 
 def test_rate_is_the_work_of_all_steps_over_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that advances by a second at each look: two steps are made in the measured four seconds."""
+    """On a clock that advances by a second at each look: two steps are made in three seconds."""
     ticks = iter(range(100))
     monkeypatch.setattr("charloom.runs.speed.time.perf_counter", lambda: float(next(ticks)))
     rate = measure_rate(_VOCABULARY, _MODEL, _TRAINING, 2.0)
-    # Looks: the start (0), before the second step (1), before the third, which is not made (2), and the end (3).
+    # Looks after those of the warm-up: the start, before the second step, before the third, and the end.
     assert rate == 2 * 2 * 5 * operations_per_token(_MODEL, len(_VOCABULARY)) / 3
+
+
+def test_one_slow_step_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(0, 1000, 10))
+    monkeypatch.setattr("charloom.runs.speed.time.perf_counter", lambda: float(next(ticks)))
+    rate = measure_rate(_VOCABULARY, _MODEL, _TRAINING, 2.0)
+    assert rate == 2 * 5 * operations_per_token(_MODEL, len(_VOCABULARY)) / 10
+    assert next(ticks) == 20
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(0.5, "float32"), (1.1, "float32"), (1.3, "bfloat16")])

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import nn
-
 from charloom.layers.read_weights import has_plain_weights, named_weights
 from charloom.layers.torch_classes import has_torch_forward
 from charloom.recurrence.inference import LayerOptions
@@ -11,12 +9,11 @@ from charloom.recurrence.kernel_arguments import MAX_INT8_INPUTS, PRECISIONS
 from charloom.settings.cells import CELL_OF_MODE
 
 
-def inference_arguments(layer: nn.RNNBase, precision: str) -> tuple[LayerOptions, list[Any]] | None:
+def inference_arguments(layer: Any) -> tuple[LayerOptions, list[Any]] | None:
     """Returns the arguments ``options`` and ``weights`` of ``infer``, as they are at the call.
 
     Args:
-        layer: The layer.
-        precision: Its precision.
+        layer: A ``RecurrentLayer``.
 
     Returns:
         None if the kernels do not compute what the layer's ``forward`` does: it has dropout, its class of ``torch.nn``
@@ -30,6 +27,7 @@ def inference_arguments(layer: nn.RNNBase, precision: str) -> tuple[LayerOptions
         if cells is None:
             return None
         weights = [weight for cell_weights in cells for weight in cell_weights if weight is not None]
+    precision = layer._precision
     # Sums of more products of 8-bit integers can overflow.
     fits = precision != "int8" or max(layer.input_size, 2 * layer.hidden_size) <= MAX_INT8_INPUTS
     options = (

@@ -210,7 +210,7 @@ class RecurrentLayer(nn.RNNBase):
         Returns:
             Outputs and last state; None, before anything is computed, for a call that ``infer`` does not cover.
         """
-        arguments = inference_arguments(self, self._precision)
+        arguments = inference_arguments(self)
         if arguments is None:
             return None
         options, weights = arguments

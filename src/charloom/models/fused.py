@@ -22,7 +22,7 @@ from charloom.recurrence.kernel_calls import Step
 from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.native_step import native_backpropagation, native_loss
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.recurrence.torch_internals import are_hooked, has_gradient_hooks
+from charloom.recurrence.torch_internals import are_compiled, are_hooked, has_gradient_hooks
 from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
@@ -47,13 +47,13 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
     for name, method in methods.items():
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} overrides {name}"
-    for kind in model_class.__mro__[:-2]:  # without Module and object
+    for kind in model_class.__mro__:
         if not vars(kind).keys().isdisjoint(Parts._fields):
             return f"{kind.__qualname__} overrides a part"
     layer, output, dropout, embedding = read_parts(model)
     vocabulary_size = len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
-    if not known or _runs_other_forward(layer, RecurrentLayer.forward):
+    if not known or _runs_other_forward(layer, _LAYER):
         return f"layer is of type {_name(layer)}, which overrides forward"
     if not 0 <= layer.dropout <= 1:
         return f"layer.dropout is {layer.dropout}"
@@ -104,6 +104,7 @@ def _read(module: nn.Module, kind: str, name: str) -> Any:
 
 # Read at import: a function that replaces one of these in a class of torch.nn later is meant to be called.
 _CALL, _DROPOUT, _LINEAR, _EMBEDDING = nn.Module.__call__, nn.Dropout.forward, nn.Linear.forward, nn.Embedding.forward
+_LAYER = RecurrentLayer.forward
 
 
 # Each of these changes the embedding's output or its gradient; the kernels implement the defaults only.
@@ -162,9 +163,10 @@ def infer_step_natively(
     if not can_infer() or describe_unsupported_part(model, methods):
         return None
     layer, output, dropout, embedding = read_parts(model)
-    if (dropout.training and dropout.p) or are_hooked((model, layer, output, dropout, embedding)):
+    modules = (model, layer, output, dropout, embedding)
+    if (dropout.training and dropout.p) or are_hooked(modules) or are_compiled(modules):
         return None
-    arguments = inference_arguments(layer, layer.precision)
+    arguments = inference_arguments(layer)
     if arguments is None:
         return None
     options, weights = arguments

@@ -289,12 +289,12 @@ class LanguageModel(nn.Module):
         return model.eval()
 
 
+_OF_MODULE = ("__call__", "__getattr__", "__getattribute__", "_call_impl", "_wrapped_call_impl")
 _METHODS = {
     name: value
-    for name, value in (vars(LanguageModel) | {"__call__": LanguageModel.__call__}).items()
-    if name == "__call__"
+    for name, value in (vars(LanguageModel) | {name: getattr(LanguageModel, name) for name in _OF_MODULE}).items()
+    if name in _OF_MODULE
     or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
 }
-"""Methods and properties that determine a model's results and what is saved of it, to detect overridden ones."""
-_METHODS_OF_STEP = {name: _METHODS[name] for name in ("__call__", "forward", "_encode", "_example")}
-"""Those that ``LanguageModel.step`` calls."""
+"""Methods that determine a model's results and what is saved of it, to detect overridden ones."""
+_METHODS_OF_STEP = {name: _METHODS[name] for name in (*_OF_MODULE, "forward", "_encode", "_example")}

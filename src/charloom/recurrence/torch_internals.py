@@ -133,6 +133,11 @@ def are_hooked(modules: Iterable[nn.Module | None]) -> bool:
     )
 
 
+def are_compiled(modules: Iterable[nn.Module | None]) -> bool:
+    """Returns True if a call of one of these modules runs what ``module.compile()`` made of it."""
+    return any(part._compiled_call_impl is not None for part in modules if part is not None)
+
+
 def has_gradient_hooks(parameter: Tensor) -> bool:
     """Returns True if a hook is registered for a parameter's gradient.
 

@@ -31,7 +31,7 @@ _MINIBATCHES = (
 """Minimum length of the text, batch size and number of steps. Large minibatches are fast, but give a short text fewer
 steps in an epoch, and generalize less."""
 _HELD_OUT_FRACTION = 0.01
-_MIN_HELD_OUT = 1000  # fewer tokens say little about a model, and a text of a few pages needs them for training
+_MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_EPOCHS = 60
@@ -97,24 +97,31 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
         chosen.update(new)
         recipe = recipe.with_changes(new)
 
-    num_held_out = budget.num_tokens * _HELD_OUT_FRACTION
-    fraction = min(_HELD_OUT_FRACTION, _MAX_HELD_OUT / budget.num_tokens) if num_held_out >= _MIN_HELD_OUT else 0.0
-    choose(validation_fraction=fraction)
+    choose(validation_fraction=_held_out_fraction(budget.num_tokens, recipe))
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     choose(**_minibatches(recipe, given, num_trained))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
     epochs = min(budget.tokens_to_train_on(recipe.model) / num_trained, _MAX_EPOCHS)
     if "epochs" in given:
-        epochs = float(recipe.training.epochs)
+        epochs = min(epochs, recipe.training.epochs) if timed else float(recipe.training.epochs)
     # Twice as many, if the clock ends the run: the speed was measured for seconds only.
     choose(epochs=max(1, min(_MAX_EPOCHS, math.ceil(2 * epochs) if timed else round(epochs))))
     choose(**_regularization(epochs, recipe.model.hidden_size))
-    # Larger models need smaller steps.
-    choose(learning_rate=round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5))
+    # Larger models need smaller steps. Plain gradient descent has no such scale: its rate is that of ``section``.
+    adaptive = round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5)
+    choose(learning_rate=adaptive if recipe.training.optimizer == "adamw" else 1.0)
     choose(warmup_epochs=round(_WARMUP_SHARE * epochs, 4))
     choose(report_every=max(1, round(epochs / 20)), sample_every=max(1, round(epochs / 4)))
     return chosen
+
+
+def _held_out_fraction(num_tokens: int, recipe: Recipe) -> float:
+    """Returns the fraction of the text for validation; 0 if it would be too short to measure anything."""
+    if recipe.training.patience is not None or recipe.training.keep_best:
+        return 0.1  # validation was asked for, whatever it costs
+    fraction = min(_HELD_OUT_FRACTION, _MAX_HELD_OUT / num_tokens)
+    return fraction if num_tokens * _HELD_OUT_FRACTION >= _MIN_HELD_OUT else 0.0
 
 
 def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float) -> dict[str, Value]:

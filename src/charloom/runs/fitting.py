@@ -94,7 +94,8 @@ def _fit(corpus: Corpus, recipe: Recipe, processes: Processes, started_at: float
             rate = measure_rate(vocabulary, fitted.model, fitted.training, measured)
         budget = replace(budget, rate=rate or budget.rate)
     fitted = choose()
-    return replace(fitted, reasons=_describe(fitted, budget, rate))
+    # Without the name: for another text, the settings would have to be chosen again from those that were given.
+    return replace(fitted, name="", reasons=_describe(fitted, budget, rate))
 
 
 def _work(recipe: Recipe, budget: Budget) -> float:

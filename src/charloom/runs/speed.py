@@ -52,12 +52,24 @@ def measure_rate(
             loss.item()  # waits for a GPU
 
         for _ in range(_WARMUP_STEPS):
+            started, steps = time.perf_counter(), 1
             step()
+            elapsed = time.perf_counter() - started
+            # Of a model that is very large, one step is enough.
+            if elapsed > seconds:
+                return _rate(model_settings, settings, vocabulary, steps, elapsed)
         started, steps = time.perf_counter(), 0
         while not steps or time.perf_counter() - started < seconds:
             step()
             steps += 1
         elapsed = time.perf_counter() - started
+    return _rate(model_settings, settings, vocabulary, steps, elapsed)
+
+
+def _rate(
+    model_settings: ModelSettings, settings: TrainingSettings, vocabulary: Vocabulary, steps: int, elapsed: float
+) -> float:
+    """Returns the operations per second of a number of steps in a number of seconds."""
     tokens = steps * settings.rows * settings.num_steps
     return tokens * operations_per_token(model_settings, len(vocabulary)) / elapsed
 

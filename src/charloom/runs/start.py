@@ -128,8 +128,8 @@ def resolve_settings(
         own = _recipe_of_checkpoint(checkpoint, model)
         if recipe.name == AUTO:
             # The settings were chosen when the run was started, and another choice would make it another run.
-            given = {name: recipe.values[name] for name in given_settings(recipe)}
-            recipe = replace(own.with_changes(given), corpus=recipe.corpus)
+            kept = {name: recipe.values[name] for name in given_settings(recipe)}
+            recipe = replace(own.with_changes(kept), corpus=recipe.corpus)
         # torchrun repeats the command line of the first start, which may contradict the checkpoint.
         if restarts:
             recipe = replace(own, training=recipe.training)
