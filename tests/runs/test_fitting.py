@@ -111,3 +111,4 @@ def test_a_short_text_is_trained_on_as_a_whole() -> None:
     recipe = _fit(2_000)
     assert recipe.training.validation_fraction == 0
     assert "nothing held out" in recipe.reasons
+    assert "held out" not in _fit(2_000, validation_fraction=0.0).reasons

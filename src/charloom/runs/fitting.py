@@ -121,7 +121,7 @@ def _describe(recipe: Recipe, budget: Budget, rate: float | None) -> str:
         f"input noise {training.input_noise:g}",
         training.precision,
     ]
-    if not training.validation_fraction:
+    if not training.validation_fraction and "validation_fraction" not in recipe.given:
         values.append("nothing held out (too short)")
     expected = ""
     if rate is not None and training.minutes is None:
