@@ -48,9 +48,9 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
         if getattr(model_class, name) is not method or name in attributes:
             return f"{model_class.__qualname__} overrides {name}"
     for kind in model_class.__mro__:
-        if not vars(kind).keys().isdisjoint(Parts._fields):
+        if not vars(kind).keys().isdisjoint(_Parts._fields):
             return f"{kind.__qualname__} overrides a part"
-    layer, output, dropout, embedding = read_parts(model)
+    layer, output, dropout, embedding = _read_parts(model)
     vocabulary_size = len(model.vocabulary)
     known = isinstance(layer, RecurrentLayer) and has_torch_forward(layer.mode)
     if not known or _runs_other_forward(layer, _LAYER):
@@ -79,7 +79,7 @@ def describe_unsupported_part(model: "LanguageModel", methods: Mapping[str, obje
     return _unknown_input(embedding, layer, vocabulary_size)
 
 
-class Parts(NamedTuple):
+class _Parts(NamedTuple):
     """The parts of a language model."""
 
     layer: RecurrentLayer
@@ -88,15 +88,15 @@ class Parts(NamedTuple):
     embedding: nn.Embedding | None
 
 
-def read_parts(model: "LanguageModel") -> Parts:
+def _read_parts(model: "LanguageModel") -> _Parts:
     """Returns the parts of a model whose class defines none of them."""
-    return Parts(*(_read(model, "_modules", name) for name in Parts._fields))
+    return _Parts(*(_read(model, "_modules", name) for name in _Parts._fields))
 
 
 def _read(module: nn.Module, kind: str, name: str) -> Any:
     """Returns a parameter or submodule that the module's class does not define; None if there is none.
 
-    In a fifth of the time of ``getattr``, which searches the class and raises an error before it searches here.
+    Faster than ``getattr``, which searches the class and raises an error before it searches here.
     """
     attributes = vars(module)
     return attributes[name] if name in attributes else attributes[kind].get(name)
@@ -162,7 +162,7 @@ def infer_step_natively(
     """
     if not can_infer() or describe_unsupported_part(model, methods):
         return None
-    layer, output, dropout, embedding = read_parts(model)
+    layer, output, dropout, embedding = _read_parts(model)
     modules = (model, layer, output, dropout, embedding)
     if (dropout.training and dropout.p) or are_hooked(modules) or are_compiled(modules):
         return None

@@ -15,8 +15,7 @@ from charloom.settings.names import Value
 from charloom.settings.recipes import Recipe
 
 NOMINAL_RATE = 5.5e11
-"""Operations per second of training in bfloat16 on two cores with AVX512_BF16, for choices that must not depend on the
-machine."""
+"""Assumed operations per second of training, for choices that must not depend on the machine."""
 
 _HIDDEN_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536, 2048)
 _TOKENS_PER_WEIGHT = 7.0
@@ -153,14 +152,13 @@ def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str])
 
 def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelSettings]:
     """Yields settings of models in order of size."""
+    if model.tied_output:  # whose two sizes are equal, and therefore set by the caller
+        yield model
+        return
     for hidden_size in (model.hidden_size,) if "hidden_size" in given else _HIDDEN_SIZES:
-        embedding_size = model.embedding_size
-        if model.tied_output:
-            embedding_size = hidden_size
-        elif "embedding_size" not in given:
-            embedding_size = 64 if hidden_size < 256 else 128
-        if not model.tied_output or "embedding_size" not in given or embedding_size == model.embedding_size:
-            yield replace(model, hidden_size=hidden_size, embedding_size=embedding_size)
+        chosen = 64 if hidden_size < 256 else 128
+        embedding_size = model.embedding_size if "embedding_size" in given else chosen
+        yield replace(model, hidden_size=hidden_size, embedding_size=embedding_size)
 
 
 def _regularization(epochs: float, hidden_size: int) -> dict[str, Value]:

@@ -22,7 +22,6 @@ def measure_rate(
     model_settings: ModelSettings,
     settings: TrainingSettings,
     seconds: float,
-    device: str | None = None,
 ) -> float:
     """Measures training steps with random tokens; nothing of the caller is changed.
 
@@ -31,12 +30,11 @@ def measure_rate(
         model_settings: Settings of the model.
         settings: Settings of the training loop.
         seconds: Time to measure for; at least one step is measured.
-        device: Device of this process; None for that of the settings.
 
     Returns:
         The rate in operations per second, as ``budget.operations_per_token`` counts them.
     """
-    found = find_device(device or settings.device)
+    found = find_device(settings.device)
     model = build_model(vocabulary, model_settings)
     with run_environment(model, settings, found):
         torch.manual_seed(0)
@@ -79,14 +77,13 @@ def find_fastest_precision(
     model_settings: ModelSettings,
     settings: TrainingSettings,
     seconds: float,
-    device: str | None = None,
 ) -> tuple[str, float]:
     """Returns the faster of float32 and bfloat16 in training, and its rate, with the arguments of ``measure_rate``.
 
     bfloat16 only if it is clearly faster: it is less exact, and a difference of a few percent may be chance.
     """
     rates = {
-        precision: measure_rate(vocabulary, model_settings, replace(settings, precision=precision), seconds / 2, device)
+        precision: measure_rate(vocabulary, model_settings, replace(settings, precision=precision), seconds / 2)
         for precision in ("float32", "bfloat16")
     }
     fastest = "bfloat16" if rates["bfloat16"] > _MIN_GAIN * rates["float32"] else "float32"
