@@ -2,8 +2,9 @@
 
 Each text is divided: models are trained on its first 90%, and its last 10% is scored in one pass, in nats per
 character. Contestants: the recipe own-text; ``charloom train FILE`` without options; ``charloom train FILE --minutes
-M``; and a small transformer with nanoGPT's settings for a CPU, given the same minutes. They take turns, each in a
-process of its own, whose whole time is measured.
+M``; a plain PyTorch LSTM with the settings that ``--minutes M`` has chosen, given the same minutes; and a small
+transformer with nanoGPT's settings for a CPU, given the same minutes. They take turns, each in a process of its own,
+whose whole time is measured.
 """
 
 import argparse
@@ -20,26 +21,30 @@ from typing import Any
 import charloom
 from alternate import machine, write_result
 
-_TRANSFORMER = Path(__file__).parent / "peers" / "transformer.py"
+_PEERS = {name: Path(__file__).parent / "peers" / f"{name}.py" for name in ("plain_lstm", "transformer")}
 
 
 def run(contestant: str, folder: Path, seed: int) -> dict[str, float]:
     """Trains and scores a contestant; returns its seconds and nats per character.
 
-    contestant: ``own-text``, ``default``, or ``auto`` or ``transformer`` with a number of minutes.
+    contestant: ``own-text``, ``default``, or ``auto``, ``plain_lstm`` or ``transformer`` with a number of minutes.
+    ``plain_lstm`` uses the settings of the last run of ``auto`` with the same minutes.
     """
     training, held_out = folder / "training.txt", folder / "held_out.txt"
     kind, *minutes = contestant.split()
     started = time.perf_counter()
-    if kind == "transformer":
-        words = [sys.executable, str(_TRANSFORMER), str(training), str(held_out), *minutes, str(seed)]
+    if kind in _PEERS:
+        words = [sys.executable, str(_PEERS[kind]), str(training), str(held_out), *minutes, str(seed)]
+        if kind == "plain_lstm":
+            model = charloom.LanguageModel.load(folder / f"auto {minutes[0]}")
+            words.append(json.dumps(vars(model.settings) | model.provenance["training"]))
         found = json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
         return {"seconds": time.perf_counter() - started, "nats": found["nats"]}
     options = {"own-text": ["--recipe", "own-text"], "default": [], "auto": ["--minutes", *minutes]}[kind]
-    words = [sys.executable, "-m", "charloom", "train", str(training), "-o", str(folder / "model"), "--force"]
+    words = [sys.executable, "-m", "charloom", "train", str(training), "-o", str(folder / contestant), "--force"]
     subprocess.run([*words, "--seed", str(seed), *options], capture_output=True, check=True)
     seconds = time.perf_counter() - started
-    model = charloom.LanguageModel.load(folder / "model")
+    model = charloom.LanguageModel.load(folder / contestant)
     text = held_out.read_text(encoding="utf-8")
     return {"seconds": seconds, "nats": charloom.evaluate(model, text, unknown="skip").nats_per_char}
 
@@ -67,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", nargs="*", default=["1", "3", "15"], help="time budgets")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--contestants", nargs="*", default=["own-text", "default", "auto", "transformer"])
+    parser.add_argument("--contestants", nargs="*", default=["own-text", "default", "auto", *_PEERS])
     parser.add_argument("--max-chars", type=int, help="use only the start of each text")
     parser.add_argument("texts", nargs="*", type=Path, help="default: the texts in CHARLOOM_DATA")
     options = parser.parse_args()
@@ -77,7 +82,7 @@ def main() -> None:
         contestant
         for kind in options.contestants
         for contestant in (
-            [f"{kind} {minutes}" for minutes in options.minutes] if kind in ("auto", "transformer") else [kind]
+            [f"{kind} {minutes}" for minutes in options.minutes] if kind in ("auto", *_PEERS) else [kind]
         )
     ]
     results = {
