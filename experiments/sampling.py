@@ -23,7 +23,7 @@ from charloom import (
     load_recipe,
     train,
 )
-from charloom.inference.evaluation import perplexity_of
+from charloom.inference.surprisal import perplexity_of
 from charloom.recurrence.backend import backend
 from charloom.settings.model import Precision
 from charloom.training.run_checks import compute_training_length

@@ -30,6 +30,17 @@ nb::bytes encode(Coder &coder, const nb::bytes &data) {
   return bytes_of(payload);
 }
 
+// Returns a float32 for each byte.
+template <class Coder>
+nb::bytes measure(Coder &coder, const nb::bytes &data) {
+  std::vector<float> bits;
+  {
+    nb::gil_scoped_release release;
+    bits = coder.measure(data_of(data), data.size());
+  }
+  return nb::bytes(bits.data(), bits.size() * sizeof(float));
+}
+
 // size: bytes of the data, or of the longest record.
 template <class Coder>
 nb::bytes decode(Coder &coder, const nb::bytes &payload, size_t size) {
@@ -119,11 +130,12 @@ NB_MODULE(_codec, m) {
   m.attr("CELLS") = cells;
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.").def("__init__", &make_network);
   bind_session<Fast>(m, "FastSession")
+      .def("measure", &measure<Fast>)
       .def(
           "__init__", [](Fast *self, const Network &network, long lanes) { new (self) Fast(lanes, network); },
           nb::keep_alive<1, 2>());
   bind_session<FastRecords>(m, "FastRecords").def(nb::init<const Network &>(), nb::keep_alive<1, 2>());
-  bind_session<Mixed>(m, "MixingSession");
+  bind_session<Mixed>(m, "MixingSession").def("measure", &measure<Mixed>);
   bind_session<MixedRecords>(m, "MixingRecords");
   nb::class_<Mixing>(m, "Mixing", "The state that all mixing sessions start from: tables, and the priming text.")
       .def(nb::init<const Network &, int, int, const nb::bytes &, size_t, bool>(), nb::keep_alive<1, 2>())

@@ -26,14 +26,14 @@ from .errors import TrainingDivergedError as TrainingDivergedError
 from .errors import TruncatedFileError as TruncatedFileError
 from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import WrongModelError as WrongModelError
-from .inference.evaluation import Evaluation as Evaluation
-from .inference.evaluation import Surprisal as Surprisal
 from .inference.evaluation import evaluate as evaluate
 from .inference.evaluation import evaluate_chunks as evaluate_chunks
 from .inference.evaluation import evaluate_lines as evaluate_lines
 from .inference.generation import generate as generate
 from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
+from .inference.surprisal import Evaluation as Evaluation
+from .inference.surprisal import Surprisal as Surprisal
 from .layers.accelerate import accelerate as accelerate
 from .layers.accelerate import restore as restore
 from .layers.freeze import freeze as freeze

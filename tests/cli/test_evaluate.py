@@ -41,6 +41,28 @@ def test_summary(home: Path, char_model: Path) -> None:
     assert "The state started at zero and was never reset" in table
 
 
+def test_adaptive(home: Path, char_model: Path) -> None:
+    """Beside the network; characters, lines and summary agree with each other and with the compressed file."""
+    table = call(home, "evaluate", char_model, "fox.log", "--adaptive").done()
+    summary = json.loads(call(home, "evaluate", char_model, "fox.log", "--adaptive", "--json").done())
+    network = json.loads(call(home, "evaluate", char_model, "fox.log", "--json").done())
+    rows = {line.split("  ")[0]: line.split() for line in table.splitlines()}
+    assert f"{summary['bits_per_char']:.4f}" in rows["this model, adaptive"]
+    assert f"{network['bits_per_char']:.4f}" in rows["network alone"]
+    assert summary["baselines_bits_per_char"]["network alone"] == pytest.approx(network["bits_per_char"])
+    assert summary["num_chars"] == 17 * len(_LINE)
+    assert "learned from this text" in table
+    call(home, "compress", "fox.log", "-m", char_model, "-o", "fox.loom").done()
+    bits = summary["total_nats"] / math.log(2)
+    assert 0 <= 8 * (home / "fox.loom").stat().st_size - bits < 8 * 40
+    for option in ("--by-line", "--by-char"):
+        result = call(home, "evaluate", char_model, "fox.log", "--adaptive", option)
+        assert "this model, adaptive" in result.errors
+        assert sum(json.loads(row)["bits"] for row in result.out.splitlines()) == pytest.approx(bits)
+    top = call(home, "evaluate", char_model, "fox.log", "--adaptive", "--by-line", "--top", "1").out
+    assert " 13 " in top.splitlines()[1]
+
+
 def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
     """A baseline is not reported if it would measure only its headers; huge and infinite numbers are shown short."""
     (home / "short.txt").write_text("the")

@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from array import array
 
 from charloom.codec.engines.engine import Engine, Mode
 
@@ -101,6 +102,10 @@ class PlainSession:
             self.model.byte(bits, byte)
         return bits.finish()
 
+    def measure(self, data: bytes) -> bytes:
+        """Returns the value of each byte as its bits: which byte they are of is known."""
+        return array("f", list(data)).tobytes()
+
     def decode(self, payload: bytes, length: int) -> bytes:
         bits = _Bits(payload)
         return bytes(self.model.byte(bits, None) for _ in range(length))
@@ -162,6 +167,9 @@ class ZlibSession:
         coder = zlib.compressobj(6, zlib.DEFLATED, -15, zdict=self.before)
         self.before = data
         return coder.compress(data) + coder.flush()
+
+    def measure(self, data: bytes) -> bytes:
+        raise NotImplementedError
 
     def decode(self, payload: bytes, length: int) -> bytes:
         coder = zlib.decompressobj(-15, zdict=self.before)

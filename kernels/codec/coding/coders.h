@@ -20,7 +20,9 @@ class FastLanes {
   void start() { networks_.start(); }
   void reset() {}
 
-  void encode(long lane, uint8_t byte, Encoder &encoder) {
+  // Output: an Encoder or a CostMeter.
+  template <class Output>
+  void encode(long lane, uint8_t byte, Output &encoder) {
     NetworkPrediction &network = networks_[lane];
     network.start_byte();
     const NetworkPrediction::Interval interval = network.interval_of(byte);
@@ -142,7 +144,9 @@ class MixingLanes {
     written_[0] = buffer_.primed;
   }
 
-  void encode(long lane, uint8_t byte, Encoder &encoder) {
+  // Output: an Encoder or a CostMeter.
+  template <class Output>
+  void encode(long lane, uint8_t byte, Output &encoder) {
     code(lane, [&](int i, int p) {
       const int bit = byte >> i & 1;
       encoder.encode_bit(bit, p);

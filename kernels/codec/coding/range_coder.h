@@ -4,6 +4,7 @@
 // probabilities costs nothing measurable. A carry is propagated into the bytes that are already written. Bytes that are
 // missing at the end are zeros, so the end is as short as possible.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -62,6 +63,17 @@ class Encoder {
   std::vector<uint8_t> &out_;
   size_t start_;
   uint64_t low_ = 0, range_ = ~0ull;
+};
+
+// Has the interface of an encoder, but only adds up the bits that it would take.
+class CostMeter {
+ public:
+  void encode(uint64_t, uint64_t size, uint64_t total) { bits_ += std::log2((double)total / (double)size); }
+  void encode_bit(int bit, int p) { bits_ += 16 - std::log2((double)(bit ? p : 65536 - p)); }
+  double bits() const { return bits_; }
+
+ private:
+  double bits_ = 0;
 };
 
 class Decoder {

@@ -1,7 +1,7 @@
 // Sessions code texts with an engine of coders.h: blocks in lanes that take turns, one byte each (Session), or
 // independent records (RecordSession).
 //
-// Lanes, the engine, has encode(lane, byte, encoder) and decode(lane, decoder) -> byte.
+// Lanes, the engine, has encode(lane, byte, encoder or cost meter) and decode(lane, decoder) -> byte.
 #pragma once
 #include <vector>
 
@@ -27,6 +27,17 @@ class Session {
     for (size_t i = 0; i < size; i++) lanes_.encode(next_lane(), data[i], encoder);
     encoder.finish();
     return payload;
+  }
+
+  // Adapts to the block as encode() does. Returns the bits that encode() would take for each byte.
+  std::vector<float> measure(const uint8_t *data, size_t size) {
+    std::vector<float> bits(size);
+    for (size_t i = 0; i < size; i++) {
+      CostMeter meter;
+      lanes_.encode(next_lane(), data[i], meter);
+      bits[i] = (float)meter.bits();
+    }
+    return bits;
   }
 
   // Throws std::invalid_argument if the payload cannot be right.

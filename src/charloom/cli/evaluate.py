@@ -18,7 +18,8 @@ from charloom.settings.corpus import LineOrder, UnknownPolicy
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline
-    from charloom.inference.evaluation import Evaluation, Surprisal
+    from charloom.inference.surprisal import Evaluation, Surprisal
+    from charloom.models.language_model import LanguageModel
 
 _MIN_COMPRESSED = 500
 """Minimum size in bytes of a text for which other compressors are shown: headers distort the sizes of shorter ones."""
@@ -26,6 +27,9 @@ _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
+_ADAPTIVE_PROTOCOL = (
+    "The context models had read the training text and learned from this text; every {unit} was scored."
+)
 _PROTOCOL = "The state started at zero and was never reset; every {unit} except the first{skipped} was scored."
 
 
@@ -38,6 +42,7 @@ def evaluate(
     by_line: Flag = False,
     sort: LineOrder | None = None,
     top: int | None = None,
+    adaptive: Flag = False,
     as_json: Annotated[Flag, Parameter(name="--json")] = False,
     unknown: UnknownPolicy | None = None,
     device: str = "cpu",
@@ -47,6 +52,9 @@ def evaluate(
     The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
     scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
     the same normalized text. With --unknown skip, the baselines omit the skipped characters, too.
+
+    With --adaptive, the text is scored by the predictor of `charloom compress`: the network, mixed with context models
+    that have read the training text and continue to learn. Every byte is scored, without normalization.
 
     Parameters
     ----------
@@ -63,6 +71,9 @@ def evaluate(
     top
         With --by-line: print a table of the N lines with the highest surprisal. They are sorted by bits unless --sort
         is passed.
+    adaptive
+        Score with the predictor of `charloom compress`, which learns from the text while it reads it: what repeats is
+        surprising only once. The network alone and zpaq, if installed, are shown among the baselines.
     as_json
         Print the summary as JSON.
     unknown
@@ -85,18 +96,23 @@ def evaluate(
     vocabulary = loaded.vocabulary
     with hint_at_byte_models():
         text = read_sources([file], vocabulary.unit)
-    unknown = unknown or ("unk" if by_line else "refuse")
+    unknown = unknown or ("unk" if by_line or adaptive else "refuse")
+    predictor = model if adaptive else loaded
     with screen.reading_progress("reading") as show:
         if by_line:
-            result, surprisals = evaluate_lines(loaded, text, unknown=unknown, sort=sort, top=top, progress=show)
+            result, surprisals = evaluate_lines(
+                predictor, text, adaptive=adaptive, unknown=unknown, sort=sort, top=top, progress=show
+            )
         else:
             chunks = split_chars(text) if by_char else [text]
-            result, surprisals = evaluate_chunks(loaded, chunks, unknown=unknown, progress=show)
+            result, surprisals = evaluate_chunks(predictor, chunks, adaptive=adaptive, unknown=unknown, progress=show)
     # The baselines must measure the same characters as the model, or the comparison would be unfair.
-    measured = normalized = vocabulary.clean_up(text)
-    if unknown == "skip":
+    measured = normalized = text if adaptive else vocabulary.clean_up(text)
+    if unknown == "skip" and not adaptive:
         measured = vocabulary.decode(vocabulary.encode(text, unknown))
-    baselines = measure_baselines(measured, len(vocabulary))
+    baselines = measure_baselines(measured, len(vocabulary), with_zpaq=adaptive)
+    if adaptive:
+        baselines.insert(0, _measure_network(loaded, text, unknown))
     if as_json:
         results.print(json.dumps(_summary(result, baselines, len(measured))))
         return
@@ -107,7 +123,18 @@ def evaluate(
     # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     num_skipped = len(normalized) - len(measured)
-    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped)
+    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped, adaptive=adaptive)
+
+
+def _measure_network(model: "LanguageModel", text: str | bytes, unknown: UnknownPolicy) -> "Baseline":
+    """Returns the evaluation of the network alone as a baseline of an adaptive evaluation."""
+    from charloom.inference.baselines import Baseline
+    from charloom.inference.evaluation import evaluate
+
+    with screen.reading_progress("reading (network alone)") as show:
+        bits = evaluate(model, text, unknown=unknown, progress=show).bits_per_char
+    note = "of the normalized text" if any(vars(model.vocabulary.clean_up).values()) else ""
+    return Baseline("network alone", bits * len(text), note)
 
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
@@ -174,15 +201,16 @@ def _show_summary(
     unit: str,
     *,
     num_skipped: int,
+    adaptive: bool,
 ) -> None:
-    from charloom.inference.evaluation import perplexity_of
+    from charloom.inference.surprisal import perplexity_of
 
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
     too_short = num_bytes < _MIN_COMPRESSED
     # The headers would make the model look better than it is.
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
-    rows = [("this model", result.bits_per_char, result.bits_per_byte, "")]
+    rows = [("this model, adaptive" if adaptive else "this model", result.bits_per_char, result.bits_per_byte, "")]
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
     shown_rows = []
     for name, per_char, per_byte, note in rows:
@@ -202,7 +230,9 @@ def _show_summary(
             f"gzip and xz are not shown: for a text of fewer than {_MIN_COMPRESSED} bytes, their headers would distort "
             "the comparison."
         )
-    protocol = _PROTOCOL.format(unit=noun, skipped=" and the skipped ones" if num_skipped else "")
+    protocol = (_ADAPTIVE_PROTOCOL if adaptive else _PROTOCOL).format(
+        unit=noun, skipped=" and the skipped ones" if num_skipped else ""
+    )
     console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {protocol}")
     if num_skipped:
         console.print(

@@ -131,7 +131,7 @@ class TrainingDisplay:
                 )
 
     def _figures(self, event: "StepEnded") -> str:
-        from charloom.inference.evaluation import perplexity_of
+        from charloom.inference.surprisal import perplexity_of
 
         text = f"perplexity {perplexity_of(float(event.mean_loss)):.2f}"
         if self._last is not None and self._last.validation_perplexity is not None:

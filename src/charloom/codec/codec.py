@@ -3,11 +3,14 @@
 import io
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from charloom.arguments import check_bytes, check_stream
 from charloom.codec.engines.opening import AnyModel, EngineChoice
 from charloom.codec.format.container import ByteReader, Header
 from charloom.codec.format.ordered_work import OrderedWork, Progress, resolve_threads, write_chunks
-from charloom.codec.format.stream import compress_stream, decompress_stream
+from charloom.codec.format.stream import compress_stream, decompress_stream, measure_stream
 from charloom.codec.records.lines import Lines, compress_records, decompress_lines
 
 
@@ -51,6 +54,19 @@ class Codec:
         target = io.BytesIO()
         self.compress_stream(io.BytesIO(data), target)
         return target.getvalue()
+
+    def measure(self, data: bytes, progress: Progress | None = None) -> NDArray[np.float32]:
+        """Returns the bits that ``compress`` takes for each byte: minus the logarithms of the probabilities it uses.
+
+        Their sum is the size of the compressed data without headers and checksums, about 10 bytes for each 64 KiB. If
+        ``compress`` would store the data because coding makes it longer, it is the size that coding would give.
+
+        Args:
+            data: The data.
+            progress: Callback, as in ``compress_stream``.
+        """
+        check_bytes(data=data)
+        return measure_stream(data, self._engines.open_for_compression(), OrderedWork(self.threads, progress))
 
     def decompress(self, blob: bytes) -> bytes:
         """Returns the data that was compressed. Raises CompressedFileError if the blob cannot be decompressed."""

@@ -33,12 +33,12 @@ class Baseline:
     compressed: bool = False
 
 
-def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]:
-    """Measures uniform, unigram, gzip and xz on a text that is not empty."""
+def measure_baselines(text: str | bytes, vocabulary_size: int, *, with_zpaq: bool = False) -> list[Baseline]:
+    """Measures uniform, unigram, gzip and xz on a text that is not empty; with_zpaq: also zpaq, if installed."""
     # Text from Python can have lone surrogates, which strict UTF-8 does not encode.
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     unigram = sum(count * math.log2(len(text) / count) for count in Counter(text).values())
-    return [
+    baselines = [
         Baseline(
             "uniform", len(text) * math.log2(vocabulary_size), f"guessing uniformly among {vocabulary_size} tokens"
         ),
@@ -46,6 +46,9 @@ def measure_baselines(text: str | bytes, vocabulary_size: int) -> list[Baseline]
         Baseline("gzip -9", 8 * _gzip(data), "this text, compressed", compressed=True),
         Baseline("xz -9e", 8 * _xz(data), "this text, compressed", compressed=True),
     ]
+    if with_zpaq and (size := _zpaq(data)) is not None:
+        baselines.append(Baseline("zpaq -m5", 8 * size, "this text, compressed", compressed=True))
+    return baselines
 
 
 def measure_compressors(data: bytes) -> dict[str, int | None]:
@@ -58,7 +61,7 @@ def measure_compressors(data: bytes) -> dict[str, int | None]:
         "brotli -q 11": _run(data, ["brotli"], "-q", "11", "-c", "x"),
         # Archives of one file: their names and headers count, some hundred bytes.
         "7z PPMd": _run(data, ["7zz", "7z", "7za", "7zr"], "a", "-bd", _PPMD, "x.7z", "x", output_file="x.7z"),
-        "zpaq -m5": _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", output_file="x.zpaq"),
+        "zpaq -m5": _zpaq(data),
     }
 
 
@@ -69,6 +72,10 @@ def _gzip(data: bytes) -> int:
 
 def _xz(data: bytes) -> int:
     return len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+
+
+def _zpaq(data: bytes) -> int | None:
+    return _run(data, ["zpaq"], "a", "x.zpaq", "x", "-m5", "-t1", output_file="x.zpaq")
 
 
 def _run(data: bytes, names: list[str], *options: str, output_file: str | None = None) -> int | None:

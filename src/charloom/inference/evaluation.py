@@ -4,18 +4,19 @@ The text is read in one pass from a zero state. Each token except the first, whi
 surprisal: minus the logarithm of the probability that the model assigns to it.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import NoneType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from charloom.arguments import check_type
+from charloom.codec.engines.opening import AnyModel
 from charloom.errors import CorpusError, InputError
+from charloom.inference.adaptive import evaluate_adaptively
+from charloom.inference.surprisal import Evaluation, Progress, Surprisal
 from charloom.models.predictor import TRAIN_AGAIN, Predictor, check_weights, predicting
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
@@ -24,98 +25,31 @@ from charloom.text.batching import ALL_ROWS, sequential_batches
 from charloom.text.chunks import join_chunks, split_lines
 from charloom.text.stored_ids import AnyIds
 
+AnyPredictor: TypeAlias = Predictor | AnyModel
+"""A language model; for an adaptive evaluation a model folder or a LanguageModel."""
 _CHUNK_TOKENS = 2048
 """Number of tokens per call of the model: limits the memory for the logits."""
 
 
-def perplexity_of(mean_nats: float) -> float:
-    """Returns the perplexity, exp of a mean surprisal in nats; infinite from 700 nats on, and for NaN."""
-    # math.exp raises OverflowError above 709.
-    return math.exp(mean_nats) if mean_nats < 700 else math.inf
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The surprisal of a text under a model.
-
-    Attributes:
-        num_chars: Number of characters (bytes, for a byte model) of the normalized text that were scored: all except
-            the first and those omitted.
-        num_bytes: Length of these characters in UTF-8, in bytes; of those read as ``<unk>``, their own length.
-        total_nats: Sum of their surprisals in nats.
-        num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
-    """
-
-    num_chars: int
-    num_bytes: int
-    total_nats: float
-    num_unknown: int = 0
-
-    @property
-    def nats_per_char(self) -> float:
-        """Mean surprisal in nats: the cross-entropy."""
-        return self.total_nats / self.num_chars
-
-    @property
-    def bits_per_char(self) -> float:
-        """Mean surprisal in bits."""
-        return self.nats_per_char / math.log(2)
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits for each byte of the scored text in UTF-8."""
-        return self.total_nats / math.log(2) / self.num_bytes
-
-    @property
-    def perplexity(self) -> float:
-        """exp(nats_per_char): 1 if all predictions are certain and correct, the vocabulary size if all are uniform."""
-        return perplexity_of(self.nats_per_char)
-
-
-@dataclass(frozen=True)
-class Surprisal:
-    r"""A chunk of a text and its surprisal.
-
-    Attributes:
-        number: Number of the chunk in the text, from 1.
-        text: The chunk before normalization; bytes that are not UTF-8 as ``\xff``.
-        num_chars: Number of its scored characters, counted as in ``Evaluation``; it may differ from ``len(text)``.
-        nats: Sum of their surprisals in nats.
-        num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
-    """
-
-    number: int
-    text: str
-    num_chars: int
-    nats: float
-    num_unknown: int = 0
-
-    @property
-    def bits(self) -> float:
-        """Sum of the scored tokens' surprisals in bits."""
-        return self.nats / math.log(2)
-
-    @property
-    def bits_per_char(self) -> float:
-        """Mean surprisal in bits; 0 if nothing was scored."""
-        return self.bits / self.num_chars if self.num_chars else 0.0
-
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""A callback for the number of tokens that have been scored and the number of all tokens to score."""
-
-
 def evaluate(
-    model: Predictor, text: str | bytes, *, unknown: UnknownPolicy = "refuse", progress: Progress | None = None
+    model: AnyPredictor,
+    text: str | bytes,
+    *,
+    adaptive: bool = False,
+    unknown: UnknownPolicy = "refuse",
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Measures the surprisal of a text, which is normalized like the model's training text.
 
     Args:
-        model: A language model.
+        model: A language model; if ``adaptive``, a LanguageModel or a model folder, whose priming is used.
         text: The text.
+        adaptive: True for the predictor of ``Codec.compress``: the network mixed with context models that learn from
+            the text while they read it. All bytes of the text are then scored as they are, including the first:
+            nothing is normalized, and nothing is out of vocabulary.
         unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
-            (skip).
-        progress: Callback, called after every 2,048 scored tokens and after the last.
+            (skip). Without effect if ``adaptive``.
+        progress: Callback, called after every 2,048 scored tokens (65,536 bytes if ``adaptive``) and after the last.
 
     Returns:
         The evaluation.
@@ -123,16 +57,18 @@ def evaluate(
     Raises:
         SettingsError: ``unknown`` is not one of these.
         UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
-        CorpusError: The text has fewer than two tokens.
+        CorpusError: The text has fewer than two tokens; if ``adaptive``, it is empty.
+        ModelFolderError: A file of the model folder cannot be read or written.
         InputError: An argument is of the wrong type, or the model's weights or predictions have NaN or infinite values.
     """
-    return evaluate_chunks(model, [text], unknown=unknown, progress=progress)[0]
+    return evaluate_chunks(model, [text], adaptive=adaptive, unknown=unknown, progress=progress)[0]
 
 
 def evaluate_chunks(
-    model: Predictor,
+    model: AnyPredictor,
     chunks: Sequence[str | bytes],
     *,
+    adaptive: bool = False,
     unknown: UnknownPolicy = "refuse",
     progress: Progress | None = None,
 ) -> tuple[Evaluation, list[Surprisal]]:
@@ -141,9 +77,14 @@ def evaluate_chunks(
     ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments, and the errors, are those of
     ``evaluate``.
     """
-    check_type(Predictor, model=model)
+    check_type(bool, adaptive=adaptive)
     check_type(Sequence, chunks=chunks)
     check_type((Callable, NoneType), progress=progress)
+    if adaptive:
+        check_choice("unknown", unknown, UnknownPolicy)
+        return evaluate_adaptively(cast("AnyModel", model), chunks, progress)
+    check_type(Predictor, model=model)
+    model = cast("Predictor", model)
     # Before the text is encoded, which takes long for a large one.
     check_weights(model)
     vocabulary = model.vocabulary
@@ -195,9 +136,10 @@ def evaluate_chunks(
 
 
 def evaluate_lines(
-    model: Predictor,
+    model: AnyPredictor,
     text: str | bytes,
     *,
+    adaptive: bool = False,
     unknown: UnknownPolicy = "unk",
     sort: LineOrder | None = None,
     top: int | None = None,
@@ -210,15 +152,16 @@ def evaluate_lines(
     characters.
 
     Args:
-        model: A language model.
-        text: The text, which is normalized like the model's training text.
+        model: A language model; if ``adaptive``, a LanguageModel or a model folder, whose priming is used.
+        text: The text, which is normalized like the model's training text unless ``adaptive``.
+        adaptive: True for the adaptive predictor, as in ``evaluate``: a message that repeats is surprising once.
         unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
             (refuse).
         sort: Order of the lines, the most surprising first: by bits (``"bits"``), or by bits per character
             (``"bits-per-char"``). If None, the lines are in the order of the text, unless ``top`` is passed: then they
             are sorted by bits.
         top: The number of lines to return; all if None.
-        progress: Callback, called after every 2,048 scored tokens and after the last.
+        progress: Callback, as in ``evaluate``.
 
     Returns:
         The evaluation of the whole text, and the lines.
@@ -226,17 +169,17 @@ def evaluate_lines(
     Raises:
         SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1.
         UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
-        CorpusError: The text has fewer than two tokens.
-        InputError: As for ``evaluate``.
+        CorpusError, ModelFolderError, InputError: As for ``evaluate``.
     """
     if sort is not None:
         check_choice("sort", sort, LineOrder)
     if top is not None:
         check_count("top", top, minimum=1)
-    check_type(Predictor, model=model)
-    # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
-    units = model.vocabulary.in_units(text)
-    evaluation, lines = evaluate_chunks(model, split_lines(units), unknown=unknown, progress=progress)
+    if not adaptive:
+        check_type(Predictor, model=model)
+        # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
+        text = cast("Predictor", model).vocabulary.in_units(text)
+    evaluation, lines = evaluate_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
     if sort == "bits-per-char":
         lines.sort(key=lambda line: line.bits_per_char, reverse=True)
     elif sort == "bits" or top is not None:

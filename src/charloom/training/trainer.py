@@ -11,8 +11,9 @@ import torch
 
 from charloom.arguments import check_listeners, check_type
 from charloom.errors import InputError, TrainingDivergedError
-from charloom.inference.evaluation import perplexity_of, sum_nats_in_parts
+from charloom.inference.evaluation import sum_nats_in_parts
 from charloom.inference.generation import generate
+from charloom.inference.surprisal import perplexity_of
 from charloom.models.device import find_device
 from charloom.models.language_model import LanguageModel
 from charloom.settings.sampling import DEFAULT_TEMPERATURE, SamplingSettings
@@ -261,14 +262,13 @@ class _Trainer:
 
     def _draw_samples(self, epoch: int) -> None:
         """Emits a sample for each prefix, on rank 0 only; the epoch is added to the seed."""
-        settings = self._training.settings
+        model, settings = self._training.model, self._training.settings
         sampling = SamplingSettings(temperature=DEFAULT_TEMPERATURE, seed=settings.seed + epoch)
         for prefix in self._prefixes if self._processes.is_rank_zero else ():
             if isinstance(prefix, str):
-                text = generate(self._training.model, prefix, settings.sample_chars, sampling)
+                text = generate(model, prefix, settings.sample_chars, sampling)
             else:
-                data = generate(self._training.model, prefix, settings.sample_chars, sampling)
-                text = data.decode("utf-8", "backslashreplace")
+                text = generate(model, prefix, settings.sample_chars, sampling).decode("utf-8", "backslashreplace")
             self._emit(SampleDrawn(epoch, text, self._training.steps))
 
     def _emit(self, event: Event) -> None:

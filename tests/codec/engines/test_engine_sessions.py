@@ -4,6 +4,7 @@ import contextlib
 import functools
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from charloom.codec.engines.native import supported
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
-from small_engines import MODELS, PRIMINGS, TEXT, engine_of
+from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 from small_segments import compressed
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
@@ -39,6 +40,32 @@ def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
         with contextlib.suppress(ValueError):
             engine.start_session(16).decode(source.randbytes(50), 1000)
         assert engine.start_session(4).encode(texts[number]) == expected[number]
+
+
+@_native
+@pytest.mark.parametrize("primed", PRIMINGS)
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: str) -> None:
+    """On all implementations; and measuring adapts to a block as encoding does."""
+    if fast and primed != "unprimed":
+        pytest.skip("the fast engine is not primed")
+    for lanes in (1, 4):
+        measured = []
+        for name in ["reference", *supported()]:
+            engine = engine_of(MODELS[model], PRIMINGS[primed], name, fast=fast)
+            measuring, encoding = engine.start_session(lanes), engine.start_session(lanes)
+            bits = [np.frombuffer(measuring.measure(block), np.float32) for block in BLOCKS]
+            payloads = [encoding.encode(block) for block in BLOCKS]
+            for block, of_block, payload in zip(BLOCKS, bits, payloads, strict=True):
+                assert len(of_block) == len(block)
+                assert of_block.min(initial=1) >= 0
+                # A payload ends as soon as it is unambiguous, and up to 8 bytes of zeros at its end are omitted.
+                assert -72 < 8 * len(payload) - of_block.sum() < 9
+            assert measuring.encode(b"after") == encoding.encode(b"after")
+            measured.append(np.concatenate(bits))
+        for others in measured[1:]:
+            np.testing.assert_allclose(others, measured[0], rtol=1e-5, atol=1e-6)
 
 
 @_native

@@ -3,9 +3,13 @@
 import io
 import random
 
+import numpy as np
+import pytest
+
 from charloom import Codec
 from charloom.codec.engines.engine import BLOCK
-from fake_engines import ZlibEngine
+from charloom.codec.format import stream
+from fake_engines import PlainEngine, ZlibEngine
 
 
 def _noise(size: int) -> bytes:
@@ -41,6 +45,22 @@ def test_streams_with_short_reads() -> None:
     assert blob.getvalue() == codec.compress(data)
     codec.decompress_stream(_ShortReads(blob.getvalue()), back)  # type: ignore[arg-type]
     assert back.getvalue() == data
+
+
+def test_bits_are_in_the_order_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of lanes, segments and blocks."""
+    source = random.Random(3)
+    for lanes in (1, 4, 16, 64):
+        monkeypatch.setattr(stream, "SEGMENT", 2 * BLOCK + 100)
+        monkeypatch.setattr(PlainEngine, "choose_num_lanes", lambda _engine, _length, lanes=lanes: lanes)
+        for size in (0, lanes, lanes + 1, 3 * lanes - 1, 5 * BLOCK + 77):
+            data = source.randbytes(size)
+            for threads in (1, 2):
+                counts: list[int] = []
+                bits = Codec(PlainEngine(), threads=threads).measure(data, counts.append)
+                assert bits.dtype == np.float32
+                assert bits.tolist() == list(data)
+                assert sum(counts) == size
 
 
 def test_progress_counts_the_original() -> None:

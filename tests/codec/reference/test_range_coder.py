@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.reference.range_coder import Decoder, Encoder
+from charloom.codec.reference.range_coder import CostMeter, Decoder, Encoder
 
 _PARTS = st.integers(1, (1 << 22) + 1).flatmap(
     lambda total: st.integers(0, total - 1).flatmap(
@@ -20,17 +20,20 @@ _BITS = st.tuples(st.integers(0, 1), st.sampled_from([1, 2, 32768, 65534, 65535]
 @settings(max_examples=300)
 @given(symbols=st.lists(_PARTS | _BITS, max_size=80))
 def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
-    encoder = Encoder()
+    encoder, meter = Encoder(), CostMeter()
     bits = 0.0
     for symbol in symbols:
         if len(symbol) == 2:
             bit, p = symbol
             encoder.code_bit(bit, p)
+            assert meter.code_bit(bit, p) == bit
             bits -= math.log2(p / 65536 if bit else 1 - p / 65536)
         else:
             start, size, total = symbol
             encoder.code_interval(start, size, total)
+            meter.code_interval(start, size, total)
             bits -= math.log2(size / total)
+    assert meter.bits == pytest.approx(bits, abs=1e-9 * (1 + bits))
     payload = encoder.finish()
     assert len(payload) <= bits / 8 + 1 + 1e-6 * len(symbols)
     decoder = Decoder(payload)

@@ -41,6 +41,12 @@ class Session(Protocol):
     def encode(self, data: bytes) -> bytes:
         """Returns the payload of the next block, and adapts to the block."""
 
+    def measure(self, data: bytes) -> bytes:
+        """Returns the bits that ``encode`` would take for each byte of the next block, and adapts to the block.
+
+        One float32 for each byte, in the machine's byte order.
+        """
+
     def decode(self, payload: bytes, length: int) -> bytes:
         """Returns the block of ``length`` bytes that a payload codes, and adapts to it as ``encode`` does.
 

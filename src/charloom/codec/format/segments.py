@@ -4,7 +4,7 @@ All functions are thread-safe.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -15,9 +15,12 @@ from charloom.codec.format.container import CHECKSUM_BYTES, ByteReader, encode_c
 from charloom.codec.format.ordered_work import OrderedWork
 from charloom.errors import CompressedFileError, DamagedFileError
 
-Bytes: TypeAlias = NDArray[np.uint8]
 STORED = 7
 """Code of a segment that is stored uncompressed; the other codes are indices of LANES."""
+
+
+Costs: TypeAlias = NDArray[np.float32]
+"""Bits of each byte."""
 
 
 def encode_segment_head(length: int, code: int) -> bytes:
@@ -53,6 +56,21 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
             return stored
         work.add_progress(len(block))
     return bytes(segment)
+
+
+def measure_segment(engine: Engine, data: bytes, work: OrderedWork) -> Costs:
+    """Returns the bits that a coded segment takes for each byte of ``data``; arguments as for ``encode_segment``."""
+    lanes = engine.choose_num_lanes(len(data))
+    coded = interleave(data, lanes)
+    session = engine.start_session(lanes)
+    costs = np.zeros(len(data), np.float32)
+    for start in range(0, len(coded), BLOCK):
+        if work.is_stopped:
+            break
+        block = coded[start : start + BLOCK]
+        costs[start : start + BLOCK] = np.frombuffer(session.measure(block), np.float32)
+        work.add_progress(len(block))
+    return _deinterleave_array(costs, lanes)
 
 
 @dataclass(frozen=True)
@@ -180,20 +198,24 @@ def interleave(data: bytes, lanes: int) -> bytes:
 
 def deinterleave(coded: bytes, lanes: int) -> bytes:
     """Returns the bytes in original order, the inverse of ``interleave``."""
+    return coded if lanes == 1 else _deinterleave_array(np.frombuffer(coded, np.uint8), lanes).tobytes()
+
+
+def _deinterleave_array(coded: NDArray[Any], lanes: int) -> NDArray[Any]:
+    """Returns one value for each byte in original order."""
     if lanes == 1:
         return coded
-    data = np.empty(len(coded), np.uint8)
-    longer, shorter = _split_lanes(data, lanes)
+    values = np.empty_like(coded)
+    longer, shorter = _split_lanes(values, lanes)
     length = shorter.shape[1]
-    array = np.frombuffer(coded, np.uint8)
-    even = array[: length * lanes].reshape(length, lanes).T
+    even = coded[: length * lanes].reshape(length, lanes).T
     longer[:, :length] = even[: len(longer)]
-    longer[:, length:] = array[length * lanes :].reshape(len(longer), -1) if len(longer) else 0
+    longer[:, length:] = coded[length * lanes :].reshape(len(longer), -1) if len(longer) else 0
     shorter[:] = even[len(longer) :]
-    return data.tobytes()
+    return values
 
 
-def _split_lanes(data: Bytes, lanes: int) -> tuple[Bytes, Bytes]:
+def _split_lanes(data: NDArray[Any], lanes: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Returns views of the longer lanes (count, length + 1) and the shorter lanes (lanes - count, length)."""
     length, count = divmod(len(data), lanes)
     boundary = count * (length + 1)

@@ -5,11 +5,21 @@ from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO
 from zlib import crc32
 
+import numpy as np
+
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.opening import EngineChoice
 from charloom.codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_read, encode_checksum
 from charloom.codec.format.ordered_work import OrderedWork
-from charloom.codec.format.segments import STORED, Chunk, decode_segment, encode_segment, read_segment
+from charloom.codec.format.segments import (
+    STORED,
+    Chunk,
+    Costs,
+    decode_segment,
+    encode_segment,
+    measure_segment,
+    read_segment,
+)
 from charloom.errors import DamagedFileError, TrailingDataError
 
 SEGMENT = 1 << 22
@@ -37,6 +47,16 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
     yield END
     if segments != 1:
         yield encode_checksum(running)
+
+
+def measure_stream(data: bytes, engine: Engine, work: OrderedWork) -> Costs:
+    """Returns the bits that ``compress_stream`` takes for each byte, without the headers and checksums of the file.
+
+    For data that it would store because coding makes it longer, the bits that coding takes.
+    """
+    segments = (data[start : start + SEGMENT] for start in range(0, len(data), SEGMENT))
+    tasks = (functools.partial(measure_segment, engine, segment, work) for segment in segments)
+    return np.concatenate([np.zeros(0, np.float32), *work.run_in_order(tasks)])
 
 
 def _read(source: BinaryIO, count: int) -> bytes:

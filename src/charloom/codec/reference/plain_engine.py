@@ -4,6 +4,7 @@ The reference implementation of ``coders.h`` and ``sessions.h`` in ``kernels/cod
 native code, with the same bytes but at least a hundred times slower.
 """
 
+import array
 import itertools
 import pickle
 import threading
@@ -17,7 +18,7 @@ from charloom.codec.reference.context_mixing import ContextMixing, Lane
 from charloom.codec.reference.contexts import TextBuffer
 from charloom.codec.reference.memory import Memory
 from charloom.codec.reference.network_prediction import NetworkLanes
-from charloom.codec.reference.range_coder import Decoder, Encoder
+from charloom.codec.reference.range_coder import CostMeter, Decoder, Encoder
 
 _RECORD_END = ord("\n")
 _P_END = 65_472
@@ -31,7 +32,7 @@ class FastLanes:
         self._networks = NetworkLanes(model, lanes)
         self._networks.start()
 
-    def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
+    def code(self, lane: int, coder: Encoder | CostMeter | Decoder, byte: int | None = None) -> int:
         """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
         network = self._networks[lane]
         network.start_byte()
@@ -86,7 +87,7 @@ class MixingLanes:
         """Starts the network in each lane, as at the start of a text."""
         self._networks.start()
 
-    def code(self, lane: int, coder: Encoder | Decoder, byte: int | None = None) -> int:
+    def code(self, lane: int, coder: Encoder | CostMeter | Decoder, byte: int | None = None) -> int:
         """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
         return self._code(lane, lambda i, p: coder.code_bit(None if byte is None else byte >> i & 1, p))
 
@@ -145,6 +146,15 @@ class ReferenceSession:
         for byte in data:
             self._lanes.code(next(self._turns), encoder, byte)
         return encoder.finish()
+
+    def measure(self, data: bytes) -> bytes:
+        """Returns the bits that ``encode`` would take for each byte, as float32."""
+        bits = array.array("f")
+        for byte in data:
+            meter = CostMeter()
+            self._lanes.code(next(self._turns), meter, byte)
+            bits.append(meter.bits)
+        return bits.tobytes()
 
     def decode(self, payload: bytes, length: int) -> bytes:
         """Returns the block of a payload. Raises ValueError if there is none."""

@@ -9,6 +9,8 @@ The method is that of G. N. N. Martin, Range encoding: an algorithm for removing
 (1979), here in base 256 with a 64-bit interval; the encoder propagates carries.
 """
 
+import math
+
 _TOP = 1 << 64
 _MIN_VALUE = 1 << 48
 _MASK = _TOP - 1
@@ -98,6 +100,28 @@ class Encoder(Coder):
     def _shift(self) -> None:
         self._out.append(self._low >> 56)
         self._low = self._low << 8 & _MASK
+
+
+class CostMeter(Coder):
+    """Coder that adds up the bits that an encoder would take.
+
+    Attributes:
+        bits: Bits so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bits = 0.0
+
+    def code_interval(self, start: int, size: int, total: int) -> None:  # noqa: ARG002 # the interface has it
+        """Adds the bits of ``size`` of ``total`` equal parts."""
+        self.bits += math.log2(total / size)
+
+    def code_bit(self, bit: int | None, p: int) -> int:
+        """Adds the bits of a bit that is 1 with probability ``p`` / 2^16, and returns it."""
+        assert bit is not None
+        self.bits += 16 - math.log2(p if bit else (1 << 16) - p)
+        return bit
 
 
 class Decoder(Coder):

@@ -1,0 +1,112 @@
+"""Adaptive evaluation: the sizes of compressed files, in any division, of any bytes."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import (
+    Codec,
+    CorpusError,
+    InputError,
+    LanguageModel,
+    ModelFolderError,
+    SettingsError,
+    evaluate,
+    evaluate_chunks,
+    evaluate_lines,
+    split_chars,
+    split_lines,
+)
+from charloom.codec.engines.native import choose_instruction_set
+from fakes import cyclic_predictor
+
+pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+
+_LINE = "the quick brown fox jumps over the lazy dog\n"
+"""The line that ``char_model`` memorized."""
+_TEXTS = {
+    "memorized": _LINE * 30,
+    "upper case": _LINE.upper() * 5,
+    "noise": "".join(map(chr, random.Random(1).choices(range(32, 3000), k=3000))),
+    "one character": "x",
+    "lone surrogate": "fox \ud800 dog",
+    "several lanes": (_LINE + "the quick brown dog jumps over the lazy fox\n") * 13_000,
+}
+
+
+@pytest.mark.parametrize("name", _TEXTS)
+def test_agrees_with_the_size_of_the_compressed_text(name: str, char_model: Path) -> None:
+    data = _TEXTS[name].encode("utf-8", "surrogatepass")
+    for model in (char_model, LanguageModel.load(char_model)):
+        result = evaluate(model, _TEXTS[name], adaptive=True)
+        assert (result.num_chars, result.num_bytes, result.num_unknown) == (len(_TEXTS[name]), len(data), 0)
+        size = len(Codec(model).compress(data))
+        overhead = 40 + 10 * (len(data) >> 16)  # header; length and checksum of each block
+        if size < len(data):  # otherwise it is stored
+            assert size - overhead <= result.total_nats / math.log(2) / 8 <= size
+        if len(data) < 100_000:
+            assert evaluate(model, data, adaptive=True).total_nats == result.total_nats
+
+
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(st.text("the fox\t\r\u2028é漢🙂", max_size=20), min_size=1, max_size=8))
+def test_parts_sum_to_the_whole(lines: list[str], char_model: Path) -> None:
+    text = "\n".join(lines)
+    if not text:
+        with pytest.raises(CorpusError, match="empty"):
+            evaluate(char_model, text, adaptive=True)
+        return
+    whole = evaluate(char_model, text, adaptive=True)
+    results = [evaluate_chunks(char_model, split(text), adaptive=True) for split in (split_lines, split_chars)]
+    results.append(evaluate_lines(char_model, text, adaptive=True))
+    for result, parts in results:
+        assert result == whole
+        assert "".join(part.text for part in parts) == text
+        assert sum(part.num_chars for part in parts) == whole.num_chars
+        assert sum(part.nats for part in parts) == pytest.approx(whole.total_nats, rel=1e-9)
+    assert sum(part.nats for part in results[1][1][: len(lines[0])]) == pytest.approx(
+        evaluate_chunks(char_model, [lines[0], text[len(lines[0]) :]], adaptive=True)[1][0].nats, abs=1e-9
+    )
+
+
+def test_a_message_is_surprising_once(char_model: Path) -> None:
+    """The network is as surprised by the repetition; a line before changes nothing that came earlier."""
+    new = "kernel panic at 0xdeadbeef\n"
+    text = _LINE * 3 + new + _LINE * 2 + new
+    _, lines = evaluate_lines(char_model, text, adaptive=True)
+    bits = [line.bits for line in lines]
+    assert bits[3] > 5 * bits[6] > 0
+    assert evaluate_lines(char_model, text, adaptive=True, top=1)[1][0].number == 4
+    assert [line.bits for line in evaluate_lines(char_model, _LINE * 3 + new, adaptive=True)[1]] == bits[:4]
+    _, alone = evaluate_lines(LanguageModel.load(char_model), text, unknown="unk")
+    assert alone[6].bits > 0.8 * alone[3].bits
+
+
+def test_progress_ends_with_all_bytes(char_model: Path) -> None:
+    text, seen = _LINE * 4000, []
+    evaluate(char_model, text, adaptive=True, progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(text), len(text))
+    assert len(seen) > 1
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_arguments(char_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="empty"):
+        evaluate_lines(char_model, "", adaptive=True)
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        evaluate(tmp_path / "none", "text", adaptive=True)
+    with pytest.raises(InputError, match="model folder"):
+        evaluate(cyclic_predictor(), "text", adaptive=True)
+    with pytest.raises(InputError, match="chunks"):
+        evaluate_chunks(char_model, ["a", 3], adaptive=True)  # type: ignore[list-item]
+    with pytest.raises(SettingsError, match="unknown"):
+        evaluate(char_model, "text", adaptive=True, unknown="no")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="adaptive"):
+        evaluate(char_model, "text", adaptive=1)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="model"):
+        evaluate(char_model, "text")
