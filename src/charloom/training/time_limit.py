@@ -2,8 +2,8 @@
 
 from charloom.settings.training import TrainingSettings
 
-_SAVING_SHARE = 0.02
-"""Share of the limit that is reserved for saving the model."""
+_SAVING_SHARE, _SAVING_SECONDS = 0.015, 1.5
+"""Share of the limit, and seconds in addition, that are reserved for saving the model and drawing its curves."""
 _MAX_RESERVED_SHARE = 0.5
 """Maximum share that is reserved for the end. The first estimates of the speed are rough."""
 _VALIDATION_COST = 1 / 3
@@ -41,6 +41,6 @@ class TimeLimit:
         if validation is None:
             validation = _VALIDATION_COST * self._num_validation_ids / max(chars_per_second, 1e-9)
         # Training ends earlier, so that the whole run ends within the limit.
-        reserved = validation + _SAVING_SHARE * self._seconds
+        reserved = validation + _SAVING_SHARE * self._seconds + _SAVING_SECONDS
         # The divisor is never 0, because a part of the limit is always for training.
         return seconds / (self._seconds - min(reserved, _MAX_RESERVED_SHARE * self._seconds))
