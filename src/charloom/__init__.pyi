@@ -28,10 +28,10 @@ from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import WrongModelError as WrongModelError
 from .inference.evaluation import evaluate as evaluate
 from .inference.evaluation import evaluate_chunks as evaluate_chunks
-from .inference.evaluation import evaluate_lines as evaluate_lines
 from .inference.generation import generate as generate
 from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
+from .inference.lines import evaluate_lines as evaluate_lines
 from .inference.surprisal import Evaluation as Evaluation
 from .inference.surprisal import Surprisal as Surprisal
 from .layers.accelerate import accelerate as accelerate

@@ -184,7 +184,8 @@ def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) 
 
 def test_sorted_lines(home: Path, char_model: Path) -> None:
     rows = [json.loads(row) for row in call(home, "evaluate", char_model, "fox.log", "--by-line").out.splitlines()]
-    for order, key in (("bits", "bits"), ("bits-per-char", "bits_per_char")):
+    for order in ("bits", "bits-per-char", "bits-per-word"):
+        key = order.replace("-", "_")
         found = call(home, "evaluate", char_model, "fox.log", "--by-line", "--sort", order).out.splitlines()
         assert [json.loads(row) for row in found] == sorted(rows, key=lambda row: row[key], reverse=True)
         table = call(home, "evaluate", char_model, "fox.log", "--by-line", "--top", "3", "--sort", order).out
@@ -194,7 +195,7 @@ def test_sorted_lines(home: Path, char_model: Path) -> None:
 _LINES = st.lists(st.text("ab\t \u6f22\u0301\x1b", max_size=250), min_size=1, max_size=4)
 
 
-@given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(["bits", "bits-per-char"]))
+@given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(["bits", "bits-per-char", "bits-per-word"]))
 def test_number_and_score_fit_into_any_terminal(width: int, texts: list[str], order: Any) -> None:
     lines = [Surprisal(10**i, text + "\n", len(text) + 1, 700.0 * (i + 1)) for i, text in enumerate(texts)]
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
@@ -203,7 +204,11 @@ def test_number_and_score_fit_into_any_terminal(width: int, texts: list[str], or
     _, *rows = captured.get().split("\n")[:-1]
     assert len(rows) == len(lines)
     for line, row in zip(lines, rows, strict=True):
-        score = f"{line.bits:.1f}" if order == "bits" else f"{line.bits_per_char:.3f}"
+        score = {
+            "bits": f"{line.bits:.1f}",
+            "bits-per-char": f"{line.bits_per_char:.3f}",
+            "bits-per-word": f"{line.bits_per_word:.1f}",
+        }[order]
         assert row.split()[:2] == [str(line.number), score]
         assert cell_len(row) <= width
         if line.text == "a" * 250 + "\n":

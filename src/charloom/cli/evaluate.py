@@ -67,7 +67,8 @@ def evaluate(
     by_line
         Print the surprisal of each line, including its line break, as JSON lines; print the summary on standard error.
     sort
-        With --by-line: sort the lines by bits, or by bits per character, highest first. Default: the order of the text.
+        With --by-line: sort the lines by bits, by bits per character, or by the mean bits of the words without digits
+        (times, counters and addresses then have no effect), highest first. Default: the order of the text.
     top
         With --by-line: print a table of the N lines with the highest surprisal. They are sorted by bits unless --sort
         is passed.
@@ -83,7 +84,8 @@ def evaluate(
         Device to run on (cpu, cuda, ...); auto uses a GPU if available.
     """
     from charloom.inference.baselines import measure_baselines
-    from charloom.inference.evaluation import evaluate_chunks, evaluate_lines
+    from charloom.inference.evaluation import evaluate_chunks
+    from charloom.inference.lines import evaluate_lines
     from charloom.models.device import find_device
     from charloom.models.language_model import LanguageModel
     from charloom.text.chunks import split_chars
@@ -162,6 +164,7 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
         row: dict[str, object] = {name: chunk.number, "bits": chunk.bits if chunk.num_chars else None}
         if name == "line":
             row["bits_per_char"] = chunk.bits_per_char if chunk.num_chars else None
+            row["bits_per_word"] = chunk.bits_per_word if chunk.num_chars else None
             row["num_unknown"] = chunk.num_unknown
         # The line end is part of the score but not of the text, as a reader of lines expects.
         row["text"] = chunk.text.rstrip("\r\n") if name == "line" else chunk.text
@@ -169,19 +172,19 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
 
 
 def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> None:
-    """Prints a table of lines: number, the score that they are sorted by, the other score, text.
+    """Prints a table of lines: number, the score that they are sorted by, another score, text.
 
     On a terminal the text is truncated to the width; a narrow terminal does not show the other score.
     """
     # Not a rich table: that would shrink the numbers, too.
-    columns = [
-        ["line", *(f"{line.number}" for line in lines)],
-        ["bits", *(f"{line.bits:.1f}" for line in lines)],
-        ["bits/char", *(f"{line.bits_per_char:.3f}" for line in lines)],
-    ]
-    if order == "bits-per-char":
-        # The sort key is first, because a narrow terminal drops the last score.
-        columns[1:] = columns[:0:-1]
+    scores = {
+        "bits": ["bits", *(f"{line.bits:.1f}" for line in lines)],
+        "bits-per-char": ["bits/char", *(f"{line.bits_per_char:.3f}" for line in lines)],
+        "bits-per-word": ["bits/word", *(f"{line.bits_per_word:.1f}" for line in lines)],
+    }
+    # The sort key is first, because a narrow terminal drops the last score.
+    columns = [["line", *(f"{line.number}" for line in lines)], scores[order]]
+    columns.append(scores["bits-per-char" if order == "bits" else "bits"])
     columns = [[f"{cell:>{max(map(len, column))}}  " for cell in column] for column in columns]
     if console.width - sum(len(column[0]) for column in columns) < _MIN_TEXT:
         del columns[-1]

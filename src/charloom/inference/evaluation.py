@@ -18,11 +18,11 @@ from charloom.errors import CorpusError, InputError
 from charloom.inference.adaptive import evaluate_adaptively
 from charloom.inference.surprisal import Evaluation, Progress, Surprisal
 from charloom.models.predictor import TRAIN_AGAIN, Predictor, check_weights, predicting
-from charloom.settings.corpus import LineOrder, UnknownPolicy
-from charloom.settings.limits import check_choice, check_count
+from charloom.settings.corpus import UnknownPolicy
+from charloom.settings.limits import check_choice
 from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, sequential_batches
-from charloom.text.chunks import join_chunks, split_lines
+from charloom.text.chunks import join_chunks
 from charloom.text.stored_ids import AnyIds
 
 AnyPredictor: TypeAlias = Predictor | AnyModel
@@ -133,58 +133,6 @@ def evaluate_chunks(
         Surprisal(number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk)
         for number, (chunk, *of_chunk) in enumerate(columns, 1)
     ]
-
-
-def evaluate_lines(
-    model: AnyPredictor,
-    text: str | bytes,
-    *,
-    adaptive: bool = False,
-    unknown: UnknownPolicy = "unk",
-    sort: LineOrder | None = None,
-    top: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[Evaluation, list[Surprisal]]:
-    """Measures the surprisal of a text and of each of its lines in one pass, for example to find anomalies in a log.
-
-    Such a search looks for out-of-vocabulary characters, so by default they are scored, too: the surprisal of each is
-    that of ``<unk>``, which stands for all of them, and is part of its line's. ``num_unknown`` is the number of such
-    characters.
-
-    Args:
-        model: A language model; if ``adaptive``, a LanguageModel or a model folder, whose priming is used.
-        text: The text, which is normalized like the model's training text unless ``adaptive``.
-        adaptive: True for the adaptive predictor, as in ``evaluate``: a message that repeats is surprising once.
-        unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
-            (refuse).
-        sort: Order of the lines, the most surprising first: by bits (``"bits"``), or by bits per character
-            (``"bits-per-char"``). If None, the lines are in the order of the text, unless ``top`` is passed: then they
-            are sorted by bits.
-        top: The number of lines to return; all if None.
-        progress: Callback, as in ``evaluate``.
-
-    Returns:
-        The evaluation of the whole text, and the lines.
-
-    Raises:
-        SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1.
-        UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
-        CorpusError, ModelFolderError, InputError: As for ``evaluate``.
-    """
-    if sort is not None:
-        check_choice("sort", sort, LineOrder)
-    if top is not None:
-        check_count("top", top, minimum=1)
-    if not adaptive:
-        check_type(Predictor, model=model)
-        # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
-        text = cast("Predictor", model).vocabulary.in_units(text)
-    evaluation, lines = evaluate_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
-    if sort == "bits-per-char":
-        lines.sort(key=lambda line: line.bits_per_char, reverse=True)
-    elif sort == "bits" or top is not None:
-        lines.sort(key=lambda line: line.bits, reverse=True)
-    return evaluation, lines[:top]
 
 
 def sum_nats_in_parts(

@@ -63,6 +63,8 @@ class Surprisal:
         num_chars: Number of its scored characters, counted as in ``Evaluation``; it may differ from ``len(text)``.
         nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
+        bits_per_word: Mean surprisal in bits of the words without digits, from ``evaluate_lines``; 0 if there are none.
+            Times, counters and addresses, which differ from line to line, have no effect on it.
     """
 
     number: int
@@ -70,6 +72,7 @@ class Surprisal:
     num_chars: int
     nats: float
     num_unknown: int = 0
+    bits_per_word: float = 0.0
 
     @property
     def bits(self) -> float:

@@ -11,8 +11,8 @@ Unit: TypeAlias = Literal["char", "byte"]
 UnknownPolicy: TypeAlias = Literal["refuse", "unk", "skip"]
 """Handling of out-of-vocabulary characters: raise an error, map them to ``<unk>``, or skip them."""
 
-LineOrder: TypeAlias = Literal["bits", "bits-per-char"]
-"""Sort key of evaluated lines, highest first: bits, or bits per character."""
+LineOrder: TypeAlias = Literal["bits", "bits-per-char", "bits-per-word"]
+"""Sort key of evaluated lines, highest first: bits, bits per character, or mean bits of the words without digits."""
 
 
 @dataclass(frozen=True)

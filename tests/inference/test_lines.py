@@ -1,0 +1,74 @@
+"""The surprisal of lines and of their words."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import LanguageModel, evaluate, evaluate_chunks, evaluate_lines
+from charloom.codec.engines.native import choose_instruction_set
+from fakes import cyclic_predictor
+
+_LINE = "the quick brown fox jumps over the lazy dog\n"
+"""The line that ``char_model`` memorized."""
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("the fox19\t\n\r\u2028é", min_size=2, max_size=60))
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte_model: Path) -> None:
+    """Against each line and each word evaluated as a chunk."""
+    model = LanguageModel.load(byte_model if as_bytes else char_model)
+    evaluation, lines = evaluate_lines(model, text)
+    assert evaluation == evaluate(model, text, unknown="unk")
+    assert "".join(line.text for line in lines) == text
+    at = 0
+    for line in lines:
+        end = at + len(line.text)
+        _, (_, of_line, _) = evaluate_chunks(model, [text[:at], text[at:end], text[end:]], unknown="unk")
+        assert line.nats == pytest.approx(of_line.nats, abs=1e-9)
+        assert (line.num_chars, line.num_unknown) == (of_line.num_chars, of_line.num_unknown)
+        # Splitting bytes at ASCII whitespace only leaves a line separator, which is not ASCII, within a word.
+        words = text[at:end].split() if not as_bytes else [w.decode() for w in text[at:end].encode().split()]
+        bits, begin = [], at
+        for word in words:
+            begin = text.index(word, begin)
+            if not set(word) & set("0123456789"):
+                _, parts = evaluate_chunks(model, [text[:begin], word, text[begin + len(word) :]], unknown="unk")
+                bits.append(parts[1].bits)
+            begin += len(word)
+        assert line.bits_per_word == pytest.approx(sum(bits) / len(bits) if bits else 0.0, abs=1e-9)
+        at = end
+
+
+def test_order_by_words(char_model: Path) -> None:
+    """Numbers may be as surprising as they like."""
+    model = LanguageModel.load(char_model)
+    numbers = _LINE.replace("quick", "8437 x9 1234-5678")
+    text = _LINE * 3 + numbers + _LINE + _LINE.replace("lazy", "oxen") + _LINE
+    _, by_bits = evaluate_lines(model, text, sort="bits")
+    _, by_words = evaluate_lines(model, text, sort="bits-per-word", top=3)
+    assert by_bits[0].number == 4
+    assert by_words[0].number == 6
+    assert len(by_words) == 3
+    assert [line.bits_per_word for line in by_words] == sorted((line.bits_per_word for line in by_bits), reverse=True)[
+        :3
+    ]
+
+
+def test_lines_without_words() -> None:
+    _, lines = evaluate_lines(cyclic_predictor(), "abc\n1 2\n\nab\n", unknown="skip")
+    assert [line.text for line in lines] == ["abc\n", "1 2\n", "\n", "ab\n"]
+    assert [line.bits_per_word for line in lines[1:3]] == [0.0, 0.0]
+    # The first character is not scored, and each of the next two has the probability 0.9.
+    assert lines[0].bits_per_word == pytest.approx(-2 * math.log2(0.9))
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+def test_order_by_words_of_an_adaptive_evaluation(char_model: Path) -> None:
+    new = "the slow brown hen jumps over the lazy dog\n"
+    _, lines = evaluate_lines(char_model, _LINE * 3 + new + _LINE + new, adaptive=True, sort="bits-per-word")
+    assert lines[0].number == 4
+    assert lines[1].bits_per_word < lines[0].bits_per_word / 3
