@@ -60,6 +60,7 @@ def score_by_model(training: list[str], lines: list[str], folder: Path) -> dict[
         scores[f"{name}, bits"] = [line.bits for line in found]
         scores[f"{name}, bits per character"] = [line.bits_per_char for line in found]
         scores[f"{name}, bits per word"] = [line.bits_per_word for line in found]
+    scores["adaptive, rarity"] = [line.rarity or 0.0 for line in found]
     for name in ("bits", "bits per word"):
         pairs = zip(scores[f"network, {name}"], scores[f"adaptive, {name}"], strict=True)
         scores[f"geometric mean of both, {name}"] = [(a * b) ** 0.5 for a, b in pairs]

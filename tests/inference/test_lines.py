@@ -1,13 +1,14 @@
 """The surprisal of lines and of their words."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import LanguageModel, evaluate, evaluate_chunks, evaluate_lines
+from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines, prepare_codec
 from charloom.codec.engines.native import choose_instruction_set
 from fakes import cyclic_predictor
 
@@ -32,13 +33,13 @@ def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte
         assert (line.num_chars, line.num_unknown) == (of_line.num_chars, of_line.num_unknown)
         # Splitting bytes at ASCII whitespace only leaves a line separator, which is not ASCII, within a word.
         words = text[at:end].split() if not as_bytes else [w.decode() for w in text[at:end].encode().split()]
-        bits, begin = [], at
+        bits, start = [], at
         for word in words:
-            begin = text.index(word, begin)
+            start = text.index(word, start)
             if not set(word) & set("0123456789"):
-                _, parts = evaluate_chunks(model, [text[:begin], word, text[begin + len(word) :]], unknown="unk")
+                _, parts = evaluate_chunks(model, [text[:start], word, text[start + len(word) :]], unknown="unk")
                 bits.append(parts[1].bits)
-            begin += len(word)
+            start += len(word)
         assert line.bits_per_word == pytest.approx(sum(bits) / len(bits) if bits else 0.0, abs=1e-9)
         at = end
 
@@ -72,3 +73,37 @@ def test_order_by_words_of_an_adaptive_evaluation(char_model: Path) -> None:
     _, lines = evaluate_lines(char_model, _LINE * 3 + new + _LINE + new, adaptive=True, sort="bits-per-word")
     assert lines[0].number == 4
     assert lines[1].bits_per_word < lines[0].bits_per_word / 3
+
+
+@pytest.fixture
+def log_model(char_model: Path, tmp_path: Path) -> Path:
+    """A model that knows many lines."""
+    folder = tmp_path / "model"
+    shutil.copytree(char_model, folder)
+    prepare_codec(folder, seen=_LINE.encode() * 300)
+    return folder
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+def test_rarity_of_lines(log_model: Path) -> None:
+    new = "THE QUICK BROWN FOX SLEEPS\n"
+    text = _LINE * 3 + new + _LINE * 2 + new
+    _, lines = evaluate_lines(log_model, text, adaptive=True, sort="rarity")
+    rarities = [line.rarity for line in lines]
+    assert lines[0].number == 4
+    assert rarities == sorted((rarity or 0.0 for rarity in rarities), reverse=True)
+    assert (rarities[0] or 0) > 6
+    assert max(rarity or 0 for line, rarity in zip(lines, rarities, strict=True) if line.text == _LINE) < 2
+    assert evaluate_lines(log_model, text, adaptive=True, top=1)[1] == lines[:1]
+    _, as_bytes = evaluate_lines(log_model, text.encode(), adaptive=True, sort="rarity")
+    assert [line.rarity for line in as_bytes] == rarities
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+def test_rarity_needs_lines_that_the_model_knows(char_model: Path) -> None:
+    """The priming text of ``char_model`` has 30 lines, and its end 3."""
+    model = LanguageModel.load(char_model)
+    for predictor, adaptive in ((model, True), (model, False), (char_model, True)):
+        with pytest.raises(SettingsError, match="rarity needs"):
+            evaluate_lines(predictor, _LINE, adaptive=adaptive, sort="rarity")
+    assert evaluate_lines(char_model, _LINE, adaptive=True, top=1)[1][0].rarity is None

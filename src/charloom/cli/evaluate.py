@@ -67,11 +67,12 @@ def evaluate(
     by_line
         Print the surprisal of each line, including its line break, as JSON lines; print the summary on standard error.
     sort
-        With --by-line: sort the lines by bits, by bits per character, or by the mean bits of the words without digits
-        (times, counters and addresses then have no effect), highest first. Default: the order of the text.
+        With --by-line: sort the lines by bits, by bits per character, by the mean bits of the words without digits
+        (times, counters and addresses then have no effect), or, with --adaptive, by rarity: the number of lines among
+        which one is as surprising, as a power of 10; highest first. Default: the order of the text.
     top
-        With --by-line: print a table of the N lines with the highest surprisal. They are sorted by bits unless --sort
-        is passed.
+        With --by-line: print a table of the N most surprising lines. They are sorted by bits unless --sort is passed;
+        with --adaptive by rarity, if the training text has at least 20 lines.
     adaptive
         Score with the predictor of `charloom compress`, which learns from the text while it reads it: what repeats is
         surprising only once. The network alone and zpaq, if installed, are shown among the baselines.
@@ -119,7 +120,8 @@ def evaluate(
         results.print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
-        show_lines(results, surprisals, sort or "bits")
+        is_rarity_known = bool(surprisals) and surprisals[0].rarity is not None
+        show_lines(results, surprisals, sort or ("rarity" if is_rarity_known else "bits"))
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
     # Standard output must contain nothing but JSON lines, for other programs to read.
@@ -165,6 +167,8 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
         if name == "line":
             row["bits_per_char"] = chunk.bits_per_char if chunk.num_chars else None
             row["bits_per_word"] = chunk.bits_per_word if chunk.num_chars else None
+            if chunk.rarity is not None:
+                row["rarity"] = chunk.rarity
             row["num_unknown"] = chunk.num_unknown
         # The line end is part of the score but not of the text, as a reader of lines expects.
         row["text"] = chunk.text.rstrip("\r\n") if name == "line" else chunk.text
@@ -181,6 +185,7 @@ def show_lines(console: Console, lines: list["Surprisal"], order: LineOrder) -> 
         "bits": ["bits", *(f"{line.bits:.1f}" for line in lines)],
         "bits-per-char": ["bits/char", *(f"{line.bits_per_char:.3f}" for line in lines)],
         "bits-per-word": ["bits/word", *(f"{line.bits_per_word:.1f}" for line in lines)],
+        "rarity": ["rarity", *(f"{line.rarity or 0:.1f}" for line in lines)],
     }
     # The sort key is first, because a narrow terminal drops the last score.
     columns = [["line", *(f"{line.number}" for line in lines)], scores[order]]

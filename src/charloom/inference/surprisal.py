@@ -65,6 +65,9 @@ class Surprisal:
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
         bits_per_word: Mean surprisal in bits of the words without digits, from ``evaluate_lines``; 0 if there are none.
             Times, counters and addresses, which differ from line to line, have no effect on it.
+        rarity: Minus the decimal logarithm of the probability that a line of the kind that the model knows is as
+            surprising, from an adaptive ``evaluate_lines`` with a model folder: 4 for one line in 10,000. None if it
+            was not measured.
     """
 
     number: int
@@ -73,6 +76,7 @@ class Surprisal:
     nats: float
     num_unknown: int = 0
     bits_per_word: float = 0.0
+    rarity: float | None = None
 
     @property
     def bits(self) -> float:

@@ -11,8 +11,8 @@ Unit: TypeAlias = Literal["char", "byte"]
 UnknownPolicy: TypeAlias = Literal["refuse", "unk", "skip"]
 """Handling of out-of-vocabulary characters: raise an error, map them to ``<unk>``, or skip them."""
 
-LineOrder: TypeAlias = Literal["bits", "bits-per-char", "bits-per-word"]
-"""Sort key of evaluated lines, highest first: bits, bits per character, or mean bits of the words without digits."""
+LineOrder: TypeAlias = Literal["bits", "bits-per-char", "bits-per-word", "rarity"]
+"""Sort key of evaluated lines, highest first: bits, bits per character, mean bits of words without digits, rarity."""
 
 
 @dataclass(frozen=True)

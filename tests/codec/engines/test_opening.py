@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from charloom import InputError, ModelFolderError, WrongModelError
+from charloom import Codec, InputError, ModelFolderError, WrongModelError
 from charloom.codec.engines.native import supported
-from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine
+from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine, open_engine_before_end
 from charloom.codec.format.container import Header
+from charloom.codec.model.preparation import save_codec_files
+from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
 from fake_engines import ZlibEngine
 from native import Switch
@@ -55,3 +57,29 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ModelFolderError, match="not a folder"):
         open_engine(tmp_path / "file", fast=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "held_out", "end"),
+    [
+        ("a fox\n" * 50, "a dog\n" * 20, "a dog\n" * 20),
+        ("a fox\n" * 50, "dog\na dog\n" * 9, "dog\n" + "a dog\ndog\n" * 8 + "a dog\n"),
+        ("a fox\n" * 49 + "a f", "ox\n" + "a dog\n" * 20, "a dog\n" * 20),  # whole lines
+        ("a fox\n" * 100, "", "a fox\n" * 10),  # a tenth, if nothing was held out
+        ("a fox\n" * 100, "a dog\n", "a fox\n" * 9 + "a dog\n"),
+        ("a fox" * 100, "", ""),
+        ("", "", ""),
+    ],
+)
+def test_an_engine_before_the_end_of_its_priming(seen: str, held_out: str, end: str, tmp_path: Path) -> None:
+    model = MODELS["characters"]
+    save_codec_files(tmp_path, model, Priming.from_texts(seen.encode(), held_out.encode()))
+    engine, text = open_engine_before_end(tmp_path)
+    assert text == end.encode()
+    if not end:
+        return
+    before = (seen + held_out).encode().removesuffix(text)
+    assert engine.fingerprint == make_engine(model, Priming(before, len(before))).fingerprint
+    if supported():
+        known = open_engine(tmp_path, fast=False)
+        assert Codec(known).measure(text).sum() <= Codec(engine).measure(text).sum()

@@ -17,6 +17,8 @@ from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderEr
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
 
+_MIN_END_SHARE = 0.1
+
 AnyModel: TypeAlias = Union[str, Path, "LanguageModel", Engine]
 """Model folder, model or engine."""
 
@@ -96,6 +98,23 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
         # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()
     return make_engine(integers, None if fast else priming)
+
+
+def open_engine_before_end(folder: str | Path) -> tuple[Engine, bytes]:
+    """Returns the mixing engine of a folder as it is before the end of its priming text, and that end.
+
+    On the end, which is text of the kind that the model knows, one can measure how well the engine predicts such text.
+
+    Returns:
+        The engine, and the text that the network was not trained on; if that is short, the last lines of the priming
+        text. Empty if there are none.
+    """
+    integers, priming = _read_folder(Path(folder), fast=False)
+    text = priming.text
+    start = min(priming.bytes_without_network, len(text) - int(_MIN_END_SHARE * len(text)))
+    # Whole lines only: the end of a line looks unusual by itself.
+    start = text.find(b"\n", max(0, start - 1)) + 1
+    return make_engine(integers, Priming(text[:start], start)), text[start:] if start else b""
 
 
 def make_engine(model: IntegerModel, priming: Priming | None) -> Engine:

@@ -197,7 +197,10 @@ def find_run_folder(path: Path) -> Path | None:
         The folder of the run; ``path`` itself if it does not exist. None for a file that is not a checkpoint in a run's
         folder.
     """
-    absolute = path.resolve()
+    try:
+        absolute = path.resolve()
+    except ValueError:  # a null character in the path
+        return path
     if path.is_file():
         return (
             absolute.parent.parent

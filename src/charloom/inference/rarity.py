@@ -1,0 +1,64 @@
+"""Rarity of lines: how seldom a line of the text that a model knows is as surprising.
+
+Other scores depend on the log: a line of 300 bits is common in one and alarming in another. Rarity is comparable. It is
+measured at the end of the priming text, with the codec's mixture as it is before it reads that end.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from charloom.inference.surprisal import Surprisal
+
+_SCORES: tuple[tuple[Callable[[Surprisal], float], float], ...] = (
+    (lambda line: line.bits, 2.0),
+    (lambda line: line.bits_per_char, 0.05),
+    (lambda line: line.bits_per_word, 0.5),
+)
+"""Scores, each with the minimum mean excess of its tail in bits: in a log of nearly equal lines, a few bits more are no
+news."""
+MIN_KNOWN_LINES = 20
+_TAIL = 0.1
+"""Share of the known lines whose scores determine how fast probabilities decrease beyond them."""
+_MAX_RARITY = 300.0
+
+
+class RarityScale:
+    """Scale that assigns rarities to lines; made from the scores of known lines."""
+
+    def __init__(self, known: Sequence[Surprisal]) -> None:
+        """Creates the scale from at least MIN_KNOWN_LINES lines."""
+        self._sorted = [sorted(map(score, known)) for score, _ in _SCORES]
+
+    def compute_rarity(self, line: Surprisal) -> float:
+        """Returns minus the decimal logarithm of the probability that a known line is as surprising.
+
+        For example, 4 for one line in 10,000. The probability is that of the most unusual of three scores: bits, bits
+        per character and bits per word.
+        """
+        lowest = min(
+            _compute_tail_probability(values, score(line), min_scale)
+            for values, (score, min_scale) in zip(self._sorted, _SCORES, strict=True)
+        )
+        # That one of three is as unusual is up to three times as probable.
+        return max(0.0, min(_MAX_RARITY, -math.log10(len(_SCORES) * lowest)) if lowest > 0 else _MAX_RARITY)
+
+
+def _compute_tail_probability(values: Sequence[float], value: float, min_scale: float) -> float:
+    """Returns the probability of a value at least as high as ``value``.
+
+    Args:
+        values: A sample of values, sorted.
+        value: The value.
+        min_scale: Minimum mean excess of the tail.
+
+    Returns:
+        The share of such values in the sample; in its tail and beyond, that of an exponential distribution with the
+        mean excess of the tail (the method of peaks over threshold; Pickands, 1975).
+    """
+    start = values[int((1 - _TAIL) * len(values))]
+    if value <= start:
+        return max(_TAIL, 1 - bisect_left(values, value) / len(values))
+    excesses = [other - start for other in values if other > start]
+    scale = max(sum(excesses) / len(excesses) if excesses else 0.0, min_scale)
+    return _TAIL * math.exp(-(value - start) / scale)
