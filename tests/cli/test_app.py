@@ -246,7 +246,10 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
         (["train", "--learning-rate", "x"], "--learning-rate is 'x': it must be a number (see --help)"),
         (["train", "--lowercase=x"], "--lowercase is 'x': it must be true or false (see --help)"),
         (["train", "--cell", "foo"], "--cell is 'foo': choose one of rnn, gru, lstm (see --help)"),
-        (["evaluate", "m", "a", "--sort", "x"], "--sort is 'x': choose one of bits, bits-per-char (see --help)"),
+        (
+            ["evaluate", "m", "a", "--sort", "x"],
+            "--sort is 'x': choose one of bits, bits-per-char, bits-per-word, rarity (see --help)",
+        ),
         (["train", "--epochs"], "--epochs requires a value (see --help)"),
         (["compress", "a", "-m"], "-m requires a value (see --help)"),
         (["compress", "a"], "--model is missing: pass the folder of a model (see --help)"),

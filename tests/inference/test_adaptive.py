@@ -21,6 +21,7 @@ from charloom import (
     split_chars,
     split_lines,
 )
+from charloom.codec.engines import engine
 from charloom.codec.engines.native import choose_instruction_set
 from fakes import cyclic_predictor
 
@@ -34,12 +35,15 @@ _TEXTS = {
     "noise": "".join(map(chr, random.Random(1).choices(range(32, 3000), k=3000))),
     "one character": "x",
     "lone surrogate": "fox \ud800 dog",
-    "several lanes": (_LINE + "the quick brown dog jumps over the lazy fox\n") * 13_000,
+    "several lanes": (_LINE + "the quick brown dog jumps over the lazy fox\n") * 300,
 }
 
 
 @pytest.mark.parametrize("name", _TEXTS)
-def test_agrees_with_the_size_of_the_compressed_text(name: str, char_model: Path) -> None:
+def test_agrees_with_the_size_of_the_compressed_text(
+    name: str, char_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_MIN_BYTES_FOR_LANES", 20_000)
     data = _TEXTS[name].encode("utf-8", "surrogatepass")
     for model in (char_model, LanguageModel.load(char_model)):
         result = evaluate(model, _TEXTS[name], adaptive=True)

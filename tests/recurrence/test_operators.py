@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from charloom import layers
+from charloom.layers import read_weights
+from charloom.recurrence.torch_internals import can_autocast_lstm, without_one_dnn
 from native import INSTRUCTION_SETS, Switch
 from torch_wrong_weights import with_memory
 
@@ -47,6 +50,11 @@ def test_gradients_of_gradients(cell: Any, compute_by: Switch) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def _as_on_any_processor() -> AbstractContextManager[None]:
+    """Lets PyTorch's LSTM run under autocast on processors without bfloat16, on which it would raise an error."""
+    return nullcontext() if can_autocast_lstm() else without_one_dnn()
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", _CELLS)
 def test_autocast_equals_pytorchs(cell: Any, bidirectional: bool) -> None:
@@ -58,7 +66,7 @@ def test_autocast_equals_pytorchs(cell: Any, bidirectional: bool) -> None:
     plain = ours(x)[0]
     results = []
     for layer in (ours, theirs):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16), _as_on_any_processor():
             outputs, state = layer(x)
         outputs.float().square().sum().backward()
         results.append([outputs, *_parts(state), *[p.grad for p in layer.parameters()]])
@@ -66,6 +74,17 @@ def test_autocast_equals_pytorchs(cell: Any, bidirectional: bool) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
     torch.testing.assert_close(results[0][0].float(), plain, rtol=0, atol=0.03)
     assert torch.equal(ours(x)[0], plain)
+
+
+def test_autocast_on_a_processor_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own LSTM raises an error there; without oneDNN, PyTorch computes it in float32."""
+    monkeypatch.setattr(read_weights, "can_autocast_lstm", lambda: False)
+    layer, x = layers.LSTM(3, 4), torch.randn(5, 2, 3)
+    expected = layer(x)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)[0]
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
 
 
 @pytest.mark.parametrize("cell", _CELLS)

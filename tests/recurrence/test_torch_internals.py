@@ -24,6 +24,7 @@ from charloom.recurrence import torch_internals
 from charloom.recurrence.backend import use_backend
 from charloom.recurrence.torch_internals import (
     are_hooked,
+    can_autocast_lstm,
     has_gradient_hooks,
     has_saved_tensor_hooks,
     has_step_hooks,
@@ -199,6 +200,17 @@ def test_the_forward_of_distributed_data_parallel() -> None:
         torch.distributed.destroy_process_group()
     assert answers == [True]
     assert not is_in_distributed_forward()
+
+
+def test_an_lstm_under_autocast_depends_on_the_processor() -> None:
+    """Against the error that PyTorch's own LSTM raises."""
+    lstm = nn.LSTM(2, 3)
+    assert can_autocast_lstm()
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            can = can_autocast_lstm()
+            with nullcontext() if can else pytest.raises(RuntimeError, match="primitive"):
+                lstm(torch.ones(1, 1, 2))
 
 
 def test_one_dnn_is_off_within() -> None:

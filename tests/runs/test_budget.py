@@ -91,6 +91,20 @@ def test_a_text_is_regularized_more_the_more_often_it_is_repeated() -> None:
         assert values[0][name] <= values[1][name] < values[2][name]
 
 
+def test_minibatches_grow_with_the_number_of_tokens() -> None:
+    """From 512 tokens, for a short time, to 3,072; between, there are 5,000 optimizer steps."""
+    sizes = []
+    for seconds in (1, 10, 30, 100, 300, 1000, 3000, 10_000):
+        budget = Budget(10**6, 60, float(seconds))
+        recipe = _choose(budget, timed=False)
+        size = recipe.training.batch_size * recipe.training.num_steps
+        steps = recipe.training.epochs * 10**6 / size
+        assert size in (512, 3072) or steps == pytest.approx(5000, rel=0.5)
+        sizes.append(size)
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (512, 3072)
+
+
 @pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (99_000, 0), (101_000, 0.01), (10**8, 0.002)])
 def test_short_texts_are_trained_on_as_a_whole(length: int, held_out: float) -> None:
     assert _choose(Budget(length, 60, 180.0)).training.validation_fraction == pytest.approx(held_out)

@@ -7,6 +7,7 @@ from torch import nn
 
 from charloom.layers.argument_shapes import weights_fit
 from charloom.recurrence.equations import CellWeights
+from charloom.recurrence.torch_internals import can_autocast_lstm
 
 
 def num_weights(layer: nn.RNNBase) -> int:
@@ -64,7 +65,7 @@ def has_plain_weights(layer: nn.RNNBase) -> bool:
 
 
 def suits_one_dnn(layer: nn.RNNBase, weights: list[CellWeights] | None) -> bool:
-    """Returns False if oneDNN would read past the end of an LSTM's weights.
+    """Returns False if oneDNN would read past the end of an LSTM's weights, or has no kernel for the dtype of autocast.
 
     Args:
         layer: The layer.
@@ -73,6 +74,6 @@ def suits_one_dnn(layer: nn.RNNBase, weights: list[CellWeights] | None) -> bool:
     # oneDNN does not check sizes; PyTorch's code without it raises an error.
     if layer.mode != "LSTM":
         return True
-    if len(layer._flat_weights_names) != num_weights(layer):
+    if len(layer._flat_weights_names) != num_weights(layer) or not can_autocast_lstm():
         return False
     return weights is None or weights_fit(layer, weights)

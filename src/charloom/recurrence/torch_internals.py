@@ -180,6 +180,20 @@ def is_in_distributed_forward() -> bool:
     return DistributedDataParallel._active_ddp_module is not None
 
 
+def can_autocast_lstm() -> bool:
+    """Returns False if oneDNN cannot compute an LSTM in the dtype of autocast on this processor.
+
+    PyTorch checks this for weights and inputs of that dtype, but not for autocast, whose LSTM then raises RuntimeError.
+    """
+    if not torch.is_autocast_enabled("cpu"):
+        return True
+    supports = {
+        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }.get(torch.get_autocast_dtype("cpu"), lambda: True)
+    return bool(supports())
+
+
 _one_dnn_lock = threading.RLock()
 
 

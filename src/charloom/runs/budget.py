@@ -23,12 +23,12 @@ _TOKENS_PER_WEIGHT = 7.0
 left half-trained; a smaller one has learned what it can."""
 _MAX_WEIGHTS_PER_TOKEN = 20.0
 """Weights of the recurrent layers for each token of the text: a larger model memorizes it in a few epochs."""
-_MINIBATCHES = (
-    *((300_000, 32, 96), (60_000, 16, 64), (8_000, 16, 32), (2_000, 8, 16), (500, 4, 8), (100, 2, 4)),
-    *((20, 1, 4), (0, 1, 1)),
-)
-"""Minimum length of the text, batch size and number of steps. Large minibatches are fast, but give a short text fewer
-steps in an epoch, and generalize less."""
+_MINIBATCHES = ((60_000, 32, 96), (8_000, 16, 32), (2_000, 8, 16), (500, 4, 8), (100, 2, 4), (20, 1, 4), (0, 1, 1))
+"""Minimum length of the text, batch size and maximum number of steps. Large minibatches are faster, but generalize
+less."""
+_MIN_OPTIMIZER_STEPS = 5000
+"""With fewer optimizer steps, a model is undertrained, however many tokens it sees: smaller minibatches give more."""
+_MIN_MINIBATCH = 512  # tokens; smaller ones are slow
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
@@ -98,12 +98,12 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
 
     choose(validation_fraction=_held_out_fraction(budget.num_tokens, recipe))
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
-    choose(**_minibatches(recipe, given, num_trained))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
     epochs = min(budget.tokens_to_train_on(recipe.model) / num_trained, _MAX_EPOCHS)
     if "epochs" in given:
         epochs = min(epochs, recipe.training.epochs) if timed else float(recipe.training.epochs)
+    choose(**_minibatches(recipe, given, num_trained, epochs))
     # Twice as many, if the clock ends the run: the speed was measured for seconds only.
     choose(epochs=max(1, min(_MAX_EPOCHS, math.ceil(2 * epochs) if timed else round(epochs))))
     choose(**_regularization(epochs, recipe.model.hidden_size))
@@ -123,19 +123,21 @@ def _held_out_fraction(num_tokens: int, recipe: Recipe) -> float:
     return fraction if num_tokens * _HELD_OUT_FRACTION >= _MIN_HELD_OUT else 0.0
 
 
-def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float) -> dict[str, Value]:
-    """Returns the batch size and the number of steps for a text of this length."""
+def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float, epochs: float) -> dict[str, Value]:
+    """Returns the batch size and the number of steps for a text of this length and a number of epochs."""
     training = recipe.training
-    size = (1, 1)
-    for min_length, *suitable in _MINIBATCHES:
-        size = (
-            training.batch_size if "batch_size" in given else suitable[0],
-            training.num_steps if "num_steps" in given else suitable[1],
-        )
+    tokens = max(_MIN_MINIBATCH, epochs * num_trained / _MIN_OPTIMIZER_STEPS)
+    batch_size = num_steps = 1
+    for min_length, suitable_size, max_steps in _MINIBATCHES:
+        batch_size = training.batch_size if "batch_size" in given else suitable_size
+        rows = batch_size * training.gradient_accumulation_steps
+        num_steps = min(max_steps, max(8, int(tokens / rows) // 8 * 8))
+        if "num_steps" in given:
+            num_steps = training.num_steps
         # The second condition matters if one of the two is given.
-        if num_trained >= min_length and math.prod(size) * training.gradient_accumulation_steps * 4 < num_trained:
+        if num_trained >= min_length and rows * num_steps * 4 < num_trained:
             break
-    return {"batch_size": size[0], "num_steps": size[1]}
+    return {"batch_size": batch_size, "num_steps": num_steps}
 
 
 def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str]) -> ModelSettings:

@@ -195,12 +195,12 @@ def find_run_folder(path: Path) -> Path | None:
 
     Returns:
         The folder of the run; ``path`` itself if it does not exist. None for a file that is not a checkpoint in a run's
-        folder.
+        folder, and for a path that cannot exist.
     """
     try:
         absolute = path.resolve()
     except ValueError:  # a null character in the path
-        return path
+        return None
     if path.is_file():
         return (
             absolute.parent.parent
