@@ -36,7 +36,7 @@ _VARIATIONS: dict[str, dict[str, float]] = {
     "dropout + 0.1": {"dropout": 0.1},
     "input_noise - 0.03": {"input_noise": -0.03},
     "input_noise + 0.03": {"input_noise": 0.03},
-    "batch_size x 0.5": {"batch_size": 0.5},
+    "batch_size x 0.5": {"batch_size": 0.5, "num_steps": 1.0},
     "learning_rate x 0.7": {"learning_rate": 0.7},
     "learning_rate x 1.4": {"learning_rate": 1.4},
 }

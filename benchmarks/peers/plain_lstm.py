@@ -38,6 +38,8 @@ def train(model: Model, ids: Tensor, settings: dict[str, Any], end: float) -> in
     started, steps = time.monotonic(), 0
     batch, length = settings["batch_size"], settings["num_steps"]
     optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], fused=True)
+    if (len(ids) - length) // batch < length:
+        raise SystemExit("the training text is too short")
     while True:
         offset = int(torch.randint(length, ()))
         rows = (len(ids) - 1 - offset) // batch

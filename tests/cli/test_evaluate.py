@@ -4,7 +4,7 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from charloom import LanguageModel, Surprisal
 from charloom.cli.evaluate import show_lines
+from charloom.settings.corpus import LineOrder
 from process import call, run
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"
@@ -59,6 +60,13 @@ def test_adaptive(home: Path, char_model: Path) -> None:
         result = call(home, "evaluate", char_model, "fox.log", "--adaptive", option)
         assert "this model, adaptive" in result.errors
         assert sum(json.loads(row)["bits"] for row in result.out.splitlines()) == pytest.approx(bits)
+    assert "--unknown has no effect" in call(
+        home, "evaluate", char_model, "fox.log", "--adaptive", "--unknown", "unk"
+    ).error(2)
+    (home / "x").write_text("☃")
+    assert "this model, adaptive" in call(home, "evaluate", char_model, "x", "--adaptive").done()
+    (home / "x").write_text("☃☃")
+    assert "1 character as <unk>" in call(home, "evaluate", char_model, "x", "--adaptive").done()
     top = call(home, "evaluate", char_model, "fox.log", "--adaptive", "--by-line", "--top", "1").out
     assert " 13 " in top.splitlines()[1]
 
@@ -195,9 +203,12 @@ def test_sorted_lines(home: Path, char_model: Path) -> None:
 _LINES = st.lists(st.text("ab\t \u6f22\u0301\x1b", max_size=250), min_size=1, max_size=4)
 
 
-@given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(["bits", "bits-per-char", "bits-per-word"]))
+@given(width=st.integers(20, 200), texts=_LINES, order=st.sampled_from(get_args(LineOrder)))
 def test_number_and_score_fit_into_any_terminal(width: int, texts: list[str], order: Any) -> None:
-    lines = [Surprisal(10**i, text + "\n", len(text) + 1, 700.0 * (i + 1)) for i, text in enumerate(texts)]
+    lines = [
+        Surprisal(10**i, text + "\n", len(text) + 1, 700.0 * (i + 1), 0, 3.5 * (i + 1), 1.7 * (i + 1))
+        for i, text in enumerate(texts)
+    ]
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
     with console.capture() as captured:
         show_lines(console, lines, order)
@@ -208,6 +219,7 @@ def test_number_and_score_fit_into_any_terminal(width: int, texts: list[str], or
             "bits": f"{line.bits:.1f}",
             "bits-per-char": f"{line.bits_per_char:.3f}",
             "bits-per-word": f"{line.bits_per_word:.1f}",
+            "rarity": f"{line.rarity:.1f}",
         }[order]
         assert row.split()[:2] == [str(line.number), score]
         assert cell_len(row) <= width

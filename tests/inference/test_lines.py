@@ -80,7 +80,7 @@ def log_model(char_model: Path, tmp_path: Path) -> Path:
     """A model that knows many lines."""
     folder = tmp_path / "model"
     shutil.copytree(char_model, folder)
-    prepare_codec(folder, seen=_LINE.encode() * 300)
+    prepare_codec(folder, seen=_LINE.encode() * 300, held_out=_LINE.encode() * 30)
     return folder
 
 
@@ -95,13 +95,15 @@ def test_rarity_of_lines(log_model: Path) -> None:
     assert (rarities[0] or 0) > 6
     assert max(rarity or 0 for line, rarity in zip(lines, rarities, strict=True) if line.text == _LINE) < 2
     assert evaluate_lines(log_model, text, adaptive=True, top=1)[1] == lines[:1]
+    _, with_blank = evaluate_lines(log_model, text + "\n", adaptive=True, sort="rarity")
+    assert with_blank[0].number == 4
     _, as_bytes = evaluate_lines(log_model, text.encode(), adaptive=True, sort="rarity")
     assert [line.rarity for line in as_bytes] == rarities
 
 
 @pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
 def test_rarity_needs_lines_that_the_model_knows(char_model: Path) -> None:
-    """The priming text of ``char_model`` has 30 lines, and its end 3."""
+    """Nothing of the priming text of ``char_model`` was held out."""
     model = LanguageModel.load(char_model)
     for predictor, adaptive in ((model, True), (model, False), (char_model, True)):
         with pytest.raises(SettingsError, match="rarity needs"):

@@ -61,5 +61,14 @@ def test_one_unusual_score_suffices() -> None:
     source = random.Random(2)
     scale = RarityScale([_line(source.uniform(50, 60), 100, source.uniform(1, 2)) for _ in range(100)])
     assert scale.compute_rarity(_line(55, 100, 1.5)) < 1
-    for unusual in (_line(300, 600, 1.5), _line(55, 10, 1.5), _line(55, 100, 12.0)):
+    for unusual in (_line(300, 600, 1.5), _line(90, 100, 1.5), _line(55, 100, 12.0)):
         assert scale.compute_rarity(unusual) > 4
+
+
+def test_a_line_is_not_rare_because_it_is_short() -> None:
+    """Its bits per character are those of a line of the length that a tenth of the known lines do not reach."""
+    source = random.Random(3)
+    scale = RarityScale([_line(length := source.uniform(40, 60), round(length)) for _ in range(100)])
+    assert scale.compute_rarity(_line(20, 1)) < 1
+    assert scale.compute_rarity(_line(20, 10)) < 1
+    assert scale.compute_rarity(_line(200, 100)) > 4

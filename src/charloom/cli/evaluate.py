@@ -51,10 +51,11 @@ def evaluate(
 
     The text is read in one pass: the state starts at zero and is never reset. Every character except the first is
     scored. The text is normalized as the training text was. The baselines uniform, unigram, gzip and xz are measured on
-    the same normalized text. With --unknown skip, the baselines omit the skipped characters, too.
+    the same text. With --unknown skip, the baselines omit the skipped characters, too.
 
     With --adaptive, the text is scored by the predictor of `charloom compress`: the network, mixed with context models
-    that have read the training text and continue to learn. Every byte is scored, without normalization.
+    that have read the training text and continue to learn. Every character is scored, without normalization. Texts of
+    more than 1 MiB are read in several parts, as they are compressed.
 
     Parameters
     ----------
@@ -72,10 +73,10 @@ def evaluate(
         which one is as surprising, as a power of 10; highest first. Default: the order of the text.
     top
         With --by-line: print a table of the N most surprising lines. They are sorted by bits unless --sort is passed;
-        with --adaptive by rarity, if the training text has at least 20 lines.
+        with --adaptive by rarity, if at least 20 lines were held out from training.
     adaptive
-        Score with the predictor of `charloom compress`, which learns from the text while it reads it: what repeats is
-        surprising only once. The network alone and zpaq, if installed, are shown among the baselines.
+        Score with the predictor of `charloom compress`, which learns from the text while it reads it: what repeats
+        becomes less surprising. The network alone and zpaq, if installed, are shown among the baselines.
     as_json
         Print the summary as JSON.
     unknown
@@ -94,12 +95,14 @@ def evaluate(
     from charloom.text.sources import read_sources
 
     _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
+    if adaptive and unknown is not None:
+        raise SettingsError("--unknown has no effect with --adaptive, which scores every character: omit one of them")
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
     with hint_at_byte_models():
         text = read_sources([file], vocabulary.unit)
-    unknown = unknown or ("unk" if by_line or adaptive else "refuse")
+    unknown = unknown or ("unk" if by_line else "refuse")
     predictor = model if adaptive else loaded
     with screen.reading_progress("reading") as show:
         if by_line:
@@ -111,11 +114,11 @@ def evaluate(
             result, surprisals = evaluate_chunks(predictor, chunks, adaptive=adaptive, unknown=unknown, progress=show)
     # The baselines must measure the same characters as the model, or the comparison would be unfair.
     measured = normalized = text if adaptive else vocabulary.clean_up(text)
-    if unknown == "skip" and not adaptive:
+    if unknown == "skip":
         measured = vocabulary.decode(vocabulary.encode(text, unknown))
     baselines = measure_baselines(measured, len(vocabulary), with_zpaq=adaptive)
-    if adaptive:
-        baselines.insert(0, _measure_network(loaded, text, unknown))
+    if adaptive and len(text) > 1:  # the network does not score the first character
+        baselines.insert(0, _measure_network(loaded, text))
     if as_json:
         results.print(json.dumps(_summary(result, baselines, len(measured))))
         return
@@ -130,15 +133,17 @@ def evaluate(
     _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped, adaptive=adaptive)
 
 
-def _measure_network(model: "LanguageModel", text: str | bytes, unknown: UnknownPolicy) -> "Baseline":
+def _measure_network(model: "LanguageModel", text: str | bytes) -> "Baseline":
     """Returns the evaluation of the network alone as a baseline of an adaptive evaluation."""
     from charloom.inference.baselines import Baseline
     from charloom.inference.evaluation import evaluate
 
     with screen.reading_progress("reading (network alone)") as show:
-        bits = evaluate(model, text, unknown=unknown, progress=show).bits_per_char
-    note = "of the normalized text" if any(vars(model.vocabulary.clean_up).values()) else ""
-    return Baseline("network alone", bits * len(text), note)
+        result = evaluate(model, text, unknown="unk", progress=show)
+    notes = ["of the normalized text"] if any(vars(model.vocabulary.clean_up).values()) else []
+    if result.num_unknown:
+        notes.append(f"{pluralize(result.num_unknown, 'character')} as <unk>")
+    return Baseline("network alone", result.bits_per_char * len(text), ", ".join(notes))
 
 
 def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: int | None, as_json: bool) -> None:
@@ -215,6 +220,7 @@ def _show_summary(
 
     num_bytes = len(text if isinstance(text, bytes) else text.encode("utf-8"))
     too_short = num_bytes < _MIN_COMPRESSED
+    compressors = [baseline.name.split()[0] for baseline in baselines if baseline.compressed]
     # The headers would make the model look better than it is.
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
@@ -235,8 +241,8 @@ def _show_summary(
     noun = "byte" if unit == "byte" else "character"
     if too_short:
         console.print(
-            f"gzip and xz are not shown: for a text of fewer than {_MIN_COMPRESSED} bytes, their headers would distort "
-            "the comparison."
+            f"{' and '.join(compressors)} are not shown: for a text of fewer than {_MIN_COMPRESSED} bytes, their "
+            "headers would distort the comparison."
         )
     protocol = (_ADAPTIVE_PROTOCOL if adaptive else _PROTOCOL).format(
         unit=noun, skipped=" and the skipped ones" if num_skipped else ""

@@ -11,29 +11,27 @@ import numpy as np
 from charloom.arguments import TEXT, check_type
 from charloom.codec.codec import Codec
 from charloom.codec.engines.opening import AnyModel
-from charloom.errors import CorpusError
-from charloom.inference.surprisal import Evaluation, Progress, Surprisal
+from charloom.errors import CorpusError, InputError
+from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks
 
 
-def evaluate_adaptively(
-    model: AnyModel, chunks: Sequence[str | bytes], progress: Progress | None = None
-) -> tuple[Evaluation, list[Surprisal]]:
-    """Measures the surprisal of a text and of its chunks under the probabilities that ``Codec.compress`` codes with.
+def score_adaptively(model: AnyModel, chunks: Sequence[str | bytes], progress: Progress | None = None) -> ScoredChunks:
+    """Measures the surprisal of every byte of a text under the probabilities that ``Codec.compress`` codes with.
 
     Every byte of the text is scored, as it is: nothing is normalized, and nothing is out of vocabulary.
 
     Args:
         model: A model folder, whose priming the mixture has read; or a model, without priming.
         chunks: Chunks of the text, str or bytes.
-        progress: Callback for the numbers of bytes that have been scored, and of all bytes.
-
-    Returns:
-        The evaluation of the whole text, and the surprisal of each chunk.
+        progress: Callback for the numbers of bytes that have been scored, and of all bytes; any thread may call it.
 
     Raises:
         CorpusError: The text is empty.
+        InputError: The model is of another type.
         ModelFolderError: A file of the folder cannot be read or written.
     """
+    if model is None:
+        raise InputError("the model must be a model folder or a LanguageModel, not None")
     for number, chunk in enumerate(chunks):
         check_type(TEXT, **{f"chunks[{number}]": chunk})
     # A str from Python can have lone surrogates, which strict UTF-8 does not encode.
@@ -50,17 +48,8 @@ def evaluate_adaptively(
             progress(done, len(data))
 
     bits = Codec(model).measure(data, add_progress)
-    # Differences of running sums, in float64: a slice for each of a million chunks would take minutes.
-    running = np.append(0.0, np.cumsum(bits, dtype=np.float64))
-    ends = np.cumsum([0, *map(len, encoded)])
-    nats = (np.diff(running[ends]) * math.log(2)).tolist()
-    surprisals = [
-        Surprisal(
-            number,
-            chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk,
-            len(chunk),
-            of_chunk,
-        )
-        for number, (chunk, of_chunk) in enumerate(zip(chunks, nats, strict=True), 1)
-    ]
-    return Evaluation(sum(map(len, chunks)), len(data), float(running[-1]) * math.log(2)), surprisals
+    # In float64: float32 would lose digits over a long text.
+    running = np.append(0.0, np.cumsum(bits, dtype=np.float64)) * math.log(2)
+    num_chars = list(map(len, chunks))
+    evaluation = Evaluation(sum(num_chars), len(data), float(running[-1]))
+    return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), running)

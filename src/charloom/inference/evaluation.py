@@ -6,7 +6,7 @@ surprisal: minus the logarithm of the probability that the model assigns to it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -15,8 +15,8 @@ from torch.nn import functional
 from charloom.arguments import check_type
 from charloom.codec.engines.opening import AnyModel
 from charloom.errors import CorpusError, InputError
-from charloom.inference.adaptive import evaluate_adaptively
-from charloom.inference.surprisal import Evaluation, Progress, Surprisal
+from charloom.inference.adaptive import score_adaptively
+from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks, Surprisal
 from charloom.models.predictor import TRAIN_AGAIN, Predictor, check_weights, predicting
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice
@@ -39,7 +39,7 @@ def evaluate(
     unknown: UnknownPolicy = "refuse",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measures the surprisal of a text, which is normalized like the model's training text.
+    """Measures the surprisal of a text, which is normalized like the model's training text unless ``adaptive``.
 
     Args:
         model: A language model; if ``adaptive``, a LanguageModel or a model folder, whose priming is used.
@@ -49,7 +49,8 @@ def evaluate(
             nothing is normalized, and nothing is out of vocabulary.
         unknown: Treatment of characters that are out of vocabulary: raise (refuse), read as ``<unk>`` (unk), or omit
             (skip). Without effect if ``adaptive``.
-        progress: Callback, called after every 2,048 scored tokens (65,536 bytes if ``adaptive``) and after the last.
+        progress: Callback, called after every 2,048 scored tokens and after the last; if ``adaptive``, after
+            every 65,536 bytes, by any thread.
 
     Returns:
         The evaluation.
@@ -77,12 +78,25 @@ def evaluate_chunks(
     ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments, and the errors, are those of
     ``evaluate``.
     """
+    scored = score_chunks(model, chunks, adaptive=adaptive, unknown=unknown, progress=progress)
+    return scored.evaluation, scored.get_surprisals()
+
+
+def score_chunks(
+    model: AnyPredictor,
+    chunks: Sequence[str | bytes],
+    *,
+    adaptive: bool,
+    unknown: UnknownPolicy,
+    progress: Progress | None,
+) -> ScoredChunks:
+    """Measures the concatenation of chunks; the arguments and errors are those of ``evaluate_chunks``."""
     check_type(bool, adaptive=adaptive)
     check_type(Sequence, chunks=chunks)
     check_type((Callable, NoneType), progress=progress)
     if adaptive:
         check_choice("unknown", unknown, UnknownPolicy)
-        return evaluate_adaptively(cast("AnyModel", model), chunks, progress)
+        return score_adaptively(cast("AnyModel", model), chunks, progress)
     check_type(Predictor, model=model)
     model = cast("Predictor", model)
     # Before the text is encoded, which takes long for a large one.
@@ -120,19 +134,19 @@ def evaluate_chunks(
     scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
     ends = torch.tensor([0, *map(len, normalized)], device="cpu").cumsum(0)
 
-    def sums(values: Tensor) -> list[Any]:
-        """Sums values of the scored tokens over each chunk."""
-        # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
+    def add_up(values: Tensor) -> Tensor:
+        """Returns sums of values of the scored tokens before each position of the normalized text."""
         running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
         running[scored + 1] = values  # shifted by one, so that the first running sum is 0
-        return running.cumsum(0)[ends].diff().tolist()
+        return running.cumsum(0)
+
+    def sums(values: Tensor) -> list[int]:
+        """Sums values of the scored tokens over each chunk."""
+        return add_up(values)[ends].diff().tolist()
 
     evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(is_unknown.sum()))
-    columns = zip(chunks, sums(torch.ones_like(scored)), sums(nats), sums(is_unknown), strict=True)
-    return evaluation, [
-        Surprisal(number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk)
-        for number, (chunk, *of_chunk) in enumerate(columns, 1)
-    ]
+    num_chars, num_unknown = sums(torch.ones_like(scored)), sums(is_unknown.long())
+    return ScoredChunks(evaluation, chunks, normalized, num_chars, num_unknown, add_up(nats).numpy())
 
 
 def sum_nats_in_parts(

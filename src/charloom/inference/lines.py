@@ -1,15 +1,17 @@
 """Evaluation of a text line by line, for example to find anomalies in a log."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType
+from typing import cast
 
 from charloom.arguments import PATH, TEXT, check_type
-from charloom.codec.engines.opening import open_engine_before_end
+from charloom.codec.engines.opening import open_engine_before_held_out
 from charloom.errors import Argument, SettingsError
-from charloom.inference.evaluation import AnyPredictor, evaluate_chunks
+from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
 from charloom.inference.surprisal import Evaluation, Progress, Surprisal
 from charloom.models.predictor import Predictor
@@ -23,8 +25,8 @@ _SORT_KEYS: dict[str, Callable[[Surprisal], tuple[float, ...]]] = {
     "bits-per-word": lambda line: (line.bits_per_word,),
     "rarity": lambda line: (line.rarity or 0.0, line.bits),  # common lines have the same rarity
 }
-_CHUNKS, _BYTE_CHUNKS = re.compile(r"\S+|\s+"), re.compile(rb"\S+|\s+")  # words, and the spaces between them
-_NO_WORD, _NO_BYTE_WORD = re.compile(r"\s|.*\d", re.DOTALL), re.compile(rb"\s|.*\d", re.DOTALL)
+# Times, counters, addresses and ids contain digits: they differ from line to line, which is no news.
+_WORDS, _BYTE_WORDS = re.compile(r"(?<!\S)[^\s\d]+(?!\S)"), re.compile(rb"(?<!\S)[^\s\d]+(?!\S)")
 
 
 def evaluate_lines(
@@ -58,7 +60,7 @@ def evaluate_lines(
 
     Returns:
         The evaluation of the whole text, and the lines. They have a rarity if ``adaptive`` and ``model`` is a folder
-        with at least 20 lines at the end of its priming text.
+        whose priming text has at least 20 lines that were held out from training.
 
     Raises:
         SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1; or lines are to be sorted by
@@ -76,13 +78,21 @@ def evaluate_lines(
         check_type(Predictor, model=model)
         # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
         text = cast("Predictor", model).vocabulary.in_units(text)
-    scale = _make_scale(model, as_bytes=isinstance(text, bytes)) if adaptive and isinstance(model, PATH) else None
+    # Before the scale, whose measurement takes seconds.
+    check_choice("unknown", unknown, UnknownPolicy)
+    check_type((Callable, NoneType), progress=progress)
+    scale = _make_scale(model) if adaptive and isinstance(model, PATH) else None
     if sort == "rarity" and scale is None:
         raise SettingsError(
-            *("rarity needs ", Argument("adaptive", True), f" and a model folder that knows {MIN_KNOWN_LINES} lines"),
+            *(
+                "rarity needs ",
+                Argument("adaptive", True),
+                " and a model folder with the codec's files, with at least ",
+            ),
+            f"{MIN_KNOWN_LINES} lines that were held out from training",
             setting="sort",
         )
-    evaluation, lines = _evaluate_words(model, text, adaptive=adaptive, unknown=unknown, progress=progress)
+    evaluation, lines = _score_lines(model, text, adaptive=adaptive, unknown=unknown, progress=progress)
     if scale is not None:
         lines = [replace(line, rarity=scale.compute_rarity(line)) for line in lines]
     if sort is not None or top is not None:
@@ -90,16 +100,16 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def _make_scale(folder: str | Path, *, as_bytes: bool) -> RarityScale | None:
-    """Returns the scale of a model folder; None if it knows too few lines."""
-    engine, known = open_engine_before_end(folder)
-    if known.count(b"\n") < MIN_KNOWN_LINES:
+def _make_scale(folder: str | Path) -> RarityScale | None:
+    """Returns the scale of a model folder; None if too few lines were held out."""
+    engine, held_out = open_engine_before_held_out(folder)
+    if held_out.count(b"\n") < MIN_KNOWN_LINES:
         return None
-    text = known if as_bytes else known.decode("utf-8", "replace")
-    return RarityScale(_evaluate_words(engine, text, adaptive=True)[1])
+    # As bytes, because not every text is UTF-8: scores by character differ little.
+    return RarityScale(_score_lines(engine, held_out, adaptive=True)[1])
 
 
-def _evaluate_words(
+def _score_lines(
     model: AnyPredictor,
     text: str | bytes,
     *,
@@ -108,32 +118,11 @@ def _evaluate_words(
     progress: Progress | None = None,
 ) -> tuple[Evaluation, list[Surprisal]]:
     """Measures a text, and its lines with their words."""
-    lines = split_lines(text)
-    of_lines = [_split_words(line) for line in lines]
-    all_chunks = [chunk for of_line in of_lines for chunk in of_line]
-    evaluation, chunks = evaluate_chunks(model, all_chunks, adaptive=adaptive, unknown=unknown, progress=progress)
-    found = iter(chunks)
-    return evaluation, [
-        _sum_chunks(number, line, [next(found) for _ in of_line], of_line)
-        for number, (line, of_line) in enumerate(zip(lines, of_lines, strict=True), 1)
-    ]
-
-
-def _split_words(line: str | bytes) -> list[Any]:
-    """Returns the words of a line and the spaces between them; joined, they are the line."""
-    return _BYTE_CHUNKS.findall(line) if isinstance(line, bytes) else _CHUNKS.findall(line)
-
-
-def _sum_chunks(number: int, line: str | bytes, chunks: list[Surprisal], texts: list[Any]) -> Surprisal:
-    """Returns the surprisal of a line, from that of its words and spaces."""
-    # Times, counters, addresses and ids contain digits: they differ from line to line, which is no news.
-    no_word: Any = _NO_BYTE_WORD if isinstance(line, bytes) else _NO_WORD
-    words = [chunk.bits for chunk, text in zip(chunks, texts, strict=True) if not no_word.match(text)]
-    return Surprisal(
-        number,
-        line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line,
-        sum(chunk.num_chars for chunk in chunks),
-        sum(chunk.nats for chunk in chunks),
-        sum(chunk.num_unknown for chunk in chunks),
-        sum(words) / len(words) if words else 0.0,
-    )
+    scored = score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
+    running, bits_per_word = scored.running_nats / math.log(2), []
+    for start, line in zip(scored.get_ends().tolist(), scored.units, strict=False):
+        words = (_BYTE_WORDS.finditer(line)) if isinstance(line, bytes) else _WORDS.finditer(line)
+        bits = [float(running[start + word.end()] - running[start + word.start()]) for word in words]
+        bits_per_word.append(sum(bits) / len(bits) if bits else 0.0)
+    lines = zip(scored.get_surprisals(), bits_per_word, strict=True)
+    return scored.evaluation, [replace(line, bits_per_word=bits) for line, bits in lines]

@@ -1,7 +1,7 @@
 """Rarity of lines: how seldom a line of the text that a model knows is as surprising.
 
 Other scores depend on the log: a line of 300 bits is common in one and alarming in another. Rarity is comparable. It is
-measured at the end of the priming text, with the codec's mixture as it is before it reads that end.
+measured on lines that were held out from training, with the codec's mixture as it is before it reads them.
 """
 
 import math
@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 
 from charloom.inference.surprisal import Surprisal
 
-_SCORES: tuple[tuple[Callable[[Surprisal], float], float], ...] = (
-    (lambda line: line.bits, 2.0),
-    (lambda line: line.bits_per_char, 0.05),
-    (lambda line: line.bits_per_word, 0.5),
+_SCORES: tuple[tuple[Callable[[Surprisal, int], float], float], ...] = (
+    (lambda line, _: line.bits, 2.0),
+    (lambda line, min_length: line.bits / max(1, line.num_chars, min_length), 0.05),
+    (lambda line, _: line.bits_per_word, 0.5),
 )
 """Scores, each with the minimum mean excess of its tail in bits: in a log of nearly equal lines, a few bits more are no
 news."""
 MIN_KNOWN_LINES = 20
+_SHORT = 0.1
+"""Share of the known lines that count as short. In the bits per character of a still shorter line, the divisor is the
+length of these: an empty line would otherwise be the rarest of all."""
 _TAIL = 0.1
 """Share of the known lines whose scores determine how fast probabilities decrease beyond them."""
 _MAX_RARITY = 300.0
@@ -28,7 +31,8 @@ class RarityScale:
 
     def __init__(self, known: Sequence[Surprisal]) -> None:
         """Creates the scale from at least MIN_KNOWN_LINES lines."""
-        self._sorted = [sorted(map(score, known)) for score, _ in _SCORES]
+        self._min_length = sorted(line.num_chars for line in known)[int(_SHORT * len(known))]
+        self._sorted = [sorted(score(line, self._min_length) for line in known) for score, _ in _SCORES]
 
     def compute_rarity(self, line: Surprisal) -> float:
         """Returns minus the decimal logarithm of the probability that a known line is as surprising.
@@ -37,7 +41,7 @@ class RarityScale:
         per character and bits per word.
         """
         lowest = min(
-            _compute_tail_probability(values, score(line), min_scale)
+            _compute_tail_probability(values, score(line, self._min_length), min_scale)
             for values, (score, min_scale) in zip(self._sorted, _SCORES, strict=True)
         )
         # That one of three is as unusual is up to three times as probable.

@@ -4,9 +4,12 @@ The surprisal of a character is minus the logarithm of the probability that a mo
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def perplexity_of(mean_nats: float) -> float:
@@ -21,7 +24,7 @@ class Evaluation:
 
     Attributes:
         num_chars: Number of characters (bytes, for a byte model) of the normalized text that were scored: all except
-            the first and those omitted.
+            the first and those omitted. If adaptive: length of the text, which is not normalized.
         num_bytes: Length of these characters in UTF-8, in bytes; of those read as ``<unk>``, their own length.
         total_nats: Sum of their surprisals in nats.
         num_unknown: Number of scored tokens that are out of vocabulary and read as ``<unk>``.
@@ -90,4 +93,41 @@ class Surprisal:
 
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""A callback for the number of tokens that have been scored and the number of all tokens to score."""
+"""A callback for the number of tokens (bytes, if adaptive) that have been scored, and the number of all to score."""
+
+
+@dataclass(frozen=True)
+class ScoredChunks:
+    """The surprisal of every unit of a text that was passed in chunks.
+
+    Attributes:
+        evaluation: Evaluation of the whole text.
+        chunks: The chunks before normalization.
+        units: The chunks whose units were scored: normalized, or encoded as bytes.
+        num_chars: Number of scored characters of each chunk.
+        num_unknown: Number of scored tokens of each chunk that are out of vocabulary.
+        running_nats: Sums of the surprisals of all units before each position of the joined units, float64.
+    """
+
+    evaluation: Evaluation
+    chunks: Sequence[str | bytes]
+    units: Sequence[str | bytes]
+    num_chars: Sequence[int]
+    num_unknown: Sequence[int]
+    running_nats: NDArray[np.float64]
+
+    def get_surprisals(self) -> list[Surprisal]:
+        """Returns the surprisal of each chunk."""
+        # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
+        nats = np.diff(self.running_nats[self.get_ends()]).tolist()
+        columns = zip(self.chunks, self.num_chars, nats, self.num_unknown, strict=True)
+        return [
+            Surprisal(
+                number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk
+            )
+            for number, (chunk, *of_chunk) in enumerate(columns, 1)
+        ]
+
+    def get_ends(self) -> NDArray[np.int64]:
+        """Returns the positions in the joined units at which the chunks end, after a 0."""
+        return np.cumsum([0, *map(len, self.units)])

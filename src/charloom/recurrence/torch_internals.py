@@ -185,13 +185,11 @@ def can_autocast_lstm() -> bool:
 
     PyTorch checks this for weights and inputs of that dtype, but not for autocast, whose LSTM then raises RuntimeError.
     """
-    if not torch.is_autocast_enabled("cpu"):
+    names = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
+    name = names.get(torch.get_autocast_dtype("cpu"))
+    if not torch.is_autocast_enabled("cpu") or name is None or not torch._C._has_mkldnn:
         return True
-    supports = {
-        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
-        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
-    }.get(torch.get_autocast_dtype("cpu"), lambda: True)
-    return bool(supports())
+    return bool(getattr(torch.ops.mkldnn, name)())
 
 
 _one_dnn_lock = threading.RLock()

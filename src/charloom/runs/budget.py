@@ -29,6 +29,7 @@ less."""
 _MIN_OPTIMIZER_STEPS = 5000
 """With fewer optimizer steps, a model is undertrained, however many tokens it sees: smaller minibatches give more."""
 _MIN_MINIBATCH = 512  # tokens; smaller ones are slow
+_MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
@@ -131,7 +132,7 @@ def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float, epo
     for min_length, suitable_size, max_steps in _MINIBATCHES:
         batch_size = training.batch_size if "batch_size" in given else suitable_size
         rows = batch_size * training.gradient_accumulation_steps
-        num_steps = min(max_steps, max(8, int(tokens / rows) // 8 * 8))
+        num_steps = min(max_steps, max(_MIN_STEPS, int(tokens / rows) // 8 * 8))
         if "num_steps" in given:
             num_steps = training.num_steps
         # The second condition matters if one of the two is given.

@@ -6,7 +6,7 @@ import pytest
 
 from charloom import Codec, InputError, ModelFolderError, WrongModelError
 from charloom.codec.engines.native import supported
-from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine, open_engine_before_end
+from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine, open_engine_before_held_out
 from charloom.codec.format.container import Header
 from charloom.codec.model.preparation import save_codec_files
 from charloom.codec.model.priming import Priming
@@ -65,21 +65,25 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         ("a fox\n" * 50, "a dog\n" * 20, "a dog\n" * 20),
         ("a fox\n" * 50, "dog\na dog\n" * 9, "dog\n" + "a dog\ndog\n" * 8 + "a dog\n"),
         ("a fox\n" * 49 + "a f", "ox\n" + "a dog\n" * 20, "a dog\n" * 20),  # whole lines
-        ("a fox\n" * 100, "", "a fox\n" * 10),  # a tenth, if nothing was held out
-        ("a fox\n" * 100, "a dog\n", "a fox\n" * 9 + "a dog\n"),
-        ("a fox" * 100, "", ""),
+        ("a fox\n" * 100, "a dog\n", "a dog\n"),
+        ("a fox\n" * 10, "a dog\n" * 90, "a dog\n" * 50),  # at least half of the text primes the engine
+        ("", "a dog\n" * 90, "a dog\n" * 45),
+        ("a fox\n" * 40_000, "a dog\n" * 40_000, "a dog\n" * 10_922),  # 64 KiB
+        ("a fox\n" * 100, "", ""),
+        ("a fox" * 100, "a dog" * 10, ""),
         ("", "", ""),
     ],
 )
-def test_an_engine_before_the_end_of_its_priming(seen: str, held_out: str, end: str, tmp_path: Path) -> None:
+def test_an_engine_before_the_held_out_lines(seen: str, held_out: str, end: str, tmp_path: Path) -> None:
     model = MODELS["characters"]
     save_codec_files(tmp_path, model, Priming.from_texts(seen.encode(), held_out.encode()))
-    engine, text = open_engine_before_end(tmp_path)
+    engine, text = open_engine_before_held_out(tmp_path)
     assert text == end.encode()
     if not end:
         return
     before = (seen + held_out).encode().removesuffix(text)
-    assert engine.fingerprint == make_engine(model, Priming(before, len(before))).fingerprint
+    silent = min(len(seen), len(before))
+    assert engine.fingerprint == make_engine(model, Priming(before, silent)).fingerprint
     if supported():
         known = open_engine(tmp_path, fast=False)
         assert Codec(known).measure(text).sum() <= Codec(engine).measure(text).sum()

@@ -17,7 +17,7 @@ from charloom.errors import Argument, CharloomWarning, InputError, ModelFolderEr
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel
 
-_MIN_END_SHARE = 0.1
+_MAX_HELD_OUT = 1 << 16  # bytes, unless that is less than a tenth of the priming text
 
 AnyModel: TypeAlias = Union[str, Path, "LanguageModel", Engine]
 """Model folder, model or engine."""
@@ -100,21 +100,21 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
     return make_engine(integers, None if fast else priming)
 
 
-def open_engine_before_end(folder: str | Path) -> tuple[Engine, bytes]:
-    """Returns the mixing engine of a folder as it is before the end of its priming text, and that end.
+def open_engine_before_held_out(folder: str | Path) -> tuple[Engine, bytes]:
+    """Returns the mixing engine of a folder as it is before the held-out lines of its priming text, and these lines.
 
-    On the end, which is text of the kind that the model knows, one can measure how well the engine predicts such text.
+    On lines that the network was not trained on, one can measure how well the engine predicts text of the kind that it
+    knows. Of many lines, the last ones are returned, so that most of the text primes the engine.
 
     Returns:
-        The engine, and the text that the network was not trained on; if that is short, the last lines of the priming
-        text. Empty if there are none.
+        The engine and the lines; no lines if no text was held out, or nothing precedes them.
     """
     integers, priming = _read_folder(Path(folder), fast=False)
-    text = priming.text
-    start = min(priming.bytes_without_network, len(text) - int(_MIN_END_SHARE * len(text)))
+    text, silent = priming.text, priming.bytes_without_network
+    start = max(silent, len(text) - max(len(text) // 10, min(_MAX_HELD_OUT, len(text) // 2)))
     # Whole lines only: the end of a line looks unusual by itself.
     start = text.find(b"\n", max(0, start - 1)) + 1
-    return make_engine(integers, Priming(text[:start], start)), text[start:] if start else b""
+    return make_engine(integers, Priming(text[:start], min(silent, start))), text[start:] if start else b""
 
 
 def make_engine(model: IntegerModel, priming: Priming | None) -> Engine:
