@@ -17,7 +17,7 @@ def _line(bits: float, num_chars: int = 10, per_word: float = 1.0) -> Surprisal:
 
 @pytest.mark.parametrize("mean", [6.0, 100.0])
 def test_rarity_is_calibrated(mean: float) -> None:
-    """Of lines of the known kind, about one in 10^r has a rarity of r or more, at most three (one of three scores)."""
+    """A share of about 10^-r of the lines of the known kind has a rarity of r or more."""
     source = random.Random(1)
 
     def draw() -> Surprisal:

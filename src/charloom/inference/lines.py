@@ -83,15 +83,8 @@ def evaluate_lines(
     check_type((Callable, NoneType), progress=progress)
     scale = _make_scale(model) if adaptive and isinstance(model, PATH) else None
     if sort == "rarity" and scale is None:
-        raise SettingsError(
-            *(
-                "rarity needs ",
-                Argument("adaptive", True),
-                " and a model folder with the codec's files, with at least ",
-            ),
-            f"{MIN_KNOWN_LINES} lines that were held out from training",
-            setting="sort",
-        )
+        needed = f" and a model folder with at least {MIN_KNOWN_LINES} lines that were held out from training"
+        raise SettingsError("rarity needs ", Argument("adaptive", True), needed, setting="sort")
     evaluation, lines = _score_lines(model, text, adaptive=adaptive, unknown=unknown, progress=progress)
     if scale is not None:
         lines = [replace(line, rarity=scale.compute_rarity(line)) for line in lines]
@@ -121,7 +114,7 @@ def _score_lines(
     scored = score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
     running, bits_per_word = scored.running_nats / math.log(2), []
     for start, line in zip(scored.get_ends().tolist(), scored.units, strict=False):
-        words = (_BYTE_WORDS.finditer(line)) if isinstance(line, bytes) else _WORDS.finditer(line)
+        words = _BYTE_WORDS.finditer(line) if isinstance(line, bytes) else _WORDS.finditer(line)
         bits = [float(running[start + word.end()] - running[start + word.start()]) for word in words]
         bits_per_word.append(sum(bits) / len(bits) if bits else 0.0)
     lines = zip(scored.get_surprisals(), bits_per_word, strict=True)
