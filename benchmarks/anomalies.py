@@ -19,7 +19,7 @@ import numpy as np
 import charloom
 from alternate import machine, write_result
 
-_HELD_OUT_TEXT = 30_000
+_KNOWN_CHARS = 30_000
 """Characters of the training text that the gzip distance compresses before a line: its window is 32 KiB."""
 
 
@@ -81,7 +81,7 @@ def score_trivially(training: list[str], lines: list[str]) -> dict[str, list[flo
     def grams(size: int) -> Callable[[str], list[str]]:
         return lambda line: [mask(line)[i : i + size] for i in range(len(mask(line)) - size + 1)]
 
-    before = "\n".join(training)[-_HELD_OUT_TEXT:].encode()
+    before = "\n".join(training)[-_KNOWN_CHARS:].encode()
     alone = len(zlib.compress(before, 9))
     distances = [len(zlib.compress(before + line.encode(), 9)) - alone for line in lines]
     return {
