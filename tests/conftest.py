@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,17 @@ def char_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--cell", "lstm", "--hidden-size", "32", "--batch-size", "8", "--num-steps", "20", "--epochs", "40"]
     call(home, "train", "fox.txt", *options, "--learning-rate", "0.02", "--dropout", "0", "--output", "model").done()
     return home / "model"
+
+
+@pytest.fixture(scope="session")
+def log_model(char_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of ``char_model`` with a priming of many lines, some of which were held out."""
+    from charloom import prepare_codec
+
+    folder = tmp_path_factory.mktemp("log") / "model"
+    shutil.copytree(char_model, folder)
+    prepare_codec(folder, seen=SENTENCE.encode() * 300, held_out=SENTENCE.encode() * 30)
+    return folder
 
 
 @pytest.fixture(scope="session")

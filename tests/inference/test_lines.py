@@ -1,14 +1,13 @@
 """The surprisal of lines and of their words."""
 
 import math
-import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines, prepare_codec
+from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines
 from charloom.codec.engines.native import choose_instruction_set
 from fakes import cyclic_predictor
 
@@ -73,15 +72,6 @@ def test_order_by_words_of_an_adaptive_evaluation(char_model: Path) -> None:
     _, lines = evaluate_lines(char_model, _LINE * 3 + new + _LINE + new, adaptive=True, sort="bits-per-word")
     assert lines[0].number == 4
     assert lines[1].bits_per_word < lines[0].bits_per_word / 3
-
-
-@pytest.fixture
-def log_model(char_model: Path, tmp_path: Path) -> Path:
-    """A model that knows many lines."""
-    folder = tmp_path / "model"
-    shutil.copytree(char_model, folder)
-    prepare_codec(folder, seen=_LINE.encode() * 300, held_out=_LINE.encode() * 30)
-    return folder
 
 
 @pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")

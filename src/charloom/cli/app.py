@@ -21,6 +21,7 @@ from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.sweep import sweep
 from charloom.cli.train import train
+from charloom.cli.watch import watch
 from charloom.errors import CharloomError, SettingsError, describe_os_error
 from charloom.text.sources import STANDARD_INPUT
 from charloom.version import __version__
@@ -40,7 +41,7 @@ Forecast a numeric series with networks of the same recurrent layers:
 """
 
 
-_COMMANDS = (train, sweep, generate, evaluate, compress, decompress, forecast, info, recipes, cache)
+_COMMANDS = (train, sweep, generate, evaluate, watch, compress, decompress, forecast, info, recipes, cache)
 _KINDS: dict[type | None, str] = {int: "an integer", float: "a number", bool: "true or false"}
 _REQUIRED = {"--model": "the folder of a model", "--output": "a folder for the results"}
 """Values of the required options."""
@@ -103,6 +104,7 @@ for name, usage in {
     "sweep": "--output PATH [OPTIONS] [CORPUS...]",
     "compress": "--model PATH [OPTIONS] FILES...",
     "decompress": "[OPTIONS] FILES...",
+    "watch": "MODEL [OPTIONS] [FILES...]",
     "info": "[MODEL]",
     "recipes": "[NAME]",
 }.items():

@@ -1,7 +1,6 @@
 """Evaluation of a text line by line, for example to find anomalies in a log."""
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from charloom.errors import Argument, SettingsError
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
 from charloom.inference.surprisal import Evaluation, Progress, Surprisal
+from charloom.inference.words import mean_bits_per_word
 from charloom.models.predictor import Predictor
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
@@ -25,8 +25,6 @@ _SORT_KEYS: dict[str, Callable[[Surprisal], tuple[float, ...]]] = {
     "bits-per-word": lambda line: (line.bits_per_word,),
     "rarity": lambda line: (line.rarity or 0.0, line.bits),  # common lines have the same rarity
 }
-# Times, counters, addresses and ids contain digits: they differ from line to line, which is no news.
-_WORDS, _BYTE_WORDS = re.compile(r"(?<!\S)[^\s\d]+(?!\S)"), re.compile(rb"(?<!\S)[^\s\d]+(?!\S)")
 
 
 def evaluate_lines(
@@ -81,7 +79,7 @@ def evaluate_lines(
     # Before the scale, whose measurement takes seconds.
     check_choice("unknown", unknown, UnknownPolicy)
     check_type((Callable, NoneType), progress=progress)
-    scale = _make_scale(model) if adaptive and isinstance(model, PATH) else None
+    scale = make_rarity_scale(model) if adaptive and isinstance(model, PATH) else None
     if sort == "rarity" and scale is None:
         needed = f" and a model folder with at least {MIN_KNOWN_LINES} lines that were held out from training"
         raise SettingsError("rarity needs ", Argument("adaptive", True), needed, setting="sort")
@@ -93,8 +91,11 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def _make_scale(folder: str | Path) -> RarityScale | None:
-    """Returns the scale of a model folder; None if too few lines were held out."""
+def make_rarity_scale(folder: str | Path) -> RarityScale | None:
+    """Returns the scale of a model folder; None if too few lines were held out.
+
+    Raises ModelFolderError if a file of the folder cannot be read or written.
+    """
     engine, held_out = open_engine_before_held_out(folder)
     if held_out.count(b"\n") < MIN_KNOWN_LINES:
         return None
@@ -112,10 +113,11 @@ def _score_lines(
 ) -> tuple[Evaluation, list[Surprisal]]:
     """Measures a text, and its lines with their words."""
     scored = score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
-    running, bits_per_word = scored.running_nats / math.log(2), []
-    for start, line in zip(scored.get_ends().tolist(), scored.units, strict=False):
-        words = _BYTE_WORDS.finditer(line) if isinstance(line, bytes) else _WORDS.finditer(line)
-        bits = [float(running[start + word.end()] - running[start + word.start()]) for word in words]
-        bits_per_word.append(sum(bits) / len(bits) if bits else 0.0)
+    running = scored.running_nats / math.log(2)
+    starts = scored.get_ends().tolist()
+    bits_per_word = [
+        mean_bits_per_word(line, running[start : start + len(line) + 1])
+        for start, line in zip(starts, scored.units, strict=False)
+    ]
     lines = zip(scored.get_surprisals(), bits_per_word, strict=True)
     return scored.evaluation, [replace(line, bits_per_word=bits) for line, bits in lines]

@@ -32,7 +32,9 @@ class RarityScale:
     def __init__(self, known: Sequence[Surprisal]) -> None:
         """Creates the scale from at least MIN_KNOWN_LINES lines."""
         self._min_length = sorted(line.num_chars for line in known)[int(_SHORT * len(known))]
-        self._sorted = [sorted(score(line, self._min_length) for line in known) for score, _ in _SCORES]
+        self._tails = [
+            _Tail([score(line, self._min_length) for line in known], min_excess) for score, min_excess in _SCORES
+        ]
 
     def compute_rarity(self, line: Surprisal) -> float:
         """Returns minus the decimal logarithm of the probability that a known line is as surprising.
@@ -41,28 +43,25 @@ class RarityScale:
         per character and bits per word.
         """
         lowest = min(
-            _compute_tail_probability(values, score(line, self._min_length), min_scale)
-            for values, (score, min_scale) in zip(self._sorted, _SCORES, strict=True)
+            tail.compute_probability(score(line, self._min_length))
+            for tail, (score, _) in zip(self._tails, _SCORES, strict=True)
         )
         # That one of three is as unusual is up to three times as probable.
         return max(0.0, min(_MAX_RARITY, -math.log10(len(_SCORES) * lowest)) if lowest > 0 else _MAX_RARITY)
 
 
-def _compute_tail_probability(values: Sequence[float], value: float, min_scale: float) -> float:
-    """Returns the probability of a value at least as high as ``value``.
+class _Tail:
+    """Distribution of a score, whose tail is exponential (the method of peaks over threshold; Pickands, 1975)."""
 
-    Args:
-        values: A sample of values, sorted.
-        value: The value.
-        min_scale: Minimum mean excess of the tail.
+    def __init__(self, values: Sequence[float], min_excess: float) -> None:
+        """Fits the distribution to a sample; ``min_excess`` is the minimum mean excess of the tail."""
+        self._values = sorted(values)
+        self._start = self._values[int((1 - _TAIL) * len(values))]
+        excesses = [value - self._start for value in self._values if value > self._start]
+        self._mean_excess = max(sum(excesses) / len(excesses) if excesses else 0.0, min_excess)
 
-    Returns:
-        The share of such values in the sample; in its tail and beyond, that of an exponential distribution with the
-        mean excess of the tail (the method of peaks over threshold; Pickands, 1975).
-    """
-    start = values[int((1 - _TAIL) * len(values))]
-    if value <= start:
-        return max(_TAIL, 1 - bisect_left(values, value) / len(values))
-    excesses = [other - start for other in values if other > start]
-    scale = max(sum(excesses) / len(excesses) if excesses else 0.0, min_scale)
-    return _TAIL * math.exp(-(value - start) / scale)
+    def compute_probability(self, value: float) -> float:
+        """Returns the probability of a value at least as high."""
+        if value <= self._start:
+            return max(_TAIL, 1 - bisect_left(self._values, value) / len(self._values))
+        return _TAIL * math.exp(-(value - self._start) / self._mean_excess)

@@ -1,0 +1,219 @@
+"""``charloom watch``."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from charloom.cli import screen
+from charloom.cli.interruption import Interruption
+from charloom.cli.options import Flag, Word
+from charloom.errors import SettingsError, pluralize
+from charloom.text.sources import STANDARD_INPUT
+
+if TYPE_CHECKING:
+    from charloom.inference.watch_state import WatchState
+    from charloom.inference.watching import LineScorer, RepeatFilter, ScoredLine
+    from charloom.text.log_reader import LogReader
+
+FOUND_STATUS = 3
+"""Exit status if all lines were read and at least one was reported."""
+_SAVE_SECONDS = 60.0
+
+
+def watch(
+    model: Path,
+    /,
+    *files: Word[str],
+    alerts_per: float = 10_000,
+    bits: float | None = None,
+    repeats: Flag = False,
+    as_json: Annotated[Flag, Parameter(name="--json")] = False,
+    state: Path | None = None,
+    from_start: Flag = False,
+    no_follow: Flag = False,
+) -> int:
+    """Print the unusual lines of a log as they are written.
+
+    Each line is scored by the predictor of `charloom compress`, as with `charloom evaluate --adaptive`: the network,
+    mixed with context models that have read the training text and learn from each line. FILEs are followed through
+    rotation and truncation, as `tail -F` does, until Ctrl-C; standard input is read to its end.
+
+    Exit status: 0 if no line was printed, 3 if there was one, 128 + n after signal n.
+
+    Parameters
+    ----------
+    model
+        Folder of a model that was trained on past lines of the log.
+    files
+        Log files; - for standard input, the default. A file may be missing: it is read once it exists.
+    alerts_per
+        Print the lines that are as unusual as one line in N, measured on lines that were held out from training.
+    bits
+        Print the lines with at least this number of bits instead.
+    repeats
+        Print each repetition of a message, too. By default, a message is printed again only if it is more unusual than
+        before; two lines have the same message if their words without digits are the same.
+    as_json
+        Print JSON lines, with the positions of the unexpected words in the text.
+    state
+        File that stores what was learned and how far each FILE was read: every minute, and at the end. If it exists,
+        the watch continues from there.
+    from_start
+        Read the lines that the FILEs have already, too.
+    no_follow
+        Read the FILEs from start to end, and exit.
+    """
+    if bits is not None and bits <= 0:
+        raise SettingsError("it must be above 0", setting="bits", value=bits)
+    if not 1 <= alerts_per < math.inf:
+        raise SettingsError("it must be at least 1", setting="alerts_per", value=alerts_per)
+    results = screen.results()
+
+    from charloom.inference.watch_state import WatchState
+    from charloom.text.log_reader import LogReader
+
+    before = WatchState() if state is None else WatchState.load(state)
+    sources = files or (STANDARD_INPUT,)
+
+    def show(source: str, line: "ScoredLine") -> None:
+        _print_line(results, source if len(sources) > 1 else "", line, as_json=as_json)
+
+    # Opened before the model is loaded: lines that are written meanwhile are read, too.
+    with LogReader(sources, follow=not no_follow, from_start=from_start, positions=before.positions) as reader:
+        alerts = _open_model(model, before, alerts_per=alerts_per, bits=bits, with_repeats=repeats, show=show)
+        screen.messages().print(_describe(sources, alerts))
+        status = _follow(reader, alerts, before, state)
+    screen.messages().print(
+        f"{pluralize(alerts.scorer.num_lines, 'line')} read, {alerts.num_shown:,} printed, "
+        f"{pluralize(alerts.num_repeated, 'repetition')} not shown"
+    )
+    return status or (FOUND_STATUS if alerts.num_shown else 0)
+
+
+def _follow(reader: "LogReader", alerts: "_Alerts", before: "WatchState", state: Path | None) -> int:
+    """Processes lines until the sources end or a signal arrives, and saves the state; returns the exit status."""
+    # What a restart continues from: the lines whose alerts were all printed.
+    done = replace(before, positions=reader.positions)
+    saved_at = time.monotonic()
+    try:
+        with Interruption() as interruption:
+            while not (interruption.requested or reader.is_at_end):
+                lines = reader.read()
+                alerts.process(lines)
+                if state is not None and lines:
+                    done = replace(done, recent=alerts.scorer.recent, positions=reader.positions)
+                if state is not None and time.monotonic() - saved_at > _SAVE_SECONDS:
+                    replace(done, reported=alerts.repeated.reported).save(state)
+                    saved_at = time.monotonic()
+    finally:
+        if state is not None:
+            replace(done, reported=alerts.repeated.reported).save(state)
+    return interruption.exit_status
+
+
+@dataclass
+class _Alerts:
+    """Selects the lines to show.
+
+    Attributes:
+        scorer: Scorer of the lines.
+        repeated: Messages that were shown.
+        threshold: Lowest score of a line that is shown.
+        by_rarity: True if the score is rarity, False for bits.
+        with_repeats: True to show each repetition of a message.
+        show: Function that shows a line of a source.
+        num_shown: Number of lines shown.
+        num_repeated: Number of lines that were not shown, because their messages were.
+    """
+
+    scorer: "LineScorer"
+    repeated: "RepeatFilter"
+    threshold: float
+    by_rarity: bool
+    with_repeats: bool
+    show: Callable[[str, "ScoredLine"], None]
+    num_shown: int = 0
+    num_repeated: int = 0
+
+    def process(self, lines: Sequence[tuple[str, bytes]]) -> None:
+        """Scores the next lines, and shows those that are unusual."""
+        for (source, data), line in zip(lines, self.scorer.score([data for _, data in lines]), strict=True):
+            score = (line.surprisal.rarity or 0.0) if self.by_rarity else line.surprisal.bits
+            if score < self.threshold:
+                continue
+            if self.with_repeats or self.repeated.is_new(data, score):
+                self.show(source, line)
+                self.num_shown += 1
+            else:
+                self.num_repeated += 1
+            self.repeated.add(data, score)
+
+
+def _open_model(
+    model: Path,
+    before: "WatchState",
+    *,
+    alerts_per: float,
+    bits: float | None,
+    with_repeats: bool,
+    show: Callable[[str, "ScoredLine"], None],
+) -> _Alerts:
+    from charloom.inference.watching import LineScorer, RepeatFilter
+
+    scorer = LineScorer(model, recent=before.recent)
+    if bits is None and not scorer.knows_rarity:
+        raise SettingsError(
+            "a threshold needs at least 20 lines that were held out from training: pass --bits, or train the model "
+            "with --validation-fraction 0.1"
+        )
+    threshold = math.log10(alerts_per) if bits is None else bits
+    repeated = RepeatFilter(before.reported)
+    return _Alerts(scorer, repeated, threshold, by_rarity=bits is None, with_repeats=with_repeats, show=show)
+
+
+def _describe(sources: Sequence[str], alerts: _Alerts) -> str:
+    names = ", ".join("standard input" if source == STANDARD_INPUT else source for source in sources)
+    threshold = alerts.threshold
+    shown = f"one in {10**threshold:,.0f} or rarer" if alerts.by_rarity else f"of {threshold:g} bits or more"
+    return f"watching {names} for lines {shown}"
+
+
+def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json: bool) -> None:
+    surprisal = scored.surprisal
+    line, unexpected = scored.data.removesuffix(b"\n"), scored.find_unexpected()
+    if as_json:
+        row = {
+            "line": surprisal.number,
+            "file": source or None,
+            "rarity": surprisal.rarity,
+            "bits": surprisal.bits,
+            "bits_per_char": surprisal.bits_per_char,
+            "bits_per_word": surprisal.bits_per_word,
+            "text": _decode(line),
+            # Positions of characters, not of bytes.
+            "unexpected": [[len(_decode(line[:start])), len(_decode(line[:end]))] for start, end in unexpected],
+        }
+        sys.stdout.write(json.dumps({name: value for name, value in row.items() if value is not None}) + "\n")
+        sys.stdout.flush()
+        return
+    score = f"{surprisal.bits:.0f} bits" if surprisal.rarity is None else f"rarity {surprisal.rarity:.1f}"
+    text = Text(f"[{score}] {screen.printable(source)}{': ' if source else ''}")
+    done = 0
+    for start, end in [*unexpected, (len(line), len(line))]:
+        text.append(screen.printable(_decode(line[done:start])))
+        text.append(screen.printable(_decode(line[start:end])), style="bold red")
+        done = end
+    console.print(text)
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")

@@ -1,0 +1,172 @@
+"""Scores of log lines as they are written, by the codec's mixture, which learns from each line in bounded memory."""
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charloom.arguments import PATH, check_bytes, check_type
+from charloom.codec.engines.engine import MAX_SEGMENT, Session
+from charloom.codec.engines.opening import open_engine
+from charloom.inference.lines import make_rarity_scale
+from charloom.inference.surprisal import Surprisal
+from charloom.inference.words import find_words, mean_bits_per_word
+from charloom.text.chunks import split_lines
+
+MAX_RECENT = 1 << 20
+"""Maximum bytes of the recent lines that a new session of the mixture reads."""
+_MAX_BLOCK = 1 << 16
+_MAX_MESSAGES = 10_000
+_UNEXPECTED_BITS = 6.0
+"""Bits of the most surprising byte of an unexpected word: a probability of 1/64."""
+
+
+@dataclass(frozen=True)
+class ScoredLine:
+    """A line and its scores.
+
+    Attributes:
+        surprisal: Scores of the line; its number counts from the first line.
+        data: The line, with its line feed.
+        byte_bits: Bits of each byte.
+    """
+
+    surprisal: Surprisal
+    data: bytes
+    byte_bits: NDArray[np.float32]
+
+    def find_unexpected(self) -> list[tuple[int, int]]:
+        """Returns the ranges of the words in ``data``, start and end, that contain a very surprising byte."""
+        return [
+            (start, end)
+            for start, end in find_words(self.data)
+            if float(self.byte_bits[start:end].max()) >= _UNEXPECTED_BITS
+        ]
+
+
+class LineScorer:
+    """Scores the lines of a log one by one, and learns from each.
+
+    The context models forget what they have read more than 16 MiB ago, except for the model's own priming.
+
+    Attributes:
+        num_lines: Number of lines scored.
+        knows_rarity: True if enough lines were held out from training to measure rarity.
+    """
+
+    def __init__(self, folder: str | Path, *, recent: bytes = b"") -> None:
+        """Opens the model of a folder, which takes a few seconds.
+
+        Args:
+            folder: A model folder, whose priming is used.
+            recent: Recent lines of the log, from the attribute ``recent`` of an earlier scorer.
+
+        Raises:
+            ModelFolderError: A file of the folder cannot be read or written.
+        """
+        check_type(PATH, folder=folder)
+        check_bytes(recent=recent)
+        self._scale = make_rarity_scale(folder)
+        self.knows_rarity = self._scale is not None
+        self._engine = open_engine(folder, fast=False)
+        self._session = self._engine.start_session(1)
+        self._next: Session | None = None
+        self._num_read = self._num_read_by_next = 0
+        self._recent: deque[bytes] = deque()
+        self._recent_bytes = 0
+        self.num_lines = 0
+        self._read(recent)
+        self._remember(split_lines(recent))
+
+    @property
+    def recent(self) -> bytes:
+        """The last lines, at most 1 MiB: with them, a new scorer continues with what this one has learned."""
+        return b"".join(self._recent)
+
+    def score(self, lines: Sequence[bytes]) -> list[ScoredLine]:
+        """Scores the next lines in their order.
+
+        Args:
+            lines: Lines with their line feeds. Together, they are scored faster than one by one, with the same results.
+        """
+        for number, line in enumerate(lines):
+            check_type(bytes, **{f"lines[{number}]": line})
+        bits = self._read(b"".join(lines))
+        self._remember(lines)
+        ends = np.cumsum([0, *map(len, lines)]).tolist()
+        return [self._describe(line, bits[a:b]) for line, a, b in zip(lines, ends, ends[1:], strict=False)]
+
+    def _describe(self, line: bytes, bits: NDArray[np.float32]) -> ScoredLine:
+        self.num_lines += 1
+        surprisal = Surprisal(
+            self.num_lines,
+            line.decode("utf-8", "backslashreplace"),
+            len(line),
+            float(bits.sum(dtype=np.float64)) * math.log(2),
+            bits_per_word=mean_bits_per_word(line, np.append(0.0, np.cumsum(bits, dtype=np.float64))),
+        )
+        if self._scale is not None:
+            surprisal = replace(surprisal, rarity=self._scale.compute_rarity(surprisal))
+        return ScoredLine(surprisal, line, bits)
+
+    def _read(self, data: bytes) -> NDArray[np.float32]:
+        """Returns the bits of each byte, and adapts to the data."""
+        found = []
+        for start in range(0, len(data), _MAX_BLOCK):
+            block = data[start : start + _MAX_BLOCK]
+            found.append(np.frombuffer(self._session.measure(block), np.float32))
+            self._num_read += len(block)
+            self._renew(block)
+        return np.concatenate([np.zeros(0, np.float32), *found])
+
+    def _renew(self, block: bytes) -> None:
+        """Replaces the session before its capacity is used up, by one that has read the last MiB."""
+        if self._next is None and self._num_read > MAX_SEGMENT - MAX_RECENT - 2 * _MAX_BLOCK:
+            self._next, self._num_read_by_next = self._engine.start_session(1), 0
+        if self._next is not None:
+            # Both read the same for a while: to read the last MiB at once would stop the output for seconds.
+            self._next.measure(block)
+            self._num_read_by_next += len(block)
+            if self._num_read_by_next > MAX_RECENT:
+                self._session, self._num_read, self._next = self._next, self._num_read_by_next, None
+
+    def _remember(self, lines: Sequence[bytes]) -> None:
+        self._recent.extend(lines)
+        self._recent_bytes += sum(map(len, lines))
+        while self._recent_bytes > MAX_RECENT:
+            self._recent_bytes -= len(self._recent.popleft())
+
+
+class RepeatFilter:
+    """Distinguishes new messages from repetitions, so that each is reported once.
+
+    The message of a line is the sequence of its words without digits: times, counters, addresses and ids do not
+    distinguish two messages. Of all reported messages, the last 10,000 are known.
+
+    Attributes:
+        reported: Highest score by message, the most recent last.
+    """
+
+    def __init__(self, reported: Mapping[bytes, float] | None = None) -> None:
+        """Initializes the filter, with the attribute ``reported`` of an earlier one if it is given."""
+        self.reported: OrderedDict[bytes, float] = OrderedDict(reported or {})
+
+    def is_new(self, line: bytes, score: float) -> bool:
+        """Returns True if the message was not reported before, or with lower scores only."""
+        return score > self.reported.get(_find_message(line), -math.inf)
+
+    def add(self, line: bytes, score: float) -> None:
+        """Records that a line was reported."""
+        message = _find_message(line)
+        self.reported[message] = max(self.reported.pop(message, -math.inf), score)
+        if len(self.reported) > _MAX_MESSAGES:
+            self.reported.popitem(last=False)
+
+
+def _find_message(line: bytes) -> bytes:
+    """Returns the words without digits; the line, if there are none."""
+    return b" ".join(line[start:end] for start, end in find_words(line, without_digits=True)) or line

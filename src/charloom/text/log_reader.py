@@ -1,0 +1,114 @@
+"""Lines of several logs as they are written: files that grow, and standard input."""
+
+import contextlib
+import os
+import select
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from charloom.errors import CharloomWarning, CorpusError, InputError, describe_os_error
+from charloom.text.following import FollowedFile, LineSplitter, Position
+from charloom.text.sources import STANDARD_INPUT
+
+_POLL_SECONDS = 0.2
+_CHUNK = 1 << 18
+
+
+class LogReader(contextlib.AbstractContextManager["LogReader"]):
+    """Reads the lines of logs in turn, as soon as they are complete."""
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        *,
+        follow: bool = True,
+        from_start: bool = False,
+        positions: Mapping[str, Position] | None = None,
+    ) -> None:
+        """Opens the files.
+
+        Args:
+            sources: Paths of files; - for standard input.
+            follow: Wait for more lines at the end of the files, and for files that do not exist yet. Otherwise, the
+                files are read from their starts to their ends.
+            from_start: Read the lines that the files have already; otherwise only new ones.
+            positions: Positions by path at which reading continues; a warning names files that have none.
+
+        Raises:
+            CorpusError: A file does not exist, and is not followed.
+            InputError: A path is not a regular file, or cannot be read.
+        """
+        self._follow = follow
+        self._ended: dict[str, Position] = {}
+        paths = [source for source in dict.fromkeys(sources) if source != STANDARD_INPUT]
+        for path in paths:
+            if not follow and not Path(path).exists():
+                raise CorpusError(f"{path}: no such file")
+        self._files = {
+            path: FollowedFile(Path(path), from_start=from_start or not follow, position=(positions or {}).get(path))
+            for path in paths
+        }
+        for source, file in self._files.items():
+            if file.missed:
+                lost = "the file that was read before is gone: its last lines may have been missed"
+                warnings.warn(f"{source}: {lost}", CharloomWarning, stacklevel=2)
+        self._input = LineSplitter() if STANDARD_INPUT in sources else None
+
+    @property
+    def is_at_end(self) -> bool:
+        """True if there will be no more lines: standard input has ended, and files are not followed."""
+        return self._input is None and not self._files
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Position of each file after its last complete line."""
+        return self._ended | {path: place for path, file in self._files.items() if (place := file.position) is not None}
+
+    def read(self) -> list[tuple[str, bytes]]:
+        """Waits a moment for lines, and returns them with their sources; none if there were none in that time.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        lines = self._read_files()
+        if self._input is not None:
+            lines += self._read_input(0.0 if lines else _POLL_SECONDS)
+        elif not lines and not self.is_at_end:
+            time.sleep(_POLL_SECONDS)
+        return lines
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _read_files(self) -> list[tuple[str, bytes]]:
+        lines: list[tuple[str, bytes]] = []
+        for source, file in list(self._files.items()):
+            found = file.read()
+            if not found and not self._follow:
+                found = file.finish()
+                if (position := file.position) is not None:
+                    self._ended[source] = position
+                file.close()
+                del self._files[source]
+            lines += [(source, line) for line in found]
+        return lines
+
+    def _read_input(self, seconds: float) -> list[tuple[str, bytes]]:
+        assert self._input is not None
+        descriptor = sys.stdin.fileno()
+        try:
+            # A regular file is always ready.
+            if not select.select([descriptor], [], [], seconds)[0]:
+                return []
+            data = os.read(descriptor, _CHUNK)
+        except OSError as error:
+            raise InputError(f"standard input: {describe_os_error(error)}") from None
+        if data:
+            return [(STANDARD_INPUT, line) for line in self._input.feed(data)]
+        lines = [(STANDARD_INPUT, line) for line in self._input.finish()]
+        self._input = None
+        return lines

@@ -1,0 +1,135 @@
+"""``charloom watch``, as a process too: alerts once, files that grow, restarts, signals."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charloom.codec.engines.native import choose_instruction_set
+from process import PATIENCE, call, run, start
+
+pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
+
+_LINE = "the quick brown fox jumps over the lazy dog\n"
+"""The line that ``log_model`` knows."""
+_ODD = "THE QUICK BROWN FOX SLEEPS\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "app.log").write_text(_LINE * 20 + _ODD + _LINE * 5 + _ODD + _LINE)
+    return tmp_path
+
+
+def test_prints_an_unusual_message_once(home: Path, log_model: Path) -> None:
+    result = call(home, "watch", log_model, "app.log", "--no-follow")
+    assert result.status == 3
+    (line,) = result.out.splitlines()
+    assert line.startswith("[rarity ")
+    assert line.endswith("] " + _ODD.strip())
+    assert "28 lines read, 1 printed" in result.errors
+    few_bits = ["watch", log_model, "app.log", "--no-follow", "--bits", "5"]
+    repeated = call(home, *few_bits, "--repeats")
+    assert [line.split("] ")[1] for line in repeated.out.splitlines()] == [_ODD.strip()] * 2
+    once = call(home, *few_bits)
+    assert "1 printed, 1 repetition" in once.errors
+    (home / "app.log").write_text(_LINE * 20)
+    quiet = call(home, "watch", log_model, "app.log", "--no-follow")
+    assert (quiet.status, quiet.out) == (0, "")
+
+
+def test_json_lines(home: Path, log_model: Path) -> None:
+    (home / "b.log").write_text(_LINE * 5 + _LINE.replace("brown", "brôwn\x1b[1m") + "\n")
+    result = call(home, "watch", log_model, "app.log", "b.log", "--no-follow", "--json", "--bits", "20")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert [row["file"] for row in rows] == ["app.log", "b.log"]
+    assert rows[1]["text"] == _LINE.replace("brown", "brôwn\x1b[1m").strip()
+    assert "brôwn\x1b[1m" in [rows[1]["text"][a:b] for a, b in rows[1]["unexpected"]]
+    assert rows[0]["bits"] > 20
+    assert rows[0]["line"] == 21
+
+
+def test_standard_input_and_bytes(home: Path, log_model: Path) -> None:
+    """Lines that are not UTF-8 or end without a line feed; control characters do not reach the terminal."""
+    text = _LINE.encode() * 5 + b"caf\xe9 \x1b[2J\n" + b"x" * 300_000 + b"\n" + b"no line feed"
+    result = run(home, "watch", log_model, "--bits", "40", stdin=text)
+    assert result.status == 3
+    lines = result.out.splitlines()
+    assert lines[0].endswith("] caf\\xe9 \\x1b[2J")
+    assert lines[1].endswith("x" * 65_535)
+    assert lines[2].endswith("no line feed")
+
+
+@pytest.fixture
+def watching(home: Path, log_model: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that follows app.log with a state, and has read it."""
+    process = start(home, "watch", log_model, "app.log", "--from-start", "--state", "watch.state")
+    assert process.stdout is not None
+    assert _ODD.encode() in process.stdout.readline()
+    yield process
+    process.kill()
+
+
+def test_follows_a_file_and_keeps_its_state(home: Path, log_model: Path, watching: "subprocess.Popen[bytes]") -> None:
+    assert watching.stdout is not None
+    log = home / "app.log"
+    with log.open("a") as file:
+        file.write(_LINE * 3 + "the quick brown hen JUMPS\n" + _ODD)
+    assert b"hen JUMPS" in watching.stdout.readline()
+    log.rename(home / "app.log.1")
+    log.write_text(_LINE + "ROTATED @@ AWAY\n")
+    assert b"ROTATED @@ AWAY" in watching.stdout.readline()
+    watching.send_signal(signal.SIGTERM)
+    out, errors = watching.communicate(timeout=PATIENCE)
+    assert (watching.returncode, out) == (128 + signal.SIGTERM, b"")
+    assert b"3 printed" in errors
+
+    with log.open("a") as file:
+        file.write(_ODD + "ROTATED @@ AWAY\n" + "MISSED while ## down\n")
+    log.rename(home / "app.log.1")
+    log.write_text("and AFTER && it\n")
+    process = start(home, "watch", log_model, "app.log", "--state", "watch.state")
+    assert process.stdout is not None
+    # What was reported before is known, and nothing is lost.
+    assert b"MISSED while ## down" in process.stdout.readline()
+    assert b"and AFTER && it" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 128 + signal.SIGINT
+
+
+def test_closed_pipe_ends_the_watch(home: Path, watching: "subprocess.Popen[bytes]") -> None:
+    assert watching.stdout is not None
+    watching.stdout.close()
+    with (home / "app.log").open("a") as file:
+        file.write("SOMETHING ## new\n")
+    assert watching.wait(PATIENCE) == 0
+    assert (home / "watch.state").exists()
+
+
+def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
+    for words, message in (
+        ([char_model, "app.log"], "--validation-fraction 0.1"),
+        ([log_model, "none.log", "--no-follow"], "none.log: no such file"),
+        ([log_model, "app.log", "--bits", "0"], "--bits is 0"),
+        ([log_model, "app.log", "--alerts-per", "0.5"], "--alerts-per is 0.5"),
+        ([log_model, "."], ".: is a directory"),
+        ([log_model, "app.log", "--state", "app.log"], "app.log: not a state"),
+        ([home / "none", "app.log"], "no such model folder"),
+    ):
+        result = call(home, "watch", *words)
+        assert message in result.errors, result
+        assert result.status in (1, 2)
+        assert result.errors.count("\n") == 1
+    assert (home / "app.log").read_text().startswith(_LINE)
+
+
+def test_full_disk(home: Path, log_model: Path) -> None:
+    """The state cannot be written: an error, and the alerts were printed."""
+    (home / "folder").mkdir()
+    result = call(home, "watch", log_model, "app.log", "--no-follow", "--state", "folder/missing/watch.state")
+    assert result.status == 1
+    assert "watch.state" in result.errors.splitlines()[-1]
+    assert _ODD.strip() in result.out

@@ -1,0 +1,127 @@
+"""Scores of lines one by one: those of an adaptive evaluation, in bounded memory, continued after a restart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom import InputError, evaluate_lines
+from charloom.codec.engines.native import choose_instruction_set
+from charloom.inference import watching
+from charloom.inference.watching import LineScorer, RepeatFilter
+
+pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
+
+_LINE = b"the quick brown fox jumps over the lazy dog\n"
+"""The line that ``char_model`` memorized."""
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    lines=st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"\n", b" ") + b"\n"), max_size=8),
+    data=st.data(),
+)
+def test_scores_are_those_of_an_adaptive_evaluation(lines: list[bytes], data: st.DataObject, log_model: Path) -> None:
+    """Also if the lines come in several calls."""
+    lines = [_LINE, *lines, _LINE]
+    _, expected = evaluate_lines(log_model, b"".join(lines), adaptive=True)
+    scorer = LineScorer(log_model)
+    at = data.draw(st.integers(0, len(lines)))
+    found = scorer.score(lines[:at]) + scorer.score(lines[at:])
+    for scored, line, one in zip(found, lines, expected, strict=True):
+        assert scored.data == line
+        assert scored.surprisal.text == one.text
+        assert (scored.surprisal.number, scored.surprisal.num_chars) == (one.number, one.num_chars)
+        assert scored.surprisal.bits == pytest.approx(one.bits)
+        assert scored.surprisal.bits_per_word == pytest.approx(one.bits_per_word, abs=1e-6)
+        assert scored.surprisal.rarity == pytest.approx(one.rarity)
+        assert scored.byte_bits.sum() == pytest.approx(one.bits, rel=1e-4)
+    assert scorer.num_lines == len(lines)
+    assert scorer.recent == b"".join(lines)
+
+
+def test_sessions_are_renewed_before_they_are_full(log_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays bounded, and a repeated message stays known."""
+    monkeypatch.setattr(watching, "MAX_SEGMENT", 60_000)
+    monkeypatch.setattr(watching, "MAX_RECENT", 20_000)
+    monkeypatch.setattr(watching, "_MAX_BLOCK", 1_000)
+    scorer = LineScorer(log_model)
+    message = b"the lazy dog jumps over the quick brown fox\n"
+    assert scorer.score([message])[0].surprisal.bits > 20
+    sessions = set()
+    for _ in range(50):
+        found = scorer.score([message] * 100)
+        sessions.add(id(scorer._session))
+        assert scorer._num_read <= 60_000
+        assert max(scored.surprisal.bits for scored in found[1:]) < 5
+        assert 20_000 - len(message) < len(scorer.recent) <= 20_000 or scorer.num_lines < 1000
+    assert len(sessions) >= 3
+
+
+def test_continues_from_recent_lines(log_model: Path) -> None:
+    message = b"the lazy dog jumps over the quick brown fox\n"
+    first = LineScorer(log_model)
+    (new,) = first.score([message])
+    (second,) = first.score([message])
+    (resumed,) = LineScorer(log_model, recent=message).score([message])
+    (fresh,) = LineScorer(log_model).score([message])
+    assert resumed.surprisal.bits == pytest.approx(second.surprisal.bits)
+    assert fresh.surprisal.bits == pytest.approx(new.surprisal.bits)
+    assert second.surprisal.bits < 0.5 * new.surprisal.bits
+
+
+def test_unexpected_words(log_model: Path) -> None:
+    line = _LINE.replace(b"brown", b"purple")
+    scorer = LineScorer(log_model)
+    (known,) = scorer.score([_LINE])
+    (changed,) = scorer.score([line])
+    assert known.find_unexpected() == []
+    words = [line[start:end] for start, end in changed.find_unexpected()]
+    assert b"purple" in words
+    assert b"the" not in words
+
+
+def test_without_rarity(char_model: Path) -> None:
+    """Nothing of the text of this model was held out."""
+    scorer = LineScorer(char_model)
+    assert not scorer.knows_rarity
+    assert scorer.score([_LINE])[0].surprisal.rarity is None
+    assert scorer.score([]) == []
+    assert np.isfinite(scorer.score([b"\n"])[0].surprisal.bits)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_arguments(log_model: Path) -> None:
+    with pytest.raises(InputError, match="folder is of type int"):
+        LineScorer(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"lines\[1\] is of type str"):
+        LineScorer(log_model).score([b"x\n", "y\n"])  # type: ignore[list-item]
+
+
+def _report(repeats: RepeatFilter, line: bytes, score: float) -> bool:
+    is_new = repeats.is_new(line, score)
+    repeats.add(line, score)
+    return is_new
+
+
+def test_repetitions_of_a_message() -> None:
+    """Digits do not distinguish messages; a higher score is reported again."""
+    repeats = RepeatFilter()
+    assert _report(repeats, b"12:00 disk 1 failed\n", 5.0)
+    assert not _report(repeats, b"12:01 disk 22 failed\n", 5.0)
+    assert _report(repeats, b"12:02 disk 3 failed\n", 6.0)
+    assert not _report(repeats, b"12:02 disk 3 failed\n", 5.5)
+    assert _report(repeats, b"12:02 disk 3 replaced\n", 5.0)
+    assert _report(repeats, b"12 13\n", 5.0)
+    assert not _report(repeats, b"12 13\n", 5.0)
+    assert not RepeatFilter(repeats.reported).is_new(b"disk failed\n", 6.0)
+
+
+def test_known_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_MAX_MESSAGES", 3)
+    repeats = RepeatFilter()
+    for message in (b"a", b"b", b"c", b"a", b"d"):
+        repeats.add(message, 1.0)
+    assert list(repeats.reported) == [b"c", b"a", b"d"]
