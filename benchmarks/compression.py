@@ -1,11 +1,11 @@
 """How small is held-out text, compared with other compressors that have read the same training text?
 
 The last tenth of three texts and the second half of the lines of two logs are compressed after the first part. The
-network is trained on eight ninths of the first part, and the context models are primed with all of it. A peer's size is
-that of the whole minus that of the first part, so that the peer learns from the first part too. charloom's files are
-decoded and compared: with all models, without the network, and with the network alone (--fast). The logs are then
-compressed line by line, each line decodable on its own. Models are trained in the same run (half an hour on two cores),
-unless --models has them.
+model is trained on the first part by ``charloom train FILE --minutes M``, which also primes the context models with it.
+A peer's size is that of the whole minus that of the first part, so that the peer learns from the first part too.
+charloom's files are decoded and compared: with all models, without the network, and with the network alone (--fast).
+The logs are then compressed line by line, each line decodable on its own. Models are trained in the same run, unless
+--models has them.
 """
 
 import argparse
@@ -30,9 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", nargs="+", default=[text.name for text in TEXTS], choices=[t.name for t in TEXTS])
     parser.add_argument("--models", type=Path, help="folder for the models; existing ones are reused")
-    parser.add_argument(
-        "--precision", default="bfloat16", choices=["bfloat16", "float32"], help="precision of training"
-    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="time for training each model")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -42,7 +40,7 @@ def main() -> None:
             if text.name not in options.texts:
                 continue
             first, rest = text.parts()
-            model = make_model(first, text.recipe, options.precision, folder / text.name)
+            model = make_model(first, ["--minutes", str(options.minutes)], folder / text.name)
             results[text.name] = _measure(text, first, rest, folder / text.name, peers) | {"model": model}
             _print_result(text, results[text.name])
         versions = peers.measure({"method": "versions"}) if peers else {}

@@ -25,9 +25,13 @@ from charloom.codec.format.segments import interleave
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import Priming
 from compressors.ours import make_model
-from compressors.texts import TEXTS, Recipe
+from compressors.texts import TEXTS
 
-_RECIPES = {"rnn 256": Recipe(256, 2, 0.1, 32, "rnn"), "lstm 512": Recipe(512, 1, 0.1, 32)}
+_MODELS = {
+    "rnn 256": ["--cell", "rnn", "--hidden-size", "256", "--epochs", "2"],
+    "lstm 512": ["--hidden-size", "512", "--epochs", "1"],
+}
+"""Options of ``charloom train`` by model."""
 _CODINGS = {"fast, 64 lanes": (True, 64), "mixing, one stream": (False, 1), "mixing, 16 lanes": (False, 16)}
 _LENGTH = 4 << 20
 
@@ -43,11 +47,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.models or Path(temporary)
         first = TEXTS[0].parts()[0]
-        for name, recipe in _RECIPES.items():
-            make_model(first, recipe, "bfloat16", folder / name.replace(" ", ""))
+        for name, words in _MODELS.items():
+            make_model(first, words, folder / name.replace(" ", ""))
         text = _generated_by(folder / "rnn256")
         result: dict[str, Any] = {"characters_per_second": {}}
-        for name in _RECIPES:
+        for name in _MODELS:
             found = _measure_sessions(folder / name.replace(" ", ""), text, options.rounds, options.seconds)
             result["characters_per_second"][name] = found
         if not options.skip_processes:

@@ -4,6 +4,8 @@ Sizes are those of files that were written, read, decoded and compared.
 """
 
 import dataclasses
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-import charloom
 from charloom import Codec, RecordCodec
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.engines.opening import open_engine
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import PRIMING_FILE, Priming
-from charloom.training.run_checks import compute_training_length
-from compressors.texts import Recipe
 
 MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --fast"
 
@@ -31,21 +30,16 @@ def _without_network(model: IntegerModel) -> IntegerModel:
     return dataclasses.replace(model, output=zero, output_bias=np.zeros_like(model.output_bias))
 
 
-def make_model(first_part: bytes, recipe: Recipe, precision: str, folder: Path) -> dict[str, Any]:
-    """Trains a model, unless ``folder`` has one, and saves it with the codec's files."""
+def make_model(first_part: bytes, options: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Trains a model with options of ``charloom train``, unless ``folder`` has one."""
     start = time.perf_counter()
     reused = (folder / "model.safetensors").exists()
-    with tempfile.TemporaryDirectory() as temporary:
-        file = Path(temporary) / "first_part.txt"
-        file.write_bytes(first_part)
-        corpus = charloom.load_corpus(file)
-    training = recipe.training(precision)
     if not reused:
-        model = charloom.build_model(corpus.vocabulary, recipe.model(), seed=0)
-        charloom.train(model, corpus, training)
-        model.save(folder)
-    at = len(first_part.decode()[: compute_training_length(len(corpus.ids), training)].encode())
-    charloom.prepare_codec(folder, seen=first_part[:at], held_out=first_part[at:])
+        with tempfile.TemporaryDirectory() as temporary:
+            file = Path(temporary) / "first_part.txt"
+            file.write_bytes(first_part)
+            words = [sys.executable, "-m", "charloom", "train", str(file), "--output", str(folder), *options]
+            subprocess.run(words, check=True, capture_output=True)
     return {
         "trained": not reused,
         "seconds": round(time.perf_counter() - start, 1),

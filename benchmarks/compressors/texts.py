@@ -1,47 +1,8 @@
-"""The texts of the compression benchmarks, their division into a first part and the rest, and training recipes."""
+"""The texts of the compression benchmarks, and their division into a first part and the rest."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from charloom import ModelSettings, TrainingSettings
-from charloom.settings.cells import CellName
-
-HELD_OUT = 1 / 9
-"""Share of the first part, at its end, that the network is not trained on; it trains the mixer's weights."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Settings of a network and its training that differ between texts."""
-
-    hidden_size: int
-    epochs: int
-    dropout: float
-    batch_size: int
-    cell: CellName = "lstm"
-
-    def model(self) -> ModelSettings:
-        """Returns the model's settings."""
-        return ModelSettings(
-            self.cell, hidden_size=self.hidden_size, embedding_size=64, dropout=self.dropout, init_sigma=0
-        )
-
-    def training(self, precision: str) -> TrainingSettings:
-        """Returns the training settings, with one thread for reproducible results."""
-        return TrainingSettings(
-            batch_size=self.batch_size,
-            num_steps=64,
-            epochs=self.epochs,
-            optimizer="adamw",
-            learning_rate=0.004,
-            schedule="cosine",
-            validation_fraction=HELD_OUT,
-            sample_every=0,
-            device="cpu",
-            threads=1,
-            precision="bfloat16" if precision == "bfloat16" else "float32",
-        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +13,6 @@ class Text:
         name: Name of the text in the results.
         file: File name in the data folder.
         is_log: True for a log, which is also compressed line by line.
-        recipe: Settings of the network and its training.
         bars: Required savings relative to a peer in percent, by peer.
         record_bars: The same for single lines.
     """
@@ -60,7 +20,6 @@ class Text:
     name: str
     file: str
     is_log: bool
-    recipe: Recipe
     bars: dict[str, float]
     record_bars: dict[str, float]
 
@@ -81,11 +40,11 @@ class Text:
 _BARS = {"zpaq -m5": 4.0, "PPMd order 6": 9.0}
 _RECORD_BARS = {"PPMd order 6": 7.0}
 TEXTS = [
-    Text("tinyshakespeare", "tinyshakespeare.txt", False, Recipe(512, 8, 0.2, 32), _BARS, {}),
-    Text("timemachine", "timemachine.txt", False, Recipe(512, 24, 0.4, 16), _BARS, {}),
-    Text("alice29", "alice29.txt", False, Recipe(512, 24, 0.4, 16), _BARS, {}),
-    Text("HDFS", "HDFS_2k.log", True, Recipe(256, 12, 0.3, 16), {"zpaq -m5": 14.0}, _RECORD_BARS),
-    Text("Linux", "Linux_2k.log", True, Recipe(256, 12, 0.3, 16), {"zpaq -m5": 6.0}, _RECORD_BARS),
+    Text("tinyshakespeare", "tinyshakespeare.txt", False, _BARS, {}),
+    Text("timemachine", "timemachine.txt", False, _BARS, {}),
+    Text("alice29", "alice29.txt", False, _BARS, {}),
+    Text("HDFS", "HDFS_2k.log", True, {"zpaq -m5": 14.0}, _RECORD_BARS),
+    Text("Linux", "Linux_2k.log", True, {"zpaq -m5": 6.0}, _RECORD_BARS),
 ]
 
 
