@@ -32,15 +32,18 @@ _VARIATIONS: dict[str, dict[str, float]] = {
     _RULE: {},
     "hidden_size x 0.75": {"hidden_size": 0.75},
     "hidden_size x 1.33": {"hidden_size": 4 / 3},
+    "no dropout": {"dropout": -1.0},
     "dropout - 0.1": {"dropout": -0.1},
     "dropout + 0.1": {"dropout": 0.1},
-    "input_noise - 0.03": {"input_noise": -0.03},
-    "input_noise + 0.03": {"input_noise": 0.03},
+    "weight_decay x 0.2": {"weight_decay": 0.2},
+    "weight_decay x 2": {"weight_decay": 2.0},
+    "num_steps x 2": {"batch_size": 1.0, "num_steps": 2.0},
     "batch_size x 0.5": {"batch_size": 0.5, "num_steps": 1.0},
     "learning_rate x 0.7": {"learning_rate": 0.7},
     "learning_rate x 1.4": {"learning_rate": 1.4},
 }
 """Changes of a setting by variation: a summand of a probability, a factor of anything else."""
+_REPORTED = ("hidden_size", "batch_size", "num_steps", "epochs", "learning_rate", "weight_decay", "dropout")
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class Point:
     """A combination of the grid.
 
     Attributes:
+        text: Names of the files that form the text.
         length: Length of the training text.
         minutes: Nominal time.
         variation: Key of ``_VARIATIONS``.
         seed: Seed of the training.
     """
 
+    text: str
     length: int
     minutes: float
     variation: str
@@ -70,7 +75,7 @@ def fit(point: Point, vocabulary_size: int) -> tuple[charloom.Recipe, int]:
     for name, change in _VARIATIONS[point.variation].items():
         value = chosen.values[name]
         assert isinstance(value, float | int)
-        added = name in ("dropout", "input_noise")
+        added = name == "dropout"
         changes[name] = round(min(0.9, max(0.0, value + change)) if added else value * change, 4)
         if isinstance(value, int):
             changes[name] = max(1, round(changes[name] / 8) * 8 if changes[name] > 8 else round(changes[name]))
@@ -88,34 +93,32 @@ def measure(point: Point, training: str, held_out: str) -> dict[str, Any]:
     charloom.train(model, corpus, recipe.training)
     seconds = time.perf_counter() - started
     nats = charloom.evaluate(model, held_out, unknown="skip").nats_per_char
-    names = ("hidden_size", "dropout", "batch_size", "num_steps", "epochs", "learning_rate", "input_noise")
-    settings = {name: recipe.values[name] for name in names}
+    settings = {name: recipe.values[name] for name in _REPORTED}
     return vars(point) | {"nats": round(nats, 4), "seconds": round(seconds, 1), "settings": settings}
 
 
-def mean_losses(rows: list[dict[str, Any]]) -> dict[tuple[int, float], dict[str, float]]:
-    """Returns the mean loss over seeds by variation, for each length and time."""
-    losses: defaultdict[tuple[int, float], defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def mean_losses(rows: list[dict[str, Any]]) -> dict[tuple[str, int, float], dict[str, float]]:
+    """Returns the mean loss over seeds by variation, for each text, length and time."""
+    losses: defaultdict[tuple[str, int, float], defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        losses[row["length"], row["minutes"]][row["variation"]].append(row["nats"])
+        losses[row["text"], row["length"], row["minutes"]][row["variation"]].append(row["nats"])
     return {
         key: {name: statistics.mean(values) for name, values in found.items()} for key, found in sorted(losses.items())
     }
 
 
 def report(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yields a line for each length and time: the loss of the rule, and the best variation."""
-    for (length, minutes), found in mean_losses(rows).items():
-        best = min(found, key=lambda name: found[name])
-        rule = found.get(_RULE, float("nan"))
-        yield f"{length:10,d} characters, {minutes:5g} min: rule {rule:.4f}, best {best} {found[best]:.4f}"
+    """Yields a line for each text, length and time, with the losses of the rule and of its variations."""
+    for (text, length, minutes), found in mean_losses(rows).items():
+        losses = ", ".join(f"{name} {nats:.4f}" for name, nats in sorted(found.items(), key=lambda item: item[1]))
+        yield f"{text}, {length:,d} characters, {minutes:g} min: {losses}"
 
 
-def draw(rows: list[dict[str, Any]]) -> None:
-    """Draws the loss of the rule against the nominal time, with a line for each length of text."""
+def draw(rows: list[dict[str, Any]], text: str) -> None:
+    """Draws the loss of the rule against the nominal time, with a line for each length of a text."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    means = mean_losses(rows)
+    means = {key[1:]: found for key, found in mean_losses(rows).items() if key[0] == text}
     for length in sorted({length for length, _ in means}, reverse=True):
         points = [(m, found[_RULE]) for (n, m), found in means.items() if n == length and _RULE in found]
         if points:
@@ -135,17 +138,19 @@ def main() -> None:
     parser.add_argument("--minutes", nargs="*", type=float, default=[0.25, 1, 3, 10])
     parser.add_argument("--variations", nargs="*", default=list(_VARIATIONS), choices=list(_VARIATIONS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--picture", action="store_true", help="draw the curves of this text")
     parser.add_argument("texts", nargs="*", type=Path, help="joined; default: the novels in CHARLOOM_DATA/english")
     options = parser.parse_args()
     texts = options.texts or sorted((Path(os.environ.get("CHARLOOM_DATA", "")) / "english").glob("*.txt"))
     if not texts:
         parser.error("pass texts, or set CHARLOOM_DATA to a folder with english/*.txt")
     text = "".join(path.read_text(encoding="utf-8") for path in texts)
+    name = " ".join(path.name for path in texts)
     split = len(text) - min(_MAX_HELD_OUT, len(text) // 10)
     rows = json.loads(_RESULTS.read_text())["rows"] if _RESULTS.exists() else []
-    done = {Point(**{name: row[name] for name in Point.__dataclass_fields__}) for row in rows}
+    done = {Point(**{field: row[field] for field in Point.__dataclass_fields__}) for row in rows}
     points = [
-        Point(length, minutes, variation, seed)
+        Point(name, length, minutes, variation, seed)
         for seed in range(options.seeds)
         for variation in options.variations
         for minutes in options.minutes
@@ -160,7 +165,8 @@ def main() -> None:
             print(row, flush=True)
             _RESULTS.write_text(json.dumps({"question": __doc__, "rows": rows, "machine": machine()}, indent=1) + "\n")
     print(*report(rows), sep="\n")
-    draw(rows)
+    if options.picture:
+        draw(rows, name)
 
 
 if __name__ == "__main__":

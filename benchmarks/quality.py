@@ -4,7 +4,7 @@ Each text is divided: models are trained on its first 90%, and its last 10% is s
 character. Contestants: the recipe own-text; ``charloom train FILE`` without options; ``charloom train FILE --minutes
 M``; a plain PyTorch LSTM with the settings that ``--minutes M`` has chosen, given the same minutes; and a small
 transformer with nanoGPT's settings for a CPU, given the same minutes. They take turns, each in a process of its own,
-whose whole time is measured.
+whose whole time is measured. Results of other texts and contestants, from earlier runs, are kept.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any
 import charloom
 from alternate import machine, write_result
 
+_RESULTS = Path(__file__).parent / "results" / "quality.json"
 _PEERS = {name: Path(__file__).parent / "peers" / f"{name}.py" for name in ("plain_lstm", "transformer")}
 
 
@@ -49,22 +50,22 @@ def run(contestant: str, folder: Path, seed: int) -> dict[str, float]:
     return {"seconds": seconds, "nats": charloom.evaluate(model, text, unknown="skip").nats_per_char}
 
 
-def measure_text(path: Path, contestants: list[str], seeds: int, max_chars: int | None) -> dict[str, Any]:
+def measure_text(path: Path, contestants: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """Returns the results of all contestants on a text, by seed."""
-    text = path.read_text(encoding="utf-8")[:max_chars]
+    text = path.read_text(encoding="utf-8")[: options.max_chars]
     split = int(0.9 * len(text))
     results: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.models or Path(temporary)) / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "training.txt").write_text(text[:split], encoding="utf-8")
         (folder / "held_out.txt").write_text(text[split:], encoding="utf-8")
-        for seed in range(seeds):
+        for seed in range(options.seeds):
             for contestant, found in results.items():
                 found.append(run(contestant, folder, seed))
                 last = found[-1]
                 print(f"{path.name:24s} {contestant:16s} {last['nats']:.4f} nats {last['seconds']:7.1f} s", flush=True)
-    means = {name: statistics.mean(one["nats"] for one in found) for name, found in results.items()}
-    return {"characters": len(text), "results": results, "mean_nats": means}
+    return {"characters": len(text), "results": results}
 
 
 def main() -> None:
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--contestants", nargs="*", default=["own-text", "default", "auto", *_PEERS])
     parser.add_argument("--max-chars", type=int, help="use only the start of each text")
+    parser.add_argument("--models", type=Path, help="folder in which the models are kept")
     parser.add_argument("texts", nargs="*", type=Path, help="default: the texts in CHARLOOM_DATA")
     options = parser.parse_args()
     data = Path(os.environ.get("CHARLOOM_DATA", ""))
@@ -85,11 +87,13 @@ def main() -> None:
             [f"{kind} {minutes}" for minutes in options.minutes] if kind in ("auto", *_PEERS) else [kind]
         )
     ]
-    results = {
-        path.name: measure_text(path, contestants, options.seeds, options.max_chars)
-        for path in options.texts or [data / name for name in names]
-    }
-    write_result("quality", {"question": __doc__, "results": results, "machine": machine()})
+    before = json.loads(_RESULTS.read_text())["results"] if _RESULTS.exists() else {}
+    for path in options.texts or [data / name for name in names]:
+        measured = measure_text(path, contestants, options)
+        measured["results"] = before.get(path.name, {"results": {}})["results"] | measured["results"]
+        means = {name: statistics.mean(one["nats"] for one in found) for name, found in measured["results"].items()}
+        before[path.name] = measured | {"mean_nats": means}
+        write_result("quality", {"question": __doc__, "results": before, "machine": machine()})
 
 
 if __name__ == "__main__":

@@ -52,7 +52,6 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "schedule"): (["constant", "cosine"], ["linear", "", 0, None]),
     ("training", "weight_decay"): ([None, 0, 0.01], [-0.1, *_NO_NUMBER]),
     ("training", "warmup_epochs"): ([None, 0, 0.5], [-0.1, *_NO_NUMBER]),
-    ("training", "input_noise"): ([0, 0.1, 0.999], [-0.1, 1, 1.0, *_NO_NUMBER]),
     ("training", "decay_every"): ([1, 100], _NO_COUNT),
     ("training", "decay_factor"): ([0.1, 1], [0, 0.0, -0.1, 1.1, *_NO_NUMBER]),
     ("training", "patience"): ([None], _NO_COUNT),

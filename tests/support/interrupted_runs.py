@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "random order": ({"cell": "gru"}, _ADAMW | {"partitioning": "random"}),
     "dropout": (
         {"cell": "lstm", "num_layers": 2, "dropout": 0.3, "embedding_size": 6},
-        _ADAMW | _VALIDATED | {"schedule": "cosine", "sample_every": 2, "sample_chars": 5, "input_noise": 0.2},
+        _ADAMW | _VALIDATED | {"schedule": "cosine", "sample_every": 2, "sample_chars": 5},
     ),
     "dropout, random order": (
         {"cell": "lstm", "dropout": 0.5, "embedding_size": 8, "tied_output": True},

@@ -118,7 +118,6 @@ def _describe(recipe: Recipe, budget: Budget, rate: float | None) -> str:
         f"{pluralize(training.num_steps, 'step')}",
         f"learning rate {training.learning_rate:g}",
         f"dropout {model.dropout:g}",
-        f"input noise {training.input_noise:g}",
         training.precision,
     ]
     if not training.validation_fraction and "validation_fraction" not in recipe.given:

@@ -43,9 +43,6 @@ class TrainingSettings:
             fraction. Default: half an epoch with the cosine schedule, at most 5% of a time limit; otherwise none.
         decay_every: Number of epochs between decreases of the learning rate (step schedule).
         decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
-        input_noise: Probability with which each input of a training step is replaced by another character of the
-            minibatch: a regularizer for texts that are trained on for many epochs. The training perplexity includes
-            the noise; validation has none.
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text, at its end, that is held out for validation.
         patience: Number of epochs without an improvement in validation perplexity after which training stops early.
@@ -82,7 +79,6 @@ class TrainingSettings:
     warmup_epochs: float | None = None
     decay_every: int = 10
     decay_factor: float = 0.5
-    input_noise: float = 0.0
     clip_norm: float = 1.0
     validation_fraction: float = 0.0
     patience: int | None = None
@@ -110,8 +106,6 @@ class TrainingSettings:
         check_int(self, "seed", "sample_every", minimum=0)
         check_number(self, "learning_rate", maximum=1e30, above_minimum=True)  # PyTorch computes in float32
         check_number(self, "clip_norm", "checkpoint_minutes")
-        # At 1 the inputs would be independent of the targets.
-        check_number(self, "input_noise", maximum=1.0, below_maximum=True)
         check_number(self, "weight_decay", "warmup_epochs", optional=True)
         check_number(self, "minutes", above_minimum=True, optional=True)
         # A factor of 0 would end learning at the first decrease, and one above 1 would be an increase.

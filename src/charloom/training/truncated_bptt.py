@@ -27,7 +27,6 @@ from charloom.text.batching import (
     sequential_batches,
 )
 from charloom.text.stored_ids import AnyIds, as_stored
-from charloom.training.input_noise import add_input_noise
 from charloom.training.shared_gradients import SharedGradients
 
 _COSINE_WARMUP_EPOCHS = 0.5
@@ -272,7 +271,7 @@ def train_epoch(
     num_batches = count_batches(len(ids), batch_size, num_steps, offset)
     for inputs, targets in batches:
         set_learning_rate(optimizer, settings, epoch - 1 + done / num_batches, time_share() if time_share else 0.0)
-        minibatch = add_input_noise(inputs, settings.input_noise).to(device), targets.to(device)
+        minibatch = inputs.to(device), targets.to(device)
         clip_norm = float(settings.clip_norm)
         loss, last = train_step(
             model, optimizer, *minibatch, state, clip_norm, settings.gradient_accumulation_steps, shared
