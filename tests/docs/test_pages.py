@@ -70,9 +70,14 @@ def test_examples_of_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _shorten(command: list[str]) -> list[str]:
-    """Returns the command with one epoch of 10,000 characters (named corpora, sweeps) or two networks (forecasts)."""
+    """Returns the command with one epoch of 10,000 characters (named corpora, sweeps) or two networks (forecasts).
+
+    ``watch`` reads its files to the end, and takes no threshold from held-out lines.
+    """
     if command[0] == "forecast" and "--help" not in command:
         return [*command, "--members", "2", "--epochs", "5"]
+    if command[0] == "watch":  # to the end of the file, without a threshold from held-out lines
+        return [*(word for word in command if word != "--no-follow"), "--no-follow", "--bits", "10000"]
     if command[0] == "train" and not {"--epochs", "--resume", "--recipe"} & set(command):
         command = [*command, "--epochs", "1"]
     # The reader's own files are short already.

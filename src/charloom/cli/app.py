@@ -117,8 +117,8 @@ def run_command_line(arguments: list[str]) -> int:
     """Runs a command and returns its exit status. An error is reported in one line on standard error.
 
     Returns:
-        0 if the command succeeded, 1 if it failed, 2 if an option or an argument is wrong, 128 + n if signal n stopped
-        it.
+        0 if the command succeeded, 1 if it failed, 2 if an option or an argument is wrong, 3 if ``watch`` printed
+        lines, 128 + n if signal n stopped it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         # Python sets a stream to None if the shell closed it (<&-); every print would then fail.

@@ -21,8 +21,8 @@ _HIDDEN_SIZES = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536
 _TOKENS_PER_WEIGHT = 7.0
 """Tokens to train on, counted again in each epoch, for each weight of the recurrent layers. A larger model would be
 left half-trained; a smaller one has learned what it can."""
-_MAX_WEIGHTS_PER_TOKEN = 20.0
-"""Weights of the recurrent layers for each token of the text: a larger model memorizes it in a few epochs."""
+_MIN_TOKENS_PER_WEIGHT = 3.0
+"""The same for the maximum number of epochs, even if there is time for more: a larger model memorizes the text."""
 _MINIBATCHES = ((60_000, 32, 96), (8_000, 16, 32), (2_000, 8, 16), (500, 4, 8), (100, 2, 4), (20, 1, 4), (0, 1, 1))
 """Minimum length of the text, batch size and maximum number of steps. Large minibatches are faster, but generalize
 less."""
@@ -35,8 +35,10 @@ _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages n
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_DROPOUT = 0.6
-_MAX_EPOCHS = 60
-"""More only memorize the text, even with the strongest regularization here; a run then ends before its time limit."""
+_MAX_EPOCHS, _MAX_EPOCHS_OF_LONG_TEXT = 60, 10
+_LENGTH_FOR_MAX_EPOCHS = 160_000
+"""Length of the text up to which the maximum number of epochs pays. In a longer text, more of what is learned is
+general, and the rest is memorized earlier. A run that has reached the maximum ends before its time limit."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,13 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
-    epochs = min(budget.tokens_to_train_on(recipe.model) / num_trained, _MAX_EPOCHS)
+    max_epochs = _suitable_max_epochs(budget.num_tokens)
+    epochs = min(budget.tokens_to_train_on(recipe.model) / num_trained, max_epochs)
     if "epochs" in given:
         epochs = min(epochs, recipe.training.epochs) if timed else float(recipe.training.epochs)
     choose(**_minibatches(recipe, given, num_trained, epochs))
     # Twice as many, if the clock ends the run: the speed was measured for seconds only.
-    choose(epochs=max(1, min(_MAX_EPOCHS, math.ceil(2 * epochs) if timed else round(epochs))))
+    choose(epochs=max(1, min(max_epochs, math.ceil(2 * epochs) if timed else round(epochs))))
     choose(dropout=_suitable_dropout(epochs, recipe.model.hidden_size))
     # Larger models need smaller steps. Plain gradient descent has no such scale: its rate is that of ``section``.
     adaptive = round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5)
@@ -149,7 +152,8 @@ def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str])
     for candidate in candidates:
         weights = num_recurrent_weights(candidate, budget.vocabulary_size)
         enough_time = budget.tokens_to_train_on(candidate) >= _TOKENS_PER_WEIGHT * weights
-        if enough_time and weights <= _MAX_WEIGHTS_PER_TOKEN * budget.num_tokens:
+        most_tokens = _suitable_max_epochs(budget.num_tokens) * budget.num_tokens
+        if enough_time and _MIN_TOKENS_PER_WEIGHT * weights <= most_tokens:
             fitting.append(candidate)
     return fitting[-1]
 
@@ -163,6 +167,12 @@ def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelS
         chosen = 64 if hidden_size < 256 else 128
         embedding_size = model.embedding_size if "embedding_size" in given else chosen
         yield replace(model, hidden_size=hidden_size, embedding_size=embedding_size)
+
+
+def _suitable_max_epochs(num_tokens: int) -> int:
+    """Returns the number of epochs from which on a model of this text only memorizes more of it."""
+    suitable = _MAX_EPOCHS * min(1.0, (_LENGTH_FOR_MAX_EPOCHS / num_tokens) ** 0.6)
+    return max(_MAX_EPOCHS_OF_LONG_TEXT, round(suitable))
 
 
 def _suitable_dropout(epochs: float, hidden_size: int) -> float:

@@ -14,7 +14,7 @@ from charloom.text.corpora import Corpus
 from charloom.training.processes import Processes
 
 _MEASURED_SHARE = 0.02  # of the time, for each measurement of the speed
-_MAX_MEASURED_SECONDS = 1.5
+_MAX_MEASURED_SECONDS = 0.75
 _USABLE_SHARE = 0.93
 """Share of a time limit that is left for training steps: the rest is for the start, validation and saving."""
 _WORTH_MEASURING_SECONDS = 10.0  # of training; in a shorter run, the choice of a precision saves nothing
