@@ -23,12 +23,15 @@ _TOKENS_PER_WEIGHT = 7.0
 left half-trained; a smaller one has learned what it can."""
 _MIN_TOKENS_PER_WEIGHT = 3.0
 """The same for the maximum number of epochs, even if there is time for more: a larger model memorizes the text."""
-_MINIBATCHES = ((60_000, 32, 96), (8_000, 16, 32), (2_000, 8, 16), (500, 4, 8), (100, 2, 4), (20, 1, 4), (0, 1, 1))
-"""Minimum length of the text, batch size and maximum number of steps. Large minibatches are faster, but generalize
+_MINIBATCHES = ((8_000, 32, 96), (2_000, 8, 16), (500, 4, 8), (100, 2, 4), (20, 1, 4), (0, 1, 1))
+"""Minimum length of the text, maximum batch size and number of steps. Large minibatches are faster, but generalize
 less."""
 _MIN_OPTIMIZER_STEPS = 5000
 """With fewer optimizer steps, a model is undertrained, however many tokens it sees: smaller minibatches give more."""
 _MIN_MINIBATCH = 512  # tokens; smaller ones are slow
+_SUFFICIENT_STEPS, _MIN_BATCH_SIZE = 64, 8
+"""Of two minibatches with the same number of tokens, that with longer sequences and fewer of them generalizes better,
+up to this number of steps. From this batch size, it is no slower."""
 _MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
@@ -65,7 +68,7 @@ class Budget:
 def default_seconds(num_tokens: int) -> float:
     """Returns the time for training on a text of this length if none is given, in seconds at ``NOMINAL_RATE``."""
     # At most the time of 20 epochs of the recipe ``own-text``; enough for a text of a page, and at most half an hour.
-    return min(max(10.0, 1.1e-4 * num_tokens), 1800.0)
+    return min(max(10.0, 1e-4 * num_tokens), 1800.0)
 
 
 def num_recurrent_weights(model: ModelSettings, vocabulary_size: int) -> int:
@@ -133,9 +136,14 @@ def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float, epo
     training = recipe.training
     tokens = max(_MIN_MINIBATCH, epochs * num_trained / _MIN_OPTIMIZER_STEPS)
     batch_size = num_steps = 1
-    for min_length, suitable_size, max_steps in _MINIBATCHES:
-        batch_size = training.batch_size if "batch_size" in given else suitable_size
-        rows = batch_size * training.gradient_accumulation_steps
+    for min_length, max_size, max_steps in _MINIBATCHES:
+        batch_size = training.batch_size if "batch_size" in given else max_size
+        parts = training.gradient_accumulation_steps
+        while "batch_size" not in given and batch_size > _MIN_BATCH_SIZE:
+            if tokens >= batch_size * parts * _SUFFICIENT_STEPS:
+                break
+            batch_size //= 2
+        rows = batch_size * parts
         num_steps = min(max_steps, max(_MIN_STEPS, int(tokens / rows) // 8 * 8))
         if "num_steps" in given:
             num_steps = training.num_steps
