@@ -61,14 +61,14 @@ def test_without_a_limit_only_the_precision_depends_on_the_machine(
 
 
 def test_a_limit_is_filled_as_far_as_the_machine_allows(measured: list[str]) -> None:
-    recipe = _fit(10**6, minutes=0.5)
+    recipe = _fit(10**6, minutes=0.25)
     assert measured == ["precision", "rate", "rate"]
-    assert recipe.training.minutes == 0.5
+    assert recipe.training.minutes == 0.25
     # Twice the epochs that are expected, because the clock ends the run.
-    expected = 0.93 * 30 * 2e12 / operations_per_token(recipe.model, 20) / (0.99 * 10**6)
+    expected = 0.93 * 15 * 2e12 / operations_per_token(recipe.model, 20) / (0.99 * 10**6)
     assert expected < 10
     assert recipe.training.epochs == pytest.approx(2 * expected, rel=0.1)
-    assert "in 0.5 min" in recipe.reasons
+    assert "in 0.25 min" in recipe.reasons
 
 
 @pytest.mark.usefixtures("measured")
