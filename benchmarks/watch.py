@@ -20,7 +20,7 @@ from alternate import machine, write_result
 
 _PATHS = ("/index.html", "/api/items", "/api/orders", "/static/site.css", "/static/app.js", "/login", "/search?q=rnn")
 _AGENTS = ("Mozilla/5.0 (X11; Linux)", "curl/8.5.0", "Mozilla/5.0 (Windows)")
-_NUM_TRAINED = 20_000  # lines
+_NUM_TRAINED = 5_000  # lines
 
 
 def make_lines(count: int, seed: int) -> bytes:
@@ -56,7 +56,7 @@ def watch(model: Path, log: Path) -> tuple[float, list[int]]:
 def main() -> None:
     """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=300_000)
+    parser.add_argument("--lines", type=int, default=60_000)
     options = parser.parse_args()
     result = {}
     with tempfile.TemporaryDirectory() as temporary:
