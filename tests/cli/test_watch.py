@@ -31,7 +31,7 @@ def test_prints_an_unusual_message_once(home: Path, log_model: Path) -> None:
     assert line.startswith("[rarity ")
     assert line.endswith("] " + _ODD.strip())
     assert "28 lines read, 1 printed" in result.errors
-    few_bits = ["watch", log_model, "app.log", "--no-follow", "--bits", "5"]
+    few_bits = ["watch", str(log_model), "app.log", "--no-follow", "--bits", "5"]
     repeated = call(home, *few_bits, "--repeats")
     assert [line.split("] ")[1] for line in repeated.out.splitlines()] == [_ODD.strip()] * 2
     once = call(home, *few_bits)
@@ -110,7 +110,7 @@ def test_closed_pipe_ends_the_watch(home: Path, watching: "subprocess.Popen[byte
 
 
 def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
-    for words, message in (
+    cases: list[tuple[list[str | Path], str]] = [
         ([char_model, "app.log"], "--validation-fraction 0.1"),
         ([log_model, "none.log", "--no-follow"], "none.log: no such file"),
         ([log_model, "app.log", "--bits", "0"], "--bits is 0"),
@@ -118,7 +118,8 @@ def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
         ([log_model, "."], ".: is a directory"),
         ([log_model, "app.log", "--state", "app.log"], "app.log: not a state"),
         ([home / "none", "app.log"], "no such model folder"),
-    ):
+    ]
+    for words, message in cases:
         result = call(home, "watch", *words)
         assert message in result.errors, result
         assert result.status in (1, 2)

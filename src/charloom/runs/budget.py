@@ -179,7 +179,7 @@ def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelS
 
 def _suitable_max_epochs(num_tokens: int) -> int:
     """Returns the number of epochs from which on a model of this text only memorizes more of it."""
-    suitable = _MAX_EPOCHS * min(1.0, (_LENGTH_FOR_MAX_EPOCHS / num_tokens) ** 0.6)
+    suitable = _MAX_EPOCHS * min(1.0, math.pow(_LENGTH_FOR_MAX_EPOCHS / num_tokens, 0.6))
     return max(_MAX_EPOCHS_OF_LONG_TEXT, round(suitable))
 
 
@@ -187,4 +187,4 @@ def _suitable_dropout(epochs: float, hidden_size: int) -> float:
     """Returns the dropout for a number of epochs and of units."""
     # It pays only against memorizing, from some epochs on. A small model cannot memorize much, and needs all its units.
     repetitions = max(0.0, math.log10(max(1.0, epochs)) - 0.75)
-    return round(min(_MAX_DROPOUT, 0.6 * repetitions * (hidden_size / 256) ** 0.5), 2)
+    return round(min(_MAX_DROPOUT, 0.6 * repetitions * math.sqrt(hidden_size / 256)), 2)
