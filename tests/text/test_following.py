@@ -70,7 +70,7 @@ class LogLife(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        """As logrotate does: renames the file, then the program writes to a new one."""
+        """Renames the file and writes to a new one (logrotate)."""
         if self.path.exists():
             self._follow()
             self.rotations += 1
@@ -80,7 +80,7 @@ class LogLife(RuleBasedStateMachine):
 
     @rule()
     def truncate(self) -> None:
-        """As copytruncate does, once the lines were read."""
+        """Truncates the file after its lines were read (copytruncate)."""
         self._follow()
         if self.path.exists() and self.path.stat().st_size:
             os.truncate(self.path, 0)

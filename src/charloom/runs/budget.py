@@ -30,8 +30,8 @@ _MIN_OPTIMIZER_STEPS = 5000
 """With fewer optimizer steps, a model is undertrained, however many tokens it sees: smaller minibatches give more."""
 _MIN_MINIBATCH = 512  # tokens; smaller ones are slow
 _SUFFICIENT_STEPS, _MIN_BATCH_SIZE = 64, 8
-"""Of two minibatches with the same number of tokens, that with longer sequences and fewer of them generalizes better,
-up to this number of steps. From this batch size, it is no slower."""
+"""For the same number of tokens in a minibatch, fewer and longer sequences generalize better, up to this number of
+steps, and are no slower, down to this batch size."""
 _MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
