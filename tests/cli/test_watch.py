@@ -115,7 +115,7 @@ def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
         ([log_model, "none.log", "--no-follow"], "none.log: no such file"),
         ([log_model, "app.log", "--bits", "0"], "--bits is 0"),
         ([log_model, "app.log", "--alerts-per", "0.5"], "--alerts-per is 0.5"),
-        ([log_model, "."], ".: is a directory"),
+        ([log_model, "."], ".: not a regular file"),
         ([log_model, "app.log", "--state", "app.log"], "app.log: not a state"),
         ([home / "none", "app.log"], "no such model folder"),
     ]

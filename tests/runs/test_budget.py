@@ -99,8 +99,17 @@ def test_minibatches_grow_with_the_number_of_tokens() -> None:
         steps = recipe.training.epochs * 10**6 / size
         assert size in (512, 3072) or steps == pytest.approx(5000, rel=0.5)
         sizes.append(size)
+        assert recipe.training.num_steps >= 64  # small minibatches have fewer sequences, not shorter ones
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (512, 3072)
+
+
+def test_a_longer_text_has_fewer_epochs_however_long_the_time() -> None:
+    recipes = [_choose(Budget(length, 60, 1e6)) for length in (10**4, 160_000, 10**6, 10**9)]
+    epochs = [recipe.training.epochs for recipe in recipes]
+    assert epochs[0] == epochs[1] == 60
+    assert 10 < epochs[2] < 60
+    assert epochs[3] == 10
 
 
 @pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (99_000, 0), (101_000, 0.01), (10**8, 0.002)])

@@ -15,19 +15,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "charloom"
 COMMANDS = {file.stem for file in (SOURCE / "cli").glob("*.py")} & {
-    *(
-        "cache",
-        "compress",
-        "decompress",
-        "evaluate",
-        "forecast",
-        "generate",
-        "info",
-        "recipes",
-        "sweep",
-        "train",
-        "watch",
-    ),
+    *("cache", "compress", "decompress", "evaluate", "forecast", "generate"),
+    *("info", "recipes", "sweep", "train", "watch"),
 }
 
 # Word forms that the glossary replaces, matched within names too (``num_pieces``); the second item is the term to use.

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -41,9 +40,7 @@ def test_standard_input_is_read_as_it_comes(pipe: int) -> None:
     reader = LogReader(["-"])
     os.write(pipe, b"1\n2")
     assert reader.read() == [("-", b"1\n")]
-    started = time.monotonic()
     assert reader.read() == []  # waits a moment only
-    assert time.monotonic() - started < 60
     os.write(pipe, b"\n3")
     os.close(pipe)
     assert _read_all(reader) == [("-", b"2\n"), ("-", b"3\n")]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from charloom.inference.watching import LineScorer, RepeatFilter, ScoredLine
     from charloom.text.log_reader import LogReader
 
-FOUND_STATUS = 3
+_FOUND_STATUS = 3
 """Exit status if all lines were read and at least one was reported."""
 _SAVE_SECONDS = 60.0
 
@@ -96,7 +96,7 @@ def watch(
         f"{pluralize(alerts.scorer.num_lines, 'line')} read, {alerts.num_shown:,} printed, "
         f"{pluralize(alerts.num_repeated, 'repetition')} not shown"
     )
-    return status or (FOUND_STATUS if alerts.num_shown else 0)
+    return status or (_FOUND_STATUS if alerts.num_shown else 0)
 
 
 def _follow(reader: "LogReader", alerts: "_Alerts", before: "WatchState", state: Path | None) -> int:

@@ -157,10 +157,10 @@ def _largest_model(budget: Budget, model: ModelSettings, given: Collection[str])
     """Returns the settings of the largest model that time and text are enough for; the smallest if there is none."""
     candidates = list(_candidates(model, given))
     fitting = candidates[:1]
+    most_tokens = _suitable_max_epochs(budget.num_tokens) * budget.num_tokens
     for candidate in candidates:
         weights = num_recurrent_weights(candidate, budget.vocabulary_size)
         enough_time = budget.tokens_to_train_on(candidate) >= _TOKENS_PER_WEIGHT * weights
-        most_tokens = _suitable_max_epochs(budget.num_tokens) * budget.num_tokens
         if enough_time and _MIN_TOKENS_PER_WEIGHT * weights <= most_tokens:
             fitting.append(candidate)
     return fitting[-1]

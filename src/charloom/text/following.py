@@ -1,8 +1,6 @@
 """Lines of files that grow: following through rotation, truncation and absence, as ``tail -F`` does."""
 
-import errno
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charloom.errors import InputError, describe_os_error
+from charloom.io.tensor_files import open_regular
 
 MAX_LINE = 1 << 16
 """Maximum bytes of a line, including its line feed: the rest of a longer line is discarded."""
@@ -191,16 +190,10 @@ class FollowedFile:
 
     def _open(self, path: Path | None = None) -> bool:
         """Opens the file; returns False if it does not exist. Raises OSError if it cannot be opened."""
-        path = path or self.path
         try:
-            # Without blocking: opening a pipe would wait for its writer.
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            self._file = open_regular(path or self.path)
         except FileNotFoundError:
             return False
-        self._file = os.fdopen(descriptor, "rb", buffering=0)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            self.close()
-            raise OSError(errno.EINVAL, "not a regular file; a pipe can be read from standard input")
         return True
 
 
