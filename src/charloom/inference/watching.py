@@ -30,7 +30,7 @@ class ScoredLine:
     """A line and its scores.
 
     Attributes:
-        surprisal: Scores of the line; its number counts from the first line.
+        surprisal: Scores of the line, by byte instead of character; its number counts from the first line.
         data: The line, with its line feed.
         byte_bits: Bits of each byte.
     """
