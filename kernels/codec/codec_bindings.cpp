@@ -57,22 +57,34 @@ using FastRecords = RecordSession<FastLanes>;
 using Mixed = Session<MixingLanes>;
 using MixedRecords = RecordSession<MixingLanes>;
 
+// Returns int16 rows.
+nb::bytes inspect(Mixed &session, const nb::bytes &data) {
+  std::vector<int16_t> rows;
+  {
+    nb::gil_scoped_release release;
+    rows = session.inspect(data_of(data), data.size());
+  }
+  return nb::bytes(rows.data(), rows.size() * sizeof(int16_t));
+}
+
 // The state that all mixing sessions start from, see prime() in coders.h.
 class Mixing {
  public:
-  Mixing(const Network &network, int full_bits, int light_bits, const nb::bytes &text, size_t silent, bool records)
-      : network_(network) {
+  // corrector: null for none.
+  Mixing(const Network &network, const Corrector *corrector, int full_bits, int light_bits, const nb::bytes &text,
+         size_t silent, bool records)
+      : network_(network), corrector_(corrector) {
     nb::gil_scoped_release release;
-    primed_ = prime(network, full_bits, light_bits, data_of(text), text.size(), silent, records);
+    primed_ = prime(network, corrector, full_bits, light_bits, data_of(text), text.size(), silent, records);
   }
 
   std::unique_ptr<Mixed> session(long lanes, size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixed>(lanes, network_, *primed_, kMaxUndoBytes, capacity);
+    return std::make_unique<Mixed>(lanes, network_, corrector_, *primed_, kMaxUndoBytes, capacity);
   }
   std::unique_ptr<MixedRecords> records(size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<MixedRecords>(network_, *primed_, SIZE_MAX, capacity);
+    return std::make_unique<MixedRecords>(network_, corrector_, *primed_, SIZE_MAX, capacity);
   }
 
  private:
@@ -80,6 +92,7 @@ class Mixing {
   static constexpr size_t kMaxUndoBytes = 4 << 20;
 
   const Network &network_;
+  const Corrector *const corrector_;
   std::unique_ptr<Primed> primed_;
 };
 
@@ -115,6 +128,13 @@ void make_network(Network *self, const std::string &name, std::tuple<int, long, 
   new (self) Network(name, weights, (const uint8_t *)token_bytes, (const int32_t *)token_offsets);
 }
 
+// See Corrector. The arrays are copied.
+void make_corrector(Corrector *self, Address inputs, Address rows, Address output, int output_bias,
+                    Address log_counts) {
+  new (self) Corrector((const int16_t *)inputs, (const int32_t *)rows, (const int16_t *)output, output_bias,
+                       (const int16_t *)log_counts);
+}
+
 template <class Coder>
 nb::class_<Coder> bind_session(nb::module_ &m, const char *name) {
   return nb::class_<Coder>(m, name).def("encode", &encode<Coder>).def("decode", &decode<Coder>);
@@ -129,16 +149,20 @@ NB_MODULE(_codec, m) {
   for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
   m.attr("CELLS") = cells;
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.").def("__init__", &make_network);
+  nb::class_<Corrector>(m, "Corrector", "A feed-forward network that corrects the predictions of the mixture.")
+      .def("__init__", &make_corrector);
   bind_session<Fast>(m, "FastSession")
       .def("measure", &measure<Fast>)
       .def(
           "__init__", [](Fast *self, const Network &network, long lanes) { new (self) Fast(lanes, network); },
           nb::keep_alive<1, 2>());
   bind_session<FastRecords>(m, "FastRecords").def(nb::init<const Network &>(), nb::keep_alive<1, 2>());
-  bind_session<Mixed>(m, "MixingSession").def("measure", &measure<Mixed>);
+  bind_session<Mixed>(m, "MixingSession").def("measure", &measure<Mixed>).def("inspect", &inspect);
   bind_session<MixedRecords>(m, "MixingRecords");
   nb::class_<Mixing>(m, "Mixing", "The state that all mixing sessions start from: tables, and the priming text.")
-      .def(nb::init<const Network &, int, int, const nb::bytes &, size_t, bool>(), nb::keep_alive<1, 2>())
+      .def(nb::init<const Network &, const Corrector *, int, int, const nb::bytes &, size_t, bool>(),
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(), nb::arg("network"), nb::arg("corrector").none(),
+           nb::arg("full_bits"), nb::arg("light_bits"), nb::arg("text"), nb::arg("silent"), nb::arg("records"))
       .def("session", &Mixing::session, nb::keep_alive<0, 1>())
       .def("records", &Mixing::records, nb::keep_alive<0, 1>());
   m.def(

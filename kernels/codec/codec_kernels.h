@@ -55,6 +55,16 @@ struct NetworkFunctions {
 // Fraction bits of the mixer's weights.
 constexpr int kWeightBits = 14, kWeightOne = 1 << kWeightBits;
 
+// The corrector: a feed-forward network with one hidden layer, see mixing/corrector.h. Its inputs are numbers, and
+// categories, each of which adds the row of its value to the sums of the hidden units.
+constexpr int kCorrectorInputs = 68, kCorrectorUnits = 32, kCategories = 4;
+
+struct CorrectorWeights {
+  int16_t inputs[kCorrectorInputs / 2][kCorrectorUnits][2];  // inputs in pairs, as pair_products takes them
+  int16_t output[kCorrectorUnits];
+  int32_t output_bias;
+};
+
 // The functions of one instruction set.
 //
 // The mixer, as in PAQ and lpaq: the logits of the inputs are added with the weights of each selected weight set. x:
@@ -67,6 +77,9 @@ struct CodecKernels {
   void (*mix)(const int16_t *x, const int16_t *const *weights, int sets, int inputs, int32_t *sums);
   // weights[s] += x steps[s] / 2^15, rounded and saturated.
   void (*train)(const int16_t *x, int16_t *const *weights, int sets, int inputs, const int16_t *steps);
+  // Returns the output of the corrector, in 2^-15 steps of a logit. x: (kCorrectorInputs). rows: of each category, the
+  // row of its value, (kCorrectorUnits). Sums wrap around. A hidden unit is (sum >> 11), within 0 to 32767.
+  int32_t (*correct)(const CorrectorWeights &, const int16_t *x, const int32_t *const *rows);
 };
 
 }  // namespace charloom

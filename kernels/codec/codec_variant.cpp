@@ -1,5 +1,6 @@
 // The codec's kernels of one instruction set. CMakeLists.txt compiles this file once for each, with other flags and
 // another name in CHARLOOM_VARIANT.
+#include "codec/mixing/feed_forward.h"
 #include "codec/mixing/mixer.h"
 #include "codec/network/network_step.h"
 
@@ -20,6 +21,7 @@ const CodecKernels CHARLOOM_VARIANT = {
     CHARLOOM_TEXT(CHARLOOM_VARIANT),
     {kNetwork<RnnTanhCell>, kNetwork<RnnReluCell>, kNetwork<GruCell>, kNetwork<LstmCell>},
     mix,
-    train};
+    train,
+    correct};
 
 }  // namespace charloom

@@ -90,13 +90,19 @@ struct Engines {
     record_capacity = c.number();
     text = c.field();
     silent = c.number();
+    const int16_t *inputs = c.array<int16_t>();
+    const int32_t *rows = c.array<int32_t>();
+    const int16_t *output = c.array<int16_t>();
+    const int32_t output_bias = c.number();
+    corrector = std::make_unique<Corrector>(inputs, rows, output, output_bias, c.array<int16_t>());
   }
 
   std::unique_ptr<Primed> primed(bool records) const {
-    return prime(*network, full_bits, light_bits, text.data(), text.size(), silent, records);
+    return prime(*network, corrector.get(), full_bits, light_bits, text.data(), text.size(), silent, records);
   }
 
   std::unique_ptr<Network> network;
+  std::unique_ptr<Corrector> corrector;
   int full_bits, light_bits;
   size_t segment, record_capacity, silent;
   Bytes text;
@@ -148,6 +154,7 @@ void run(const char *path, const char *decode) {
     const Engines engines(c, set->name);
     const std::vector<Bytes> data = c.list(), messages = c.list();
     const Network &network = *engines.network;
+    const Corrector *corrector = engines.corrector.get();
     // The names are equal for every instruction set, as the results must be.
     for (long lanes : {1, 4, 16, 64}) {
       Session<FastLanes> session(lanes, network);
@@ -157,10 +164,11 @@ void run(const char *path, const char *decode) {
     code("fast.record", messages, results, decode, fast_records);
     const auto primed = engines.primed(false), by_lines = engines.primed(true);
     for (long lanes : {1, 4, 16, 64}) {
-      Session<MixingLanes> session(lanes, network, *primed, (size_t)1 << 22, (engines.segment + lanes - 1) / lanes);
+      Session<MixingLanes> session(lanes, network, corrector, *primed, (size_t)1 << 22,
+                                   (engines.segment + lanes - 1) / lanes);
       code("mixing." + std::to_string(lanes), data, results, decode, session);
     }
-    RecordSession<MixingLanes> mixing_records(network, *by_lines, SIZE_MAX, engines.record_capacity);
+    RecordSession<MixingLanes> mixing_records(network, corrector, *by_lines, SIZE_MAX, engines.record_capacity);
     code("mixing.record", messages, results, decode, mixing_records);
   }
 }

@@ -60,6 +60,7 @@ def decoded(engine: Engine, golden: dict[str, list[str]]) -> bool:
 PLAIN: dict[str, Callable[[], Engine]] = {
     "fast": lambda: ReferenceEngine(MODEL, None),
     "mixing": lambda: ReferenceEngine(MODEL, PRIMING),
+    "mixing 1": lambda: ReferenceEngine(MODEL, PRIMING, version=1),
 }
 
 if __name__ == "__main__":

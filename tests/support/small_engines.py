@@ -4,6 +4,7 @@ import random
 
 from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.native import NativeEngine
+from charloom.codec.model.corrector import Corrector
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
@@ -38,7 +39,11 @@ PRIMINGS = {
 }
 
 
-def engine_of(model: IntegerModel, priming: Priming, name: str, *, fast: bool) -> Engine:
+def engine_of(
+    model: IntegerModel, priming: Priming, name: str, *, fast: bool, corrector: Corrector | None = None
+) -> Engine:
     """Returns the engine of an instruction set, or the reference."""
     used = None if fast else priming
-    return ReferenceEngine(model, used) if name == "reference" else NativeEngine(model, used, name)
+    if name == "reference":
+        return ReferenceEngine(model, used, corrector=corrector)
+    return NativeEngine(model, used, name, corrector=corrector)

@@ -105,18 +105,20 @@ class Primed {
 // Codes bytes by context mixing. All lanes learn in one memory, and each may match the text of the others.
 class MixingLanes {
  public:
-  // max_undo_bytes: as in Primed::acquire. capacity: bytes of each lane at most.
-  MixingLanes(const Network &network, Primed &primed, size_t max_undo_bytes, size_t capacity, long lanes)
-      : MixingLanes(network, primed.acquire(max_undo_bytes), primed.text(), capacity, lanes) {
+  // corrector: null for none. max_undo_bytes: as in Primed::acquire. capacity: bytes of each lane at most.
+  MixingLanes(const Network &network, const Corrector *corrector, Primed &primed, size_t max_undo_bytes,
+              size_t capacity, long lanes)
+      : MixingLanes(network, corrector, primed.acquire(max_undo_bytes), primed.text(), capacity, lanes) {
     primed_ = &primed;
   }
   // With a memory that has read `before` and is not released.
-  MixingLanes(const Network &network, Memory &&memory, const std::vector<uint8_t> &before, size_t capacity, long lanes)
+  MixingLanes(const Network &network, const Corrector *corrector, Memory &&memory, const std::vector<uint8_t> &before,
+              size_t capacity, long lanes)
       : memory_(std::move(memory)),
         text_((uint8_t *)calloc(before.size() + lanes * capacity + 1, 1)),
         written_(lanes + 1),
         buffer_{text_.get(), before.size(), capacity, written_.data()},
-        mixture_(network.kernels(), memory_, buffer_),
+        mixture_(network.kernels(), corrector, memory_, buffer_),
         networks_(network, lanes) {
     if (!text_) throw std::bad_alloc();
     if (!before.empty()) memcpy(text_.get(), before.data(), before.size());
@@ -161,6 +163,21 @@ class MixingLanes {
     code(lane, [&](int i, int) { return byte >> i & 1; });
   }
 
+  // Reads a byte without coding it. Appends to `rows`, for each bit that the network predicts, the inputs of the
+  // corrector, its categories, and the bit: the data that it is trained on.
+  void inspect(long lane, uint8_t byte, std::vector<int16_t> &rows) {
+    code(lane, [&](int i, int) {
+      const int bit = byte >> i & 1;
+      if (networks_[lane].predicts()) {
+        const CorrectorInputs &inputs = mixture_.corrector_inputs();
+        rows.insert(rows.end(), inputs.x, inputs.x + kCorrectorInputs);
+        for (int category : inputs.category) rows.push_back((int16_t)category);
+        rows.push_back((int16_t)bit);
+      }
+      return bit;
+    });
+  }
+
   Memory memory() && { return std::move(memory_); }
 
  private:
@@ -194,9 +211,9 @@ class MixingLanes {
 
 // Reads a text: its first `silent` bytes without the network, the rest with it. records: each line is a text of its
 // own.
-inline std::unique_ptr<Primed> prime(const Network &network, int full_bits, int light_bits, const uint8_t *text,
-                                     size_t size, size_t silent, bool records) {
-  MixingLanes lanes(network, Memory(full_bits, light_bits), {}, size, 1);
+inline std::unique_ptr<Primed> prime(const Network &network, const Corrector *corrector, int full_bits, int light_bits,
+                                     const uint8_t *text, size_t size, size_t silent, bool records) {
+  MixingLanes lanes(network, corrector, Memory(full_bits, light_bits), {}, size, 1);
   for (size_t i = 0; i < size; i++) {
     const bool starts_text = i == 0 || (records && text[i - 1] == '\n');
     if (starts_text) lanes.start_texts();

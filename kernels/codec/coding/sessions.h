@@ -40,6 +40,13 @@ class Session {
     return bits;
   }
 
+  // Adapts to the block as encode() does. Returns rows as MixingLanes::inspect does.
+  std::vector<int16_t> inspect(const uint8_t *data, size_t size) {
+    std::vector<int16_t> rows;
+    for (size_t i = 0; i < size; i++) lanes_.inspect(next_lane(), data[i], rows);
+    return rows;
+  }
+
   // Throws std::invalid_argument if the payload cannot be right.
   Payload decode(const uint8_t *payload, size_t payload_size, size_t size) {
     Payload data(size);

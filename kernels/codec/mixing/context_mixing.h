@@ -3,30 +3,24 @@
 //
 // Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of nodes, two match
 // models and the network are mixed as logits by several weight sets, each selected by another property of the context.
-// The outputs of the sets are mixed by a final weight set, and APMs refine the result.
+// The outputs of the sets are mixed by a final weight set, APMs refine the result, and the corrector corrects it if the
+// network predicts.
 #pragma once
-#include "codec/mixing/memory.h"
+#include "codec/mixing/corrector.h"
+#include "codec/mixing/lane.h"
 #include "codec/network/network_prediction.h"
 
 namespace charloom {
 
-// The state of one text in the mixture.
-struct Lane {
-  explicit Lane(size_t start) : start(start), position(start) { text.line = text.line_above = start; }
-
-  size_t start, position;  // of its text in the buffer, and of its next byte
-  TextState text;
-  Match matches[kMatches];
-  uint32_t context[kContexts];
-  FullSlot *full[kFull];
-  LightSlot *light[kContexts];
-  int bit = 0, partial = 1;  // number of known bits of the byte; these bits after a leading 1
-};
-
 class ContextMixing {
  public:
-  ContextMixing(const CodecKernels &kernels, Memory &memory, const TextBuffer &buffer)
-      : kernels_(kernels), memory_(memory), c_(memory.counters()), buffer_(buffer) {}
+  // corrector: null for version 1 of the engine, which has none.
+  ContextMixing(const CodecKernels &kernels, const Corrector *corrector, Memory &memory, const TextBuffer &buffer)
+      : kernels_(kernels),
+        memory_(memory),
+        c_(memory.counters()),
+        buffer_(buffer),
+        correction_(kernels, corrector, memory) {}
 
   // The order of the statements hides cache misses: the match models' text is prefetched, slots are found, then the
   // text is read.
@@ -47,24 +41,33 @@ class ContextMixing {
     const int partial = lane.partial;
     uint16_t *const of_last = apm_points(0, partial | (lane.text.last4 & 0xff) << 8);
     uint16_t *const of_last3 = apm_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
+    const int logit_step = add_network(lane, network);
+    prefetch_weights(lane, network, logit_step);
     const int order = add_contexts(lane);
     const auto [expected, length] = add_matches(lane);
-    const int logit_step = add_network(lane, network);
     uint16_t *const of_expected = apm_points(2, (expected & 255) * 64 + length * 2);
     choose_weights(lane, network, order, length, logit_step);
     const int logit = mix();
     mixed_ = squash(logit);
-    const int p1 = apms_[0].p(of_last, logit), p2 = apms_[1].p(of_last3, logit);
-    const int p3 = apms_[2].p(of_expected, logit);
-    const int p = (2 * mixed_ + 2 * p1 + 2 * p2 + 2 * p3 + 4) >> 3;
+    const int refined[kAPMs] = {apms_[0].p(of_last, logit), apms_[1].p(of_last3, logit),
+                                apms_[2].p(of_expected, logit)};
+    int p = (mixed_ + refined[0] + refined[1] + refined[2] + 2) >> 2;
+    p = p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
+    if (correction_.start(network.predicts())) {
+      set_corrector_inputs(logit, p, refined, {lane.bit, order, length, network.confidence()});
+      p = correction_.correct(p);
+    }
     // Prefetches the slots of the second half on the assumption that the likelier bit ends the first half.
     if (lane.bit == 3) {
       uint32_t contexts[kContexts];
       for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
       fetch_slots(contexts);
     }
-    return p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
+    return p;
   }
+
+  // Returns the inputs of the corrector for the bit that predict() has predicted.
+  const CorrectorInputs &corrector_inputs() const { return correction_.inputs; }
 
   void update(Lane &lane, NetworkPrediction &network, int bit) {
     lane.partial = lane.partial * 2 + bit;
@@ -100,6 +103,7 @@ class ContextMixing {
       memory_.save(stage.nearer());
       APM::update(stage.nearer(), bit);
     }
+    correction_.update(target);
     network.update(bit);
     if (lane.bit == 4) find_slots(lane);
   }
@@ -180,6 +184,14 @@ class ContextMixing {
     return logit_step;
   }
 
+  // Prefetches weights that choose_weights() selects, as far as they do not depend on the contexts and matches.
+  void prefetch_weights(const Lane &lane, const NetworkPrediction &network, int logit_step) {
+    const int of_partial = kSetSizes[0] + lane.partial + 256 * network.is_likeliest();
+    const int of_logit = first_row_of(4) + logit_step * 64 + network.confidence() * 8 + lane.bit;
+    for (const int row : {of_partial, of_logit})
+      for (int i = 0; i < kUsedInputs; i += 32) __builtin_prefetch(c_.weights[row] + i, 1);
+  }
+
   // Selects one row of each weight set by the contexts of the mixer.
   void choose_weights(const Lane &lane, const NetworkPrediction &network, int order, int length, int logit_step) {
     const int bit = lane.bit, last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
@@ -195,6 +207,19 @@ class ContextMixing {
                                network.likeliest_byte()};
     for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
     final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+  }
+
+  void set_corrector_inputs(int logit, int p, const int (&refined)[kAPMs], const int (&category)[kCategories]) {
+    int16_t *x = correction_.inputs.x;
+    memcpy(x, inputs_, kUsedInputs * sizeof *x);
+    x += kUsedInputs;
+    for (int answer : answers_) *x++ = (int16_t)answer;
+    *x++ = (int16_t)logit;
+    *x++ = (int16_t)stretch(p);
+    for (int of_stage : refined) *x++ = (int16_t)stretch(of_stage);
+    for (const uint8_t *history : histories_) *x++ = correction_.corrector().log_total_of(*history);
+    for (const Node *node : nodes_) *x++ = correction_.corrector().log_count(node->count);
+    memcpy(correction_.inputs.category, category, sizeof category);
   }
 
   // Returns the final logit: the outputs of all weight sets, mixed by the second layer.
@@ -268,7 +293,8 @@ class ContextMixing {
   uint8_t *histories_[kContexts];
   Node *nodes_[kFull];
   StateMap *matched_[kMatches], *network_map_ = nullptr;
-  APM apms_[3];
+  APM apms_[kAPMs];
+  CorrectionStage correction_;
 };
 
 }  // namespace charloom

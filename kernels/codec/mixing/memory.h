@@ -60,9 +60,9 @@ class UndoLog {
     max_lines_ = max_bytes / kLine;
     is_active_ = true;
   }
-  bool is_active() const { return is_active_; }
 
-  void save(const void *from, size_t size) {
+  // Returns whether the log is still active.
+  bool save(const void *from, size_t size) {
     const size_t first = ((const uint8_t *)from - block_) / kLine;
     const size_t last = ((const uint8_t *)from - block_ + size - 1) / kLine;
     for (size_t i = first; i <= last; i++) {
@@ -74,9 +74,10 @@ class UndoLog {
       is_saved_[i] = true;
     }
     // The log has become too long: it can no longer restore the block, so its memory is released.
-    if (saved_.size() <= max_lines_) return;
+    if (saved_.size() <= max_lines_) return true;
     is_active_ = false;
     saved_ = {};
+    return false;
   }
 
   // Restores the block and returns true, or returns false if the log has become too long.
@@ -113,6 +114,7 @@ class Memory {
     alignas(64) int16_t weights[first_row_of(kSets)][kInputs];
     int32_t weights_of_sets[8 * 64][8];
     uint16_t apms[kAPMs][kAPMContexts][APM::kPoints];
+    int32_t correction[2];  // weights of the prediction and of its correction; 1.0 is 2^16
     uint32_t match_tables[kMatches][1 << Match::kHashBits];
     alignas(64) uint32_t bytes_read;
     uint32_t bytes_with_network;  // bytes while the network predicted
@@ -170,13 +172,14 @@ class Memory {
   void start_undo_log(size_t max_bytes) {
     if (!undo_) undo_ = std::make_unique<UndoLog>(data(), size_);
     undo_->start(max_bytes);
+    is_logging_ = true;
   }
   // Returns whether the state of start_undo_log() is restored.
   bool undo() { return undo_ && undo_->restore(); }
   // To be called before anything in the block is changed.
   template <class T>
   void save(const T *changed, size_t count = 1) {
-    if (undo_ && undo_->is_active()) undo_->save(changed, count * sizeof(T));
+    if (is_logging_) is_logging_ = undo_->save(changed, count * sizeof(T));
   }
 
  private:
@@ -202,6 +205,7 @@ class Memory {
     }
     for (auto &row : c.weights_of_sets)
       for (auto &weight : row) weight = kOne / kSets;
+    c.correction[0] = c.correction[1] = kOne;
     for (auto &stage : c.apms)
       for (int i = 0; i < kAPMContexts; i++) APM::initialize(stage[i]);
   }
@@ -244,6 +248,7 @@ class Memory {
   size_t size_;
   std::unique_ptr<Workspace> block_;
   std::unique_ptr<UndoLog> undo_;
+  bool is_logging_ = false;  // whether undo_ is active; here, because it is read many times for each bit
 };
 
 }  // namespace charloom

@@ -180,7 +180,7 @@ def _fuzzed_engine(name: str, fast: bool) -> Engine:
 
 
 def test_lanes_have_their_capacity_in_bytes() -> None:
-    session = ReferenceSession(MixingLanes(MODELS["characters"], Memory(4, 4), b"", 3, 1), 1)
+    session = ReferenceSession(MixingLanes(MODELS["characters"], None, Memory(4, 4), b"", 3, 1), 1)
     session.encode(b"abc")
     with pytest.raises(ValueError, match="exceeds the capacity of a lane"):
         session.encode(b"d")

@@ -15,14 +15,14 @@ def test_the_model_is_unchanged() -> None:
     assert MODEL.compute_fingerprint().hex() == _GOLDEN["model"]
 
 
-@pytest.mark.parametrize("mode", ["fast", "mixing"])
+@pytest.mark.parametrize("mode", PLAIN)
 def test_reference(mode: str) -> None:
     assert encoded(PLAIN[mode]()) == _GOLDEN[mode]
 
 
-@pytest.mark.parametrize("mode", ["fast", "mixing"])
+@pytest.mark.parametrize("mode", PLAIN)
 @pytest.mark.parametrize("name", supported())
 def test_native(name: str, mode: str) -> None:
-    engine = NativeEngine(MODEL, None, name) if mode == "fast" else NativeEngine(MODEL, PRIMING, name)
+    engine = NativeEngine(MODEL, None if mode == "fast" else PRIMING, name, 1 if mode == "mixing 1" else None)
     assert encoded(engine) == _GOLDEN[mode]
     assert decoded(engine, _GOLDEN[mode])

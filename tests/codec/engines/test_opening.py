@@ -1,5 +1,6 @@
-"""The choice of an engine for a model."""
+"""The choice of an engine for a model, and of its version."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,34 @@ def test_an_engine_is_returned_as_given() -> None:
         choice.open_for_file(Header("fast", engine.fingerprint[:8]))
     with pytest.raises(WrongModelError, match="compressed with a different model, whose fingerprint is 00"):
         choice.open_for_file(Header("mixing", bytes(8)))
+
+
+@pytest.mark.parametrize("records", [False, True])
+def test_files_of_an_earlier_version_are_decompressed(tmp_path: Path, records: bool) -> None:
+    save_codec_files(tmp_path, MODELS["characters"], PRIMINGS["primed"])
+    earlier = make_engine(MODELS["characters"], PRIMINGS["primed"], 1)
+    codec, text = Codec(tmp_path), b"it was the age of wisdom\nand of foolishness\n" * 3
+
+    def compress(codec: Codec) -> bytes:
+        if not records:
+            return codec.compress(text)
+        codec.compress_lines(io.BytesIO(text), target := io.BytesIO())
+        return target.getvalue()
+
+    old, new = compress(Codec(earlier)), compress(codec)
+    assert codec.fingerprint == make_engine(MODELS["characters"], PRIMINGS["primed"]).fingerprint
+    assert earlier.fingerprint != codec.fingerprint
+    assert old[4:12] == earlier.fingerprint[:8]
+    assert new[4:12] == codec.fingerprint[:8]
+    for data in (old, new, old):
+        assert codec.decompress(data) == text
+
+
+def test_unknown_versions() -> None:
+    with pytest.raises(ValueError, match="the mixing engine has no version 3"):
+        make_engine(MODELS["characters"], PRIMINGS["primed"], 3)
+    with pytest.raises(ValueError, match="the fast engine has no version 2"):
+        make_engine(MODELS["characters"], None, 2)
 
 
 def test_invalid_models() -> None:

@@ -14,7 +14,7 @@ def _bits_of(text: bytes, memory: Memory) -> list[float]:
     """Returns the bits that each byte takes, by the probabilities of its bits."""
     buffer = TextBuffer(b"", len(text), 1)
     mixture, lane, network = (
-        ContextMixing(memory, buffer),
+        ContextMixing(None, memory, buffer),
         Lane(0),
         NetworkPrediction([b"a"]),
     )  # without a token started
@@ -58,7 +58,7 @@ def test_a_network_prediction_is_used() -> None:
         network = NetworkPrediction([b"a", b"b"])
         network.start(np.array([999, 1] if likely == b"a" else [1, 999], np.uint32))
         memory, buffer, lane = Memory(8, 8), TextBuffer(b"", 1, 1), Lane(0)
-        mixture = ContextMixing(memory, buffer)
+        mixture = ContextMixing(None, memory, buffer)
         mixture.start_byte(lane, network)
         assert memory.bytes_with_network == 1
         ps = []

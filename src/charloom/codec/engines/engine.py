@@ -7,6 +7,7 @@ every machine. The format divides data into blocks and adds checksums; it does n
 import hashlib
 from typing import Literal, Protocol, TypeAlias
 
+from charloom.codec.model.corrector import Corrector, load_corrector
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 
@@ -20,6 +21,8 @@ LANES = (1, 4, 8, 16, 32, 64)
 """Allowed numbers of lanes, the parallel streams of a segment, indexed by their code in a file, 0 to 5."""
 FULL_BITS, LIGHT_BITS = 18, 21
 """Binary logarithms of the numbers of full and light slots: 16 and 32 MiB."""
+VERSIONS: dict[str, tuple[int, ...]] = {"fast": (1,), "mixing": (2, 1)}
+"""Versions of each mode, the current one first. Earlier ones decode what earlier versions of charloom compressed."""
 RECORD_CAPACITY = MAX_CODED_RECORD + 2
 """Bytes of a lane for records: the record, its line feed, and one byte that shows that a record is too long."""
 # Minimum bytes of a lane: each lane starts without context, which costs compression.
@@ -73,19 +76,41 @@ class Engine:
 
     Attributes:
         mode: Mode of the engine: "mixing" with a priming, "fast" without one.
+        corrector: Corrector of the mixture; None in fast mode, and in version 1 of mixing mode.
         fingerprint: Hash, 32 bytes, of everything that coding depends on. Engines with equal fingerprints decode each
             other's payloads.
     """
 
     mode: Mode
+    corrector: Corrector | None
     fingerprint: bytes
 
-    def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
+    def __init__(
+        self,
+        model: IntegerModel,
+        priming: Priming | None,
+        version: int | None = None,
+        corrector: Corrector | None = None,
+    ) -> None:
+        """Initializes the engine.
+
+        Args:
+            model: Integer model.
+            priming: Text that the mixture reads first, or None for the network alone.
+            version: One of the VERSIONS of the mode; None for the current one.
+            corrector: Corrector to use instead of that of charloom.
+        """
         self.mode = "fast" if priming is None else "mixing"
-        # The 1 is the version of the engine: a later version that codes differently must have other fingerprints.
-        digest = hashlib.sha256(f"charloom {self.mode} 1\n".encode() + model.compute_fingerprint())
+        version = version or VERSIONS[self.mode][0]
+        if version not in VERSIONS[self.mode]:
+            raise ValueError(f"the {self.mode} engine has no version {version}")
+        # A version that codes differently has other fingerprints.
+        digest = hashlib.sha256(f"charloom {self.mode} {version}\n".encode() + model.compute_fingerprint())
         if priming is not None:
             digest.update(priming.compute_fingerprint())
+        self.corrector = (corrector or load_corrector()) if self.mode == "mixing" and version > 1 else None
+        if self.corrector is not None:
+            digest.update(self.corrector.compute_fingerprint())
         self.fingerprint = digest.digest()
 
     def choose_num_lanes(self, length: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from charloom.codec.engines import engine
 from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
 from charloom.codec.model.bounds import Array
+from charloom.codec.model.corrector import Corrector
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.settings.cells import CELL_NAMED, check_native_cells
@@ -42,9 +43,18 @@ def choose_instruction_set() -> str | None:
 class NativeEngine(Engine):
     """Native engine: it codes with the network alone or, with a priming, by context mixing."""
 
-    def __init__(self, model: IntegerModel, priming: Priming | None, instruction_set: str) -> None:
-        super().__init__(model, priming)
+    def __init__(
+        self,
+        model: IntegerModel,
+        priming: Priming | None,
+        instruction_set: str,
+        version: int | None = None,
+        corrector: Corrector | None = None,
+    ) -> None:
+        """Initializes the engine for an instruction set. The other arguments are those of ``Engine``."""
+        super().__init__(model, priming, version, corrector)
         self._network = _make_network(model, instruction_set)
+        self._native_corrector = None if self.corrector is None else _make_corrector(self.corrector)
         self._priming = priming
         self._primed: dict[bool, _native.Mixing] = {}
         self._lock = threading.Lock()
@@ -69,6 +79,7 @@ class NativeEngine(Engine):
             if records not in self._primed:
                 self._primed[records] = _native.Mixing(
                     self._network,
+                    self._native_corrector,
                     engine.FULL_BITS,
                     engine.LIGHT_BITS,
                     priming.text,
@@ -76,6 +87,15 @@ class NativeEngine(Engine):
                     records,
                 )
             return self._primed[records]
+
+
+def _make_corrector(corrector: Corrector) -> "_native.Corrector":
+    inputs = corrector.pair_inputs()
+    # Variables, because the arrays must be alive until the native code has copied them.
+    rows, output, log_counts = map(np.ascontiguousarray, (corrector.rows, corrector.output, corrector.log_counts))
+    return _native.Corrector(
+        inputs.ctypes.data, rows.ctypes.data, output.ctypes.data, int(corrector.output_bias[0]), log_counts.ctypes.data
+    )
 
 
 def _make_network(model: IntegerModel, instruction_set: str) -> "_native.Network":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from charloom.arguments import PATH, check_type
-from charloom.codec.engines.engine import Engine, Mode
+from charloom.codec.engines.engine import VERSIONS, Engine, Mode
 from charloom.codec.engines.native import NativeEngine, choose_instruction_set
 from charloom.codec.format.container import FINGERPRINT_BYTES, Header
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
@@ -39,7 +39,7 @@ class EngineChoice:
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
         self._model = model
-        self._opened: dict[Mode, Engine] = {}
+        self._opened: dict[tuple[Mode, int], Engine] = {}
 
     def open_for_compression(self) -> Engine:
         """Returns the engine that compresses. Raises WrongModelError if there is no model."""
@@ -52,18 +52,19 @@ class EngineChoice:
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
                 hint=("pass the folder of that model with ", Argument("model")),
             )
-        engine = self._open_mode(header.mode)
-        # A file contains only the first bytes of the fingerprint.
-        if engine.fingerprint[:FINGERPRINT_BYTES] != header.fingerprint:
-            own_fingerprint = engine.fingerprint[:FINGERPRINT_BYTES].hex()
-            raise WrongModelError(
-                f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
-                f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
-                "codec.safetensors and priming.safetensors"
-            )
-        return engine
+        for version in VERSIONS[header.mode]:
+            engine = self._open_mode(header.mode, version)
+            # A file contains only the first bytes of the fingerprint.
+            if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+                return engine
+        own_fingerprint = self._open_mode(header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
+        raise WrongModelError(
+            f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
+            f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
+            "codec.safetensors and priming.safetensors"
+        )
 
-    def _open_mode(self, mode: Mode) -> Engine:
+    def _open_mode(self, mode: Mode, version: int | None = None) -> Engine:
         if self._model is None:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
         if isinstance(self._model, Engine):
@@ -72,12 +73,13 @@ class EngineChoice:
                     f"compressed in mode {mode!r}, but this codec uses mode {self._model.mode!r}: pass the model folder"
                 )
             return self._model
-        if mode not in self._opened:
-            self._opened[mode] = open_engine(self._model, fast=mode == "fast")
-        return self._opened[mode]
+        version = version or VERSIONS[mode][0]
+        if (mode, version) not in self._opened:
+            self._opened[mode, version] = open_engine(self._model, fast=mode == "fast", version=version)
+        return self._opened[mode, version]
 
 
-def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
+def open_engine(model: "str | Path | LanguageModel", *, fast: bool, version: int | None = None) -> Engine:
     """Returns the engine of a model folder or a model.
 
     The integer model of a folder is read without PyTorch. If the folder has none, it is created and saved there.
@@ -85,6 +87,7 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
     Args:
         model: Model folder or model.
         fast: True for the network alone, False for context mixing.
+        version: One of the engine's VERSIONS; None for the current one.
 
     Raises:
         ModelFolderError: A file of the folder cannot be read or written.
@@ -97,7 +100,7 @@ def open_engine(model: "str | Path | LanguageModel", *, fast: bool) -> Engine:
 
         # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()
-    return make_engine(integers, None if fast else priming)
+    return make_engine(integers, None if fast else priming, version)
 
 
 def open_engine_before_held_out(folder: str | Path) -> tuple[Engine, bytes]:
@@ -117,10 +120,12 @@ def open_engine_before_held_out(folder: str | Path) -> tuple[Engine, bytes]:
     return make_engine(integers, Priming(text[:start], min(silent, start))), text[start:] if start else b""
 
 
-def make_engine(model: IntegerModel, priming: Priming | None) -> Engine:
+def make_engine(model: IntegerModel, priming: Priming | None, version: int | None = None) -> Engine:
     """Returns the engine of an integer model, native if possible; with a priming it is in mixing mode."""
     instruction_set = choose_instruction_set()
-    return ReferenceEngine(model, priming) if instruction_set is None else NativeEngine(model, priming, instruction_set)
+    if instruction_set is None:
+        return ReferenceEngine(model, priming, version)
+    return NativeEngine(model, priming, instruction_set, version)
 
 
 def _read_folder(folder: Path, *, fast: bool) -> tuple[IntegerModel, Priming]:

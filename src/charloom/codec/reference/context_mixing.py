@@ -2,12 +2,13 @@
 
 Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of the nodes, two match
 models and the network are mixed as logits by seven weight sets, of each of which another property of the context
-selects a weight vector. A final mixer combines their outputs, and three APMs refine the result. After each bit, all
-components that took part in its prediction are updated.
+selects a weight vector. A final mixer combines their outputs, three APMs refine the result, and the corrector corrects
+it if the network predicts. After each bit, all components that took part in its prediction are updated.
 """
 
 import numpy as np
 
+from charloom.codec.model.corrector import Corrector
 from charloom.codec.reference.contexts import (
     CONTEXTS,
     FULL,
@@ -18,6 +19,7 @@ from charloom.codec.reference.contexts import (
     TextState,
     hash_pair,
 )
+from charloom.codec.reference.corrector import compute_correction
 from charloom.codec.reference.memory import APMS, FIRST_ROWS, LOGIT_STEPS, SETS, WEIGHT_BITS, Memory, Slot
 from charloom.codec.reference.network_prediction import NetworkPrediction
 from charloom.codec.reference.state_maps import (
@@ -59,7 +61,8 @@ class ContextMixing:
     For each byte, the caller calls ``start_byte``, then ``predict`` and ``update`` eight times, then ``end_byte``.
     """
 
-    def __init__(self, memory: Memory, buffer: TextBuffer) -> None:
+    def __init__(self, corrector: Corrector | None, memory: Memory, buffer: TextBuffer) -> None:
+        self._corrector = corrector
         self._memory = memory
         self._buffer = buffer
         # The values of the last prediction, which ``update`` needs:
@@ -72,6 +75,8 @@ class ContextMixing:
         self._matched: list[int | None] = []
         self._network_map: int | None = None
         self._nearest_points: list[tuple[int, int]] = []
+        self._corrector_logits: tuple[int, int] | None = None
+        self._corrected_p = 0
         self._rate = 0
 
     def start_byte(self, lane: Lane, network: NetworkPrediction) -> None:
@@ -133,7 +138,13 @@ class ContextMixing:
         logit = clamp_logit(total >> 16)
         self._mixer_p = squash(logit)
 
-        return self._refine(lane, logit, expected, match_class)
+        p, refined = self._refine(lane, logit, expected, match_class)
+        self._corrector_logits = None
+        if self._corrector is not None and network.predicts():
+            p = self._corrected_p = self._correct(
+                lane, p, [logit, stretch(p), *map(stretch, refined)], (order, match_class, confidence)
+            )
+        return p
 
     def _add_matches(self, lane: Lane, inputs: list[int]) -> tuple[int, int]:
         """Adds the predictions of the match models to the inputs.
@@ -157,8 +168,8 @@ class ContextMixing:
                 match_class, expected = match.length_class() + 1, byte & 255
         return expected, match_class
 
-    def _refine(self, lane: Lane, logit: int, expected: int, match_class: int) -> int:
-        """Returns the mean of the mixer's probability and those of the APMs, of 16 bits."""
+    def _refine(self, lane: Lane, logit: int, expected: int, match_class: int) -> tuple[int, list[int]]:
+        """Returns the mean of the mixer's probability and those of the APMs, and the latter, of 16 bits."""
         partial, last = lane.partial, lane.text.last4 & 0xFF
         low, weight = locate_in_apm(logit)
         apm_contexts = (
@@ -166,13 +177,34 @@ class ContextMixing:
             hash_pair(lane.text.last4 & 0xFFFFFF, partial) & 0xFFFF,
             expected * 64 + match_class * 2,
         )
-        # The 4 rounds the division by 8 below to nearest.
-        p = 2 * self._mixer_p + 4
+        refined = []
         for stage, context in enumerate(apm_contexts):
             points = self._memory.apms[stage].get(context, INITIAL_POINTS)
-            p += 2 * ((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
+            refined.append((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
         self._nearest_points = [(context, low + (weight >> 9)) for context in apm_contexts]
-        return max(1, min(ONE - 1, p >> 3))
+        # The 4 rounds the division by 8 to nearest.
+        p = (2 * self._mixer_p + 2 * sum(refined) + 4) >> 3
+        return max(1, min(ONE - 1, p)), refined
+
+    def _correct(self, lane: Lane, p: int, outputs: list[int], categories: tuple[int, ...]) -> int:
+        """Returns a probability after the corrector.
+
+        Args:
+            lane: State of the text.
+            p: Probability before the corrector.
+            outputs: Logits of the final mixer, of ``p`` and of the APMs.
+            categories: Orders seen, class of the match length, confidence of the network.
+        """
+        assert self._corrector is not None
+        log_counts, slots = self._corrector.log_counts, lane.slots
+        states = [slot.history[self._node] for slot in slots]
+        totals = [BIT_HISTORY_TABLE.zeros[state] + BIT_HISTORY_TABLE.ones[state] for state in states]
+        counts = [slot.count[self._node] for slot in slots[:FULL]]
+        inputs = [*self._inputs.tolist(), *self._set_outputs, *outputs, *log_counts[totals + counts].tolist()]
+        correction = clamp_logit(compute_correction(self._corrector, inputs, (lane.bit, *categories)))
+        self._corrector_logits = (stretch(p), correction)
+        total = sum(w * x for w, x in zip(self._memory.correction, self._corrector_logits, strict=True))
+        return squash(clamp_logit(total >> 16))
 
     def update(self, lane: Lane, network: NetworkPrediction, bit: int) -> None:
         """Updates all components with the bit that was predicted."""
@@ -212,6 +244,10 @@ class ContextMixing:
             context, nearer = self._nearest_points[stage]
             points = memory.apms[stage].setdefault(context, INITIAL_POINTS[:])
             points[nearer] = update_point(points[nearer], bit)
+        if self._corrector_logits is not None:
+            error = (bit << 16) - self._corrected_p
+            for i, logit in enumerate(self._corrector_logits):
+                memory.correction[i] = _int32(memory.correction[i] + ((logit * error + (1 << 16)) >> 17))
         network.update(bit)
         lane.partial = lane.partial * 2 + bit
         lane.bit += 1

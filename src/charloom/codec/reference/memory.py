@@ -96,6 +96,7 @@ class Memory:
         weights: Weights of all weight sets, int64 (rows of all sets, INPUTS), within int16; 1.0 is 2^14.
         weights_of_sets: Weights of the final mixer, (8 * 64, SETS), within int32; 1.0 is 2^16.
         apms: Points by context for each APM; contexts that were not updated have INITIAL_POINTS.
+        correction: Weights of the prediction and of its correction, within int32; 1.0 is 2^16.
         match_tables: Last position by hash of the bytes before it, for each match model.
         bytes_read: Number of bytes read.
         bytes_with_network: Number of bytes read while the network predicted.
@@ -124,6 +125,7 @@ class Memory:
         self.weights_of_sets = [[ONE // SETS] * SETS for _ in range(8 * 64)]
         self.apms: list[dict[int, list[int]]] = [{} for _ in range(APMS)]
         self.match_tables: list[dict[int, int]] = [{} for _ in range(MATCHES)]
+        self.correction = [ONE, ONE]
         self.bytes_read = 0
         self.bytes_with_network = 0
 

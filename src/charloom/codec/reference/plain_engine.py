@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from charloom.codec.engines import engine
 from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
+from charloom.codec.model.corrector import Corrector
 from charloom.codec.model.integer_model import IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.context_mixing import ContextMixing, Lane
@@ -63,11 +64,20 @@ class MixingLanes:
         buffer: Bytes read by all lanes.
     """
 
-    def __init__(self, model: IntegerModel, memory: Memory, primed: bytes, capacity: int, lanes: int) -> None:
+    def __init__(
+        self,
+        model: IntegerModel,
+        corrector: Corrector | None,
+        memory: Memory,
+        primed: bytes,
+        capacity: int,
+        lanes: int,
+    ) -> None:
         """Initializes the lanes.
 
         Args:
             model: Integer model.
+            corrector: Corrector of the predictions, or None.
             memory: Learned state, which is changed.
             primed: Text that the memory has read.
             capacity: Maximum number of bytes of each lane.
@@ -75,7 +85,7 @@ class MixingLanes:
         """
         self.memory = memory
         self.buffer = TextBuffer(primed, capacity, lanes)
-        self._mixture = ContextMixing(memory, self.buffer)
+        self._mixture = ContextMixing(corrector, memory, self.buffer)
         self._networks = NetworkLanes(model, lanes)
         self._lanes = [Lane(start) for start in self.buffer.written]
 
@@ -112,17 +122,18 @@ class MixingLanes:
         return byte
 
 
-def prime(model: IntegerModel, memory: Memory, priming: Priming, *, records: bool) -> None:
+def prime(model: IntegerModel, corrector: Corrector | None, memory: Memory, priming: Priming, *, records: bool) -> None:
     """Reads a priming text, the first bytes without the network and the rest with it.
 
     Args:
         model: Integer model.
+        corrector: Corrector of the predictions, or None.
         memory: Learned state, which is changed.
         priming: Text to read.
         records: True to read each line as a separate text.
     """
     text, bytes_without_network = priming.text, priming.bytes_without_network
-    lanes = MixingLanes(model, memory, b"", len(text), 1)
+    lanes = MixingLanes(model, corrector, memory, b"", len(text), 1)
     for i, byte in enumerate(text):
         starts_text = i == 0 or (records and text[i - 1] == _RECORD_END)
         if starts_text:
@@ -206,8 +217,15 @@ class ReferenceRecordSession:
 class ReferenceEngine(Engine):
     """Engine in plain Python: it codes with the network alone or, with a priming, by context mixing."""
 
-    def __init__(self, model: IntegerModel, priming: Priming | None) -> None:
-        super().__init__(model, priming)
+    def __init__(
+        self,
+        model: IntegerModel,
+        priming: Priming | None,
+        version: int | None = None,
+        corrector: Corrector | None = None,
+    ) -> None:
+        """Initializes the engine. The arguments are those of ``Engine``."""
+        super().__init__(model, priming, version, corrector)
         self._model = model
         self._priming = priming
         self._primed: dict[bool, bytes] = {}
@@ -225,9 +243,8 @@ class ReferenceEngine(Engine):
     def _start_lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
         if self._priming is None:
             return FastLanes(self._model, count)
-        lanes = MixingLanes(
-            self._model, self._copy_primed_memory(self._priming, records), self._priming.text, capacity, count
-        )
+        memory = self._copy_primed_memory(self._priming, records)
+        lanes = MixingLanes(self._model, self.corrector, memory, self._priming.text, capacity, count)
         # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
@@ -239,7 +256,7 @@ class ReferenceEngine(Engine):
         with self._lock:
             if records not in self._primed:
                 memory = Memory(engine.FULL_BITS, engine.LIGHT_BITS)
-                prime(self._model, memory, priming, records=records)
+                prime(self._model, self.corrector, memory, priming, records=records)
                 self._primed[records] = pickle.dumps(memory)
         # Only of bytes that this engine pickled itself.
         memory = pickle.loads(self._primed[records])

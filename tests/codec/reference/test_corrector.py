@@ -1,0 +1,64 @@
+"""The corrector's network against floating-point arithmetic, and the native one against it."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charloom.codec.engines.native import supported
+from charloom.codec.model.corrector import CATEGORIES, INPUTS
+from charloom.codec.reference.corrector import compute_correction
+from charloom.codec.reference.plain_engine import ReferenceEngine
+from correctors import random_corrector
+from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 30, 400]))
+@settings(max_examples=50)
+def test_the_correction_is_that_of_the_network_in_floating_point(seed: int, largest: int) -> None:
+    corrector, generator = random_corrector(seed, largest), np.random.default_rng(seed)
+    inputs = generator.integers(-2815, 2816, INPUTS)
+    categories = [int(generator.integers(0, values)) for values in CATEGORIES]
+    first = np.cumsum([0, *CATEGORIES[:-1]])
+    sums = inputs / 2**10 @ (corrector.inputs / 2**12) + (corrector.rows[first + categories] / 2**22).sum(0)
+    units = np.clip(sums, 0, 32_767 / 2**11)
+    expected = units @ (corrector.output / 2**12) + corrector.output_bias[0] / 2**23
+    # A unit is rounded down to a multiple of 2^-11, the result to one of 2^-8.
+    tolerance = np.abs(corrector.output / 2**12).sum() / 2**11 + 1 / 2**8
+    assert compute_correction(corrector, inputs.tolist(), categories) / 2**8 == pytest.approx(expected, abs=tolerance)
+
+
+@pytest.mark.skipif(not supported(), reason="needs the native kernels")
+@pytest.mark.parametrize("largest", [300, 32_767])
+@pytest.mark.parametrize("model", ["characters", "bytes"])
+def test_every_instruction_set_corrects_equally(model: str, largest: int) -> None:
+    """Also with weights so large that sums wrap around."""
+    corrector = random_corrector(largest, largest)
+    blocks = [block for block in BLOCKS if block]
+    plain = ReferenceEngine(MODELS[model], PRIMINGS["primed"], corrector=corrector)
+    session, records = plain.start_session(4), plain.start_record_session()
+    expected = [session.encode(block) for block in blocks], records.encode(blocks[0])
+    for name in supported():
+        engine = engine_of(MODELS[model], PRIMINGS["primed"], name, fast=False, corrector=corrector)
+        assert engine.fingerprint == plain.fingerprint
+        session, records = engine.start_session(4), engine.start_record_session()
+        assert ([session.encode(block) for block in blocks], records.encode(blocks[0])) == expected
+
+
+def test_a_harmful_corrector_loses_its_weight() -> None:
+    """On a text unlike those that it was trained on, a corrector can be wrong; the mixture then learns to ignore it."""
+    words = random.Random(1).choices(TEXT[:52].split(), k=600)
+    text = " ".join(words).encode()[:2_400]
+    neutral = random_corrector(4, 0)
+    harmful = dataclasses.replace(neutral, output_bias=np.array([2 << 23], np.int32))  # 2 nats for each bit
+    sizes = []
+    for corrector in (neutral, harmful):
+        name = supported()[-1] if supported() else "reference"
+        engine = engine_of(MODELS["characters"], PRIMINGS["primed"], name, fast=False, corrector=corrector)
+        session = engine.start_session(1)
+        sizes.append([len(session.encode(text[i : i + 300])) for i in range(0, len(text), 300)])
+    assert sizes[1][0] > 1.2 * sizes[0][0]
+    assert sizes[1][-1] < 1.05 * sizes[0][-1]
