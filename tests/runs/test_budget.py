@@ -129,6 +129,15 @@ def test_validation_that_is_asked_for_has_a_text(changes: dict[str, Any], held_o
     assert _choose(Budget(3000, 60, 60.0), **changes).training.validation_fraction == held_out
 
 
+def test_the_best_weights_are_kept_if_a_text_is_held_out() -> None:
+    long = Budget(200_000, 60, 60.0)
+    assert _choose(long).training.keep_best
+    assert not _choose(Budget(2_000, 60, 60.0)).training.keep_best
+    assert not _choose(long, keep_best=False).training.keep_best
+    assert not _choose(long, validation_fraction=0.0).training.keep_best
+    assert _choose(long, patience=3).training.keep_best is None  # with patience, the best weights are kept anyway
+
+
 def test_sgd_has_a_rate_of_its_own() -> None:
     assert _choose(Budget(3000, 60, 60.0), optimizer="sgd").training.learning_rate == 1.0
 
