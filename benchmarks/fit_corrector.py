@@ -1,10 +1,10 @@
-"""Fits the corrector of the mixture, and writes ``src/charloom/codec/model/corrector.safetensors``.
+"""Fits the corrector of the mixture, and writes its weights to a file.
 
 A network is trained on the first part of each text, and the mixture predicts the rest of it. The corrector learns from
 the inputs and outputs of the mixture for each bit which predictions to trust. Texts: English novels and a log of the
-data folder, Python's standard library, C headers of this machine. None of them is a text of ``scripts/bench
-compression``. A new corrector makes compressed files that earlier versions cannot read: raise the version of the
-engine and keep the old file.
+data folder (english/*.txt, BGL_2k.log), Python's standard library and C headers of this machine. Another machine gives
+a slightly different corrector. None of the texts is one of ``scripts/bench compression``. A new corrector is a new
+version of the engine: add it to VERSIONS in codec/engines/engine.py, and keep the file of the earlier version.
 """
 
 import argparse
@@ -20,15 +20,17 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from charloom.codec.engines.native import NativeEngine, choose_instruction_set
-from charloom.codec.model.corrector import CATEGORIES, CORRECTOR_FILE, COUNTS, INPUTS, UNITS, Corrector
+from charloom.codec.model.corrector import CATEGORIES, COUNTS, INPUTS, UNITS, Corrector
 from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom.codec.model.priming import Priming
+from charloom.codec.reference.contexts import CONTEXTS, FULL
+from charloom.codec.reference.memory import APMS
 from compressors.ours import make_model
 from compressors.texts import data_folder
 
 _BATCH = 4096
 _FIRST = np.cumsum([0, *CATEGORIES[:-1]])
-_MEAN = INPUTS - 13 - 5 - 3 - 1
+_MEAN = INPUTS - CONTEXTS - FULL - APMS - 1
 """Index of the input that is corrected: the logit of the mixture's prediction."""
 
 
@@ -44,6 +46,7 @@ class Source:
 def main() -> None:
     """Fits the corrector and writes its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="file to write, such as corrector.safetensors")
     parser.add_argument("--models", type=Path, help="folder for the networks; existing ones are reused")
     parser.add_argument("--passes", type=float, default=10.0, help="passes through all bits")
     options = parser.parse_args()
@@ -55,8 +58,8 @@ def main() -> None:
             rows.append(_inspect(folder / name, source.rest))
             print(f"{name}: {sum(map(len, rows)):,} bits so far", flush=True)
     corrector = _quantize(_fit(torch.from_numpy(np.concatenate(rows)), options.passes))
-    corrector.save(CORRECTOR_FILE)
-    print(f"{CORRECTOR_FILE}: {corrector.compute_fingerprint().hex()}")
+    corrector.save(options.file)
+    print(f"{options.file}: {corrector.compute_fingerprint().hex()}")
 
 
 def _sources() -> dict[str, Source]:

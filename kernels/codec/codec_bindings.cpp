@@ -148,6 +148,9 @@ NB_MODULE(_codec, m) {
   nb::dict cells;
   for (const NamedCell &cell : kCells) cells[cell.name] = nb::make_tuple((int)cell.kind, cell.gates);
   m.attr("CELLS") = cells;
+  const int *values = Corrector::kValues;
+  m.attr("CORRECTOR_SIZES") =
+      nb::make_tuple(kCorrectorInputs, kCorrectorUnits, values[0], values[1], values[2], values[3]);
   nb::class_<Network>(m, "Network", "An integer model, packed for one instruction set.").def("__init__", &make_network);
   nb::class_<Corrector>(m, "Corrector", "A feed-forward network that corrects the predictions of the mixture.")
       .def("__init__", &make_corrector);

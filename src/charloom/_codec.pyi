@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 CELLS: dict[str, tuple[int, int]]
+CORRECTOR_SIZES: tuple[int, ...]
 
 _Matrix: TypeAlias = tuple[int, int, int, int]
 _Layer: TypeAlias = tuple[_Matrix, _Matrix, int, int]

@@ -166,6 +166,7 @@ class MixingLanes {
   // Reads a byte without coding it. Appends to `rows`, for each bit that the network predicts, the inputs of the
   // corrector, its categories, and the bit: the data that it is trained on.
   void inspect(long lane, uint8_t byte, std::vector<int16_t> &rows) {
+    if (!mixture_.has_corrector()) throw std::invalid_argument("the engine has no corrector");
     code(lane, [&](int i, int) {
       const int bit = byte >> i & 1;
       if (networks_[lane].predicts()) {

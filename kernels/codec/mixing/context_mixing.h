@@ -66,8 +66,8 @@ class ContextMixing {
     return p;
   }
 
-  // Returns the inputs of the corrector for the bit that predict() has predicted.
-  const CorrectorInputs &corrector_inputs() const { return correction_.inputs; }
+  bool has_corrector() const { return correction_.has_corrector(); }
+  const CorrectorInputs &corrector_inputs() const { return correction_.inputs; }  // of the last prediction
 
   void update(Lane &lane, NetworkPrediction &network, int bit) {
     lane.partial = lane.partial * 2 + bit;

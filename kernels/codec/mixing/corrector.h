@@ -1,7 +1,7 @@
 // The corrector: corrects the last prediction of a bit by a small feed-forward network, which was trained once on other
-// texts and never changes. It has learned which predictions to trust in which situation, for which the mixer, which
-// learns from this text only, has seen too little. Two weights that do learn, those of the prediction and of the
-// correction, limit the harm on a text that is unlike those texts.
+// texts and never changes. It has learned which predictions to trust in which situation. The mixer, which learns from
+// the priming and this text alone, has seen too little for that. Two weights that do learn, those of the prediction and
+// of the correction, limit the harm on a text that is unlike those texts.
 //
 // Its inputs are those of the mixer, the outputs of all stages, and how often each context was seen; its categories are
 // the known bits, the orders seen before, the length of the match and the confidence of the network.
@@ -65,6 +65,7 @@ class CorrectionStage {
 
   CorrectorInputs inputs = {};  // to be set before correct()
 
+  bool has_corrector() const { return corrector_; }
   const Corrector &corrector() const { return *corrector_; }
   // Starts a bit. Returns whether its prediction is to be corrected: if there is a corrector and the network predicts.
   bool start(bool network_predicts) {

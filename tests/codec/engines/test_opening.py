@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec, InputError, ModelFolderError, WrongModelError
+from charloom.codec.engines.engine import Engine
 from charloom.codec.engines.native import supported
 from charloom.codec.engines.opening import EngineChoice, make_engine, open_engine, open_engine_before_held_out
 from charloom.codec.format.container import Header
+from charloom.codec.model.corrector import load_corrector
 from charloom.codec.model.preparation import save_codec_files
 from charloom.codec.model.priming import Priming
 from charloom.codec.reference.plain_engine import ReferenceEngine
@@ -71,6 +73,10 @@ def test_unknown_versions() -> None:
         make_engine(MODELS["characters"], PRIMINGS["primed"], 3)
     with pytest.raises(ValueError, match="the fast engine has no version 2"):
         make_engine(MODELS["characters"], None, 2)
+    with pytest.raises(ValueError, match="the mixing engine has no version 0"):
+        make_engine(MODELS["characters"], PRIMINGS["primed"], 0)
+    with pytest.raises(ValueError, match="version 1 of the mixing engine has no corrector"):
+        Engine(MODELS["characters"], PRIMINGS["primed"], 1, load_corrector())
 
 
 def test_invalid_models() -> None:

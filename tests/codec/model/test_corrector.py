@@ -7,15 +7,28 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from charloom.codec.model.corrector import INPUTS, UNITS, Corrector, load_corrector
+from charloom import CharloomError
+from charloom.codec.model import corrector as corrector_module
+from charloom.codec.model.corrector import CORRECTOR_FILE, INPUTS, UNITS, Corrector, load_corrector
 from correctors import random_corrector
 
-_OF_VERSION_2 = "b29b95c1e73cecfd2631c422b389a746e144c9b5d3584033ed62ee5fdbc218d6"
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "another array"])
+def test_a_damaged_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """Another corrector would write files that no other machine can decode."""
+    original, file = CORRECTOR_FILE.read_bytes(), tmp_path / "corrector.safetensors"
+    if damage == "another array":
+        file.write_bytes(safetensors.numpy.save({**safetensors.numpy.load(original), "more": np.zeros(1)}))
+    elif damage != "missing":
+        file.write_bytes(original[:-1] if damage == "truncated" else original[:-1] + bytes([original[-1] ^ 1]))
+    monkeypatch.setattr(corrector_module, "CORRECTOR_FILE", file)
+    with pytest.raises(CharloomError, match="missing or damaged; install charloom again"):
+        load_corrector.__wrapped__()
 
 
-def test_the_corrector_of_version_2_is_unchanged() -> None:
-    """Files that version 2 of the engine has compressed need exactly this corrector."""
-    assert load_corrector().compute_fingerprint().hex() == _OF_VERSION_2
+def test_the_weights_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        load_corrector().inputs[0] = 0
 
 
 def test_a_saved_corrector_is_the_same(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """Records, one by one and in batches: each decodes alone, and none grows by more than its escape."""
 
 import random
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError
+from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError, WrongModelError
 from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine
+from charloom.codec.engines.opening import make_engine
+from charloom.codec.model.preparation import save_codec_files
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
+from small_engines import MODELS, PRIMINGS
 
 _ENGINES = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
 
@@ -101,6 +106,23 @@ def test_invalid_records() -> None:
         codec.encode("text")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="threads"):
         RecordCodec(ZlibEngine(), threads=0)
+
+
+def test_a_fingerprint_selects_the_version() -> None:
+    model, priming = MODELS["characters"], PRIMINGS["primed"]
+    earlier, current = (RecordCodec(make_engine(model, priming, version)) for version in (1, 2))
+    record = b"it was the age of wisdom"
+    with tempfile.TemporaryDirectory() as folder:
+        save_codec_files(Path(folder), model, priming)
+        for codec in (earlier, current):
+            reader = RecordCodec(folder, fingerprint=codec.fingerprint)
+            assert reader.fingerprint == codec.fingerprint
+            assert reader.decode(codec.encode(record)) == record
+        with pytest.raises(WrongModelError, match="compressed with a different model"):
+            RecordCodec(folder, fingerprint=bytes(32))
+        with pytest.raises(InputError, match="bytes"):
+            RecordCodec(folder, fingerprint="00")  # type: ignore[arg-type]
+    assert earlier.fingerprint != current.fingerprint
 
 
 def test_the_check_byte() -> None:

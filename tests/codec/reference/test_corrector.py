@@ -40,12 +40,15 @@ def test_every_instruction_set_corrects_equally(model: str, largest: int) -> Non
     blocks = [block for block in BLOCKS if block]
     plain = ReferenceEngine(MODELS[model], PRIMINGS["primed"], corrector=corrector)
     session, records = plain.start_session(4), plain.start_record_session()
-    expected = [session.encode(block) for block in blocks], records.encode(blocks[0])
+    # A record again, after others: what was learned from them must have been undone.
+    expected = [session.encode(block) for block in blocks], [records.encode(block) for block in (*blocks, blocks[0])]
+    assert expected[1][0] == expected[1][-1]
     for name in supported():
         engine = engine_of(MODELS[model], PRIMINGS["primed"], name, fast=False, corrector=corrector)
         assert engine.fingerprint == plain.fingerprint
         session, records = engine.start_session(4), engine.start_record_session()
-        assert ([session.encode(block) for block in blocks], records.encode(blocks[0])) == expected
+        assert [session.encode(block) for block in blocks] == expected[0]
+        assert [records.encode(block) for block in (*blocks, blocks[0])] == expected[1]
 
 
 def test_a_harmful_corrector_loses_its_weight() -> None:

@@ -22,7 +22,7 @@ LANES = (1, 4, 8, 16, 32, 64)
 FULL_BITS, LIGHT_BITS = 18, 21
 """Binary logarithms of the numbers of full and light slots: 16 and 32 MiB."""
 VERSIONS: dict[str, tuple[int, ...]] = {"fast": (1,), "mixing": (2, 1)}
-"""Versions of each mode, the current one first. Earlier ones decode what earlier versions of charloom compressed."""
+"""Versions of each mode, the current one first. Earlier ones are for decoding only."""
 RECORD_CAPACITY = MAX_CODED_RECORD + 2
 """Bytes of a lane for records: the record, its line feed, and one byte that shows that a record is too long."""
 # Minimum bytes of a lane: each lane starts without context, which costs compression.
@@ -101,14 +101,17 @@ class Engine:
             corrector: Corrector to use instead of that of charloom.
         """
         self.mode = "fast" if priming is None else "mixing"
-        version = version or VERSIONS[self.mode][0]
+        version = VERSIONS[self.mode][0] if version is None else version
         if version not in VERSIONS[self.mode]:
             raise ValueError(f"the {self.mode} engine has no version {version}")
+        has_corrector = self.mode == "mixing" and version > 1
+        if corrector is not None and not has_corrector:
+            raise ValueError(f"version {version} of the {self.mode} engine has no corrector")
         # A version that codes differently has other fingerprints.
         digest = hashlib.sha256(f"charloom {self.mode} {version}\n".encode() + model.compute_fingerprint())
         if priming is not None:
             digest.update(priming.compute_fingerprint())
-        self.corrector = (corrector or load_corrector()) if self.mode == "mixing" and version > 1 else None
+        self.corrector = (corrector or load_corrector()) if has_corrector else None
         if self.corrector is not None:
             digest.update(self.corrector.compute_fingerprint())
         self.fingerprint = digest.digest()

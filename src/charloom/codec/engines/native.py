@@ -7,7 +7,7 @@ import numpy as np
 from charloom.codec.engines import engine
 from charloom.codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
 from charloom.codec.model.bounds import Array
-from charloom.codec.model.corrector import Corrector
+from charloom.codec.model.corrector import CATEGORIES, INPUTS, UNITS, Corrector
 from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom.codec.model.priming import Priming
 from charloom.settings.cells import CELL_NAMED, check_native_cells
@@ -90,6 +90,10 @@ class NativeEngine(Engine):
 
 
 def _make_corrector(corrector: Corrector) -> "_native.Corrector":
+    assert _native is not None
+    # A stale build with other sizes would read beyond the arrays.
+    if (INPUTS, UNITS, *CATEGORIES) != _native.CORRECTOR_SIZES:
+        raise ImportError("charloom._codec was built with other sizes of the corrector: install charloom again")
     inputs = corrector.pair_inputs()
     # Variables, because the arrays must be alive until the native code has copied them.
     rows, output, log_counts = map(np.ascontiguousarray, (corrector.rows, corrector.output, corrector.log_counts))

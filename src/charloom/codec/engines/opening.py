@@ -73,7 +73,7 @@ class EngineChoice:
                     f"compressed in mode {mode!r}, but this codec uses mode {self._model.mode!r}: pass the model folder"
                 )
             return self._model
-        version = version or VERSIONS[mode][0]
+        version = VERSIONS[mode][0] if version is None else version
         if (mode, version) not in self._opened:
             self._opened[mode, version] = open_engine(self._model, fast=mode == "fast", version=version)
         return self._opened[mode, version]

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from charloom.codec.model.bounds import Array
+from charloom.errors import CharloomError
 
 INPUTS, UNITS = 68, 32
 """Numbers of inputs and of hidden units."""
@@ -20,7 +22,9 @@ CATEGORIES = (8, 6, 16, 8)
 """Number of values of each category: known bits, orders seen, class of the match length, confidence of the network."""
 COUNTS = 256
 """Numbers of bits seen that have an input."""
-CORRECTOR_FILE = Path(__file__).with_name("corrector.safetensors")
+CORRECTOR_FILE = Path(__file__).with_name("corrector_2.safetensors")
+"""The corrector of version 2 of the mixing engine."""
+_FINGERPRINT = "b29b95c1e73cecfd2631c422b389a746e144c9b5d3584033ed62ee5fdbc218d6"
 _SHAPES = {
     "inputs": (np.int16, (INPUTS, UNITS)),
     "rows": (np.int32, (sum(CATEGORIES), UNITS)),
@@ -52,6 +56,7 @@ class Corrector:
     def __post_init__(self) -> None:
         for name, (dtype, shape) in _SHAPES.items():
             array = getattr(self, name)
+            array.flags.writeable = False  # engines share it
             if array.dtype != dtype or array.shape != shape:
                 raise ValueError(f"{name} must be {np.dtype(dtype)} of shape {shape}")
 
@@ -76,5 +81,15 @@ class Corrector:
 
 @functools.cache
 def load_corrector() -> Corrector:
-    """Returns the corrector of this version of charloom."""
-    return Corrector(**safetensors.numpy.load(CORRECTOR_FILE.read_bytes()))
+    """Returns the corrector of version 2 of the mixing engine.
+
+    Raises:
+        CharloomError: The file is missing or damaged: other machines could not decode what it compresses.
+    """
+    try:
+        corrector = Corrector(**safetensors.numpy.load(CORRECTOR_FILE.read_bytes()))
+    except (OSError, ValueError, TypeError, safetensors.SafetensorError):
+        corrector = None
+    if corrector is None or corrector.compute_fingerprint().hex() != _FINGERPRINT:
+        raise CharloomError(f"{CORRECTOR_FILE}: missing or damaged; install charloom again")
+    return corrector

@@ -9,7 +9,7 @@ from zlib import crc32
 from charloom.arguments import check_bytes, check_type
 from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine, RecordSession
 from charloom.codec.engines.opening import AnyModel, EngineChoice
-from charloom.codec.format.container import FINGERPRINT_BYTES
+from charloom.codec.format.container import FINGERPRINT_BYTES, Header
 from charloom.codec.format.ordered_work import OrderedWork, resolve_threads
 from charloom.errors import DamagedRecordError
 
@@ -35,7 +35,15 @@ class RecordCodec:
         threads: Number of threads for a batch.
     """
 
-    def __init__(self, model: AnyModel, *, fast: bool = False, check: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: AnyModel,
+        *,
+        fast: bool = False,
+        check: bool = False,
+        threads: int | None = None,
+        fingerprint: bytes | None = None,
+    ) -> None:
         """Initializes the codec. Encoder and decoder must have the same model, ``fast`` and ``check``.
 
         Args:
@@ -43,11 +51,21 @@ class RecordCodec:
             fast: True to code with the network alone; ignored if the model is an engine.
             check: True to add a check byte to each record.
             threads: Number of threads for a batch. Default: 2, or 1 if only one core is available.
+            fingerprint: Fingerprint of the codec that encoded the blobs to decode. It selects the version of the
+                engine, if an earlier version of charloom encoded them, and detects a wrong model.
+
+        Raises:
+            WrongModelError: No version of the model's engine has this fingerprint.
         """
         check_type(bool, check=check)
         self.threads = resolve_threads(threads)
         self.check = check
-        engine = EngineChoice(model, fast=fast).open_for_compression()
+        engines = EngineChoice(model, fast=fast)
+        if fingerprint is None:
+            engine = engines.open_for_compression()
+        else:
+            check_bytes(fingerprint=fingerprint)
+            engine = engines.open_for_file(Header(engines.mode, bytes(fingerprint)[:FINGERPRINT_BYTES]))
         self.fingerprint = engine.fingerprint
         self._sessions = RecordSessions(engine)
 

@@ -182,8 +182,7 @@ class ContextMixing:
             points = self._memory.apms[stage].get(context, INITIAL_POINTS)
             refined.append((points[low] * (1024 - weight) + points[low + 1] * weight) >> 10)
         self._nearest_points = [(context, low + (weight >> 9)) for context in apm_contexts]
-        # The 4 rounds the division by 8 to nearest.
-        p = (2 * self._mixer_p + 2 * sum(refined) + 4) >> 3
+        p = (self._mixer_p + sum(refined) + 2) >> 2  # the mean, rounded
         return max(1, min(ONE - 1, p)), refined
 
     def _correct(self, lane: Lane, p: int, outputs: list[int], categories: tuple[int, ...]) -> int:

@@ -13,7 +13,7 @@ def compute_correction(corrector: Corrector, inputs: Sequence[int], categories: 
     """Returns the correction of a logit, in steps of 1/256.
 
     Args:
-        corrector: Weights.
+        corrector: Weights of the corrector.
         inputs: Inputs, (INPUTS,).
         categories: Value of each category.
     """
