@@ -77,8 +77,8 @@ struct CodecKernels {
   void (*mix)(const int16_t *x, const int16_t *const *weights, int sets, int inputs, int32_t *sums);
   // weights[s] += x steps[s] / 2^15, rounded and saturated.
   void (*train)(const int16_t *x, int16_t *const *weights, int sets, int inputs, const int16_t *steps);
-  // Returns the output of the corrector, a logit with 23 fraction bits. x: (kCorrectorInputs). rows: of each category, the
-  // row of its value, (kCorrectorUnits). Sums wrap around. A hidden unit is (sum >> 11), within 0 to 32767.
+  // Returns the output of the corrector, a logit with 23 fraction bits. x: (kCorrectorInputs). rows: of each category,
+  // the row of its value, (kCorrectorUnits). Sums wrap around. A hidden unit is (sum >> 11), within 0 to 32767.
   int32_t (*correct)(const CorrectorWeights &, const int16_t *x, const int32_t *const *rows);
 };
 
