@@ -13,7 +13,7 @@ from fake_engines import ZlibEngine
 def text_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a text and the folders of two models; a fake engine that uses only their names."""
 
-    def open_engine(model: Path, *, fast: bool) -> Engine:
+    def open_engine(model: Path, *, fast: bool, **_: object) -> Engine:
         if not model.is_dir():
             raise ModelFolderError(f"{model}: no such model folder")
         return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())

@@ -15,7 +15,7 @@ _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 60
 
 @pytest.fixture(autouse=True)
 def engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_engine(_: Path, *, fast: bool) -> Engine:
+    def open_engine(_: Path, *, fast: bool, **_others: object) -> Engine:
         return ZlibEngine("fast" if fast else "mixing", start=b"" if fast else _TEXT[:45])
 
     monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)

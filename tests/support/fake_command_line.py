@@ -8,7 +8,7 @@ from charloom.codec.engines.engine import Engine
 from fake_engines import ZlibEngine
 
 
-def _open_engine(model: Path, *, fast: bool) -> Engine:
+def _open_engine(model: Path, *, fast: bool, **_: object) -> Engine:
     return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
 
 
