@@ -41,10 +41,9 @@ class ContextMixing {
     const int partial = lane.partial;
     uint16_t *const of_last = apm_points(0, partial | (lane.text.last4 & 0xff) << 8);
     uint16_t *const of_last3 = apm_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
-    const int logit_step = add_network(lane, network);
-    prefetch_weights(lane, network, logit_step);
     const int order = add_contexts(lane);
     const auto [expected, length] = add_matches(lane);
+    const int logit_step = add_network(lane, network);
     uint16_t *const of_expected = apm_points(2, (expected & 255) * 64 + length * 2);
     choose_weights(lane, network, order, length, logit_step);
     const int logit = mix();
@@ -182,14 +181,6 @@ class ContextMixing {
       x[1] = (int16_t)stretch(network_map_->p());
     }
     return logit_step;
-  }
-
-  // Prefetches weights that choose_weights() selects, as far as they do not depend on the contexts and matches.
-  void prefetch_weights(const Lane &lane, const NetworkPrediction &network, int logit_step) {
-    const int of_partial = kSetSizes[0] + lane.partial + 256 * network.is_likeliest();
-    const int of_logit = first_row_of(4) + logit_step * 64 + network.confidence() * 8 + lane.bit;
-    for (const int row : {of_partial, of_logit})
-      for (int i = 0; i < kUsedInputs; i += 32) __builtin_prefetch(c_.weights[row] + i, 1);
   }
 
   // Selects one row of each weight set by the contexts of the mixer.

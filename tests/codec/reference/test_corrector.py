@@ -2,13 +2,14 @@
 
 import dataclasses
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.engines.native import supported
+from charloom.codec.engines.native import NativeEngine, supported
 from charloom.codec.model.corrector import CATEGORIES, INPUTS
 from charloom.codec.reference.corrector import compute_correction
 from charloom.codec.reference.plain_engine import ReferenceEngine
@@ -49,6 +50,21 @@ def test_every_instruction_set_corrects_equally(model: str, largest: int) -> Non
         session, records = engine.start_session(4), engine.start_record_session()
         assert [session.encode(block) for block in blocks] == expected[0]
         assert [records.encode(block) for block in (*blocks, blocks[0])] == expected[1]
+
+
+@pytest.mark.skipif(not supported(), reason="needs the native kernels")
+def test_the_data_to_fit_a_corrector_to() -> None:
+    """A row for each bit that the network predicts: inputs, categories, the bit."""
+    text = TEXT[:52].encode()
+    engine = engine_of(MODELS["bytes"], PRIMINGS["primed"], supported()[-1], fast=False)
+    session: Any = engine.start_session(1)
+    rows = np.frombuffer(session.inspect(text), np.int16).reshape(-1, INPUTS + len(CATEGORIES) + 1)
+    assert np.packbits(rows[:, -1].astype(np.uint8)).tobytes() == text
+    assert rows[:, INPUTS].tolist() == list(range(8)) * len(text)
+    assert (rows[:, INPUTS:-1] < CATEGORIES).all()
+    earlier: Any = NativeEngine(MODELS["bytes"], PRIMINGS["primed"], supported()[-1], 1).start_session(1)
+    with pytest.raises(ValueError, match="the engine has no corrector"):
+        earlier.inspect(text)
 
 
 def test_a_harmful_corrector_loses_its_weight() -> None:
