@@ -11,14 +11,24 @@ import os
 import re
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import charloom
 from alternate import machine, write_result
 
+_PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "anomalies.svg"
+_DRAWN = {
+    "geometric mean of both, bits per word": "-",
+    "adaptive, bits per word": "-",
+    "network, bits per word": "-",
+    "gzip distance per character": "--",
+    "new words without digits": "--",
+}
+"""Scores whose curves are drawn, with their line styles."""
 _KNOWN_CHARS = 30_000
 """Characters of the training text that the gzip distance compresses before a line: its window is 32 KiB."""
 
@@ -95,6 +105,32 @@ def score_trivially(training: list[str], lines: list[str]) -> dict[str, list[flo
     }
 
 
+def draw(scores: Mapping[str, Sequence[float]], labels: Sequence[bool]) -> None:
+    """Draws ROC curves of some scores, and the rarity of each line in the order of the log."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    curves, timeline = figure.subplots(1, 2)
+    is_alert = np.asarray(labels)
+    for name, style in _DRAWN.items():
+        order = np.argsort(-np.asarray(scores[name]), kind="stable")
+        found, wrong = np.cumsum(is_alert[order]), np.cumsum(~is_alert[order])
+        area = area_under_curve(scores[name], labels)
+        curves.plot(wrong / wrong[-1], found / found[-1], style, label=f"{name} ({area:.3f})")
+    curves.plot((0, 1), (0, 1), ":", color="gray")
+    curves.set_xlabel("share of normal lines above the threshold")
+    curves.set_ylabel("share of alerts above the threshold")
+    curves.legend(fontsize="small")
+    rarity = np.maximum(np.asarray(scores["adaptive, rarity"]), 0.03)
+    places = np.arange(len(rarity))
+    timeline.plot(places[~is_alert], rarity[~is_alert], ".", markersize=3, alpha=0.5, label="normal line")
+    timeline.plot(places[is_alert], rarity[is_alert], "x", markersize=5, label="alert")
+    timeline.axhline(4, linestyle=":", color="gray")
+    timeline.set_yscale("log")
+    timeline.set_xlabel("line of the second half")
+    timeline.set_ylabel("rarity")
+    timeline.legend(fontsize="small")
+    figure.savefig(_PICTURE, metadata={"Date": None})
+
+
 def main() -> None:
     """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,6 +140,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scores = {**score_by_model(training, lines, Path(folder)), **score_trivially(training, lines)}
     areas = {name: area_under_curve(found, labels) for name, found in scores.items()}
+    draw(scores, labels)
     print(f"{len(training)} lines for training, {len(lines)} scored, {sum(labels)} of them alerts")
     for name, area in areas.items():
         alerts = sum(labels[i] for i in np.argsort(-np.asarray(scores[name]), kind="stable")[: sum(labels)])

@@ -106,7 +106,7 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     choose(validation_fraction=_held_out_fraction(budget.num_tokens, recipe))
     if recipe.training.validation_fraction and recipe.training.patience is None:
         # The end of a log may differ from the rest; a model of fewer epochs then predicts it better.
-        choose(keep_best=True)
+        choose(keep_best=True, validation_at="before-end")
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
