@@ -19,11 +19,11 @@ from typing import Any
 import charloom
 from alternate import machine, write_result
 from charloom import SamplingSettings
-from charloom.codec.engines.engine import BLOCK, Engine
-from charloom.codec.engines.native import NativeEngine, supported
-from charloom.codec.format.segments import interleave
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
-from charloom.codec.model.priming import Priming
+from charloom_codec.engines.engine import BLOCK, Engine
+from charloom_codec.engines.native import NativeEngine, supported
+from charloom_codec.format.segments import interleave
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom_codec.model.priming import Priming
 from compressors.ours import make_model
 from compressors.texts import TEXTS
 

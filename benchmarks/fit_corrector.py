@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from charloom.codec.engines.native import NativeEngine, choose_instruction_set
-from charloom.codec.model.corrector import CATEGORIES, COUNTS, INPUTS, UNITS, Corrector
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.contexts import CONTEXTS, FULL
-from charloom.codec.reference.memory import APMS
+from charloom_codec.engines.native import NativeEngine, choose_instruction_set
+from charloom_codec.model.corrector import CATEGORIES, COUNTS, INPUTS, UNITS, Corrector
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.contexts import CONTEXTS, FULL
+from charloom_codec.reference.memory import APMS
 from compressors.ours import make_model
 from compressors.texts import data_folder
 

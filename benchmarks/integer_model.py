@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 import charloom
 from alternate import machine, write_result
 from charloom import LanguageModel, ModelSettings, TrainingSettings
-from charloom.codec.engines.engine import BLOCK
-from charloom.codec.engines.native import NativeEngine, supported
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.quantization import quantize
+from charloom.compression.quantization import quantize
+from charloom_codec.engines.engine import BLOCK
+from charloom_codec.engines.native import NativeEngine, supported
+from charloom_codec.model.integer_model import IntegerModel
 
 _MODELS = {
     "rnn 256": (ModelSettings(hidden_size=256, embedding_size=64, dropout=0.1, init_sigma=0), 20),

@@ -29,13 +29,13 @@ for name in (*_TERMINAL, "PYTHONIOENCODING"):
 if folder := os.environ.get("CHARLOOM_KERNELS_FOLDER"):
     import torch  # noqa: F401 - first, as in charloom
 
-    for name in ("_kernels", "_codec"):
-        (built,) = Path(folder).glob(f"{name}.*.so")
-        spec = importlib.util.spec_from_file_location(f"charloom.{name}", built)
+    for name in ("charloom._kernels", "charloom_codec._codec"):
+        (built,) = Path(folder).rglob(f"{name.partition('.')[2]}.*.so")
+        spec = importlib.util.spec_from_file_location(name, built)
         assert spec is not None
         assert spec.loader is not None
-        sys.modules[f"charloom.{name}"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[f"charloom.{name}"])
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
 
 # Before charloom is imported anywhere: the hook rewrites modules as they load. The command line is left out, as
 # cyclopts reads its annotations itself.

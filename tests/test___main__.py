@@ -5,7 +5,9 @@ import sys
 import pytest
 
 from charloom import __main__ as entry
-from charloom.cli import app, stopping
+from charloom.cli import app
+from charloom_codec import __main__ as codec_entry
+from charloom_codec.cli import stopping
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_the_status_is_the_command_lines(status: int, calls: list[object], monke
         entry.main()
     assert caught.value.code == status
     assert given == [["info", "--help"]]
-    assert calls == [("stop_on_signals", entry.__file__), ("exit_at_once", status)]
+    assert calls == [("stop_on_signals", codec_entry.__file__), ("exit_at_once", status)]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -45,4 +47,4 @@ def test_any_exception_is_attributed_to_a_signal_that_came(
     monkeypatch.setattr(app, "run_command_line", fail)
     with pytest.raises(error):
         entry.main()
-    assert calls == [("stop_on_signals", entry.__file__), "exit_if_stopped"]
+    assert calls == [("stop_on_signals", codec_entry.__file__), "exit_if_stopped"]

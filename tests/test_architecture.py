@@ -14,31 +14,31 @@ import pytest
 
 import charloom
 import charloom.errors
+import charloom_codec
 import file_map
 from charloom.cli.app import run_command_line
 from charloom.errors import Message
 from native import INSTRUCTION_SETS
 
 _ROOT = Path(__file__).parent.parent
-_SOURCE = _ROOT / "src" / "charloom"
-_MODULES = sorted(_SOURCE.rglob("*.py"))
+_CODEC, _SOURCE = file_map.SOURCES
+_MODULES = [file for source in file_map.SOURCES for file in sorted(source.rglob("*.py"))]
 _MAX_LENGTH = 300
 
 
-def _layers() -> list[list[str]]:
-    """Returns the lines of the table in ARCHITECTURE.md, low to high."""
-    page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    table = page.partition("| layer | what it holds")[2].partition("\n\n")[0]
-    return [re.findall(r"`(\w+)", line.split("|")[1]) for line in table.splitlines()[2:]]
+def _place(file: Path) -> Path:
+    """Returns the path of a module, from its package."""
+    return file.relative_to(_CODEC if file.is_relative_to(_CODEC) else _SOURCE)
 
 
 def _name(file: Path) -> str:
-    parts = file.relative_to(_SOURCE.parent).with_suffix("").parts
+    source = _CODEC if file.is_relative_to(_CODEC) else _SOURCE
+    parts = file.relative_to(source.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _imports(file: Path) -> set[str]:
-    """Returns the charloom modules that a file imports, within functions too, but not under TYPE_CHECKING."""
+    """Returns the modules of both packages that a file imports, within functions too, but not under TYPE_CHECKING."""
     names = {_name(module) for module in _MODULES}
     found = set()
     skipped: set[ast.AST] = set()
@@ -52,24 +52,29 @@ def _imports(file: Path) -> set[str]:
     return found - {_name(file)}
 
 
-def test_modules_import_only_from_layers_below() -> None:
-    order = {name: level for level, names in enumerate(_layers()) for name in names}
-    for file in _MODULES:
-        parts = _name(file).split(".")
-        if len(parts) == 1:
-            continue
-        assert parts[1] in order, f"{file} is in no layer of ARCHITECTURE.md"
+@pytest.mark.parametrize("source", file_map.SOURCES, ids=lambda source: source.name)
+def test_modules_import_only_from_layers_below(source: Path) -> None:
+    """``charloom`` may import every module of ``charloom_codec``, which imports none of it."""
+    order = {name: level for level, names in enumerate(file_map.layers(source.name)) for name in names}
+    for file in source.rglob("*.py"):
+        package, *parts = _name(file).split(".")
         for imported in _imports(file):
-            room = imported.split(".")[1]
-            same_room = room == parts[1]
-            assert same_room or order[room] < order[parts[1]], (
-                f"{_name(file)} imports {imported}, which is not below it"
+            if source == _CODEC:
+                assert imported.split(".")[0] == package, f"{_name(file)} imports {imported}"
+        if not parts:
+            continue
+        assert parts[0] in order, f"{file} is in no layer of ARCHITECTURE.md"
+        rooms = [name.split(".")[1] for name in _imports(file) if name.startswith(f"{package}.")]
+        for room in rooms:
+            assert room == parts[0] or order[room] < order[parts[0]], (
+                f"{_name(file)} imports from {room}, which is not below it"
             )
 
 
-def test_every_layer_is_there() -> None:
-    rooms = {_name(file).split(".")[1] for file in _MODULES if _name(file) != "charloom"}
-    assert {name for names in _layers() for name in names} == rooms
+@pytest.mark.parametrize("source", file_map.SOURCES, ids=lambda source: source.name)
+def test_every_layer_is_there(source: Path) -> None:
+    rooms = {_name(file).split(".")[1] for file in source.rglob("*.py") if "." in _name(file)}
+    assert {name for names in file_map.layers(source.name) for name in names} == rooms
 
 
 def test_the_map_has_every_file() -> None:
@@ -77,7 +82,8 @@ def test_the_map_has_every_file() -> None:
     assert file_map.written() == file_map.file_map(), "python tests/support/file_map.py writes the list"
     page = file_map.PAGE.read_text(encoding="utf-8")
     named = set(re.findall(r"\w+\.(?:h|cpp)", page))
-    assert {file.name for file in (_ROOT / "kernels").rglob("*.*")} == named
+    kernels = [file for folder in ("kernels", "codec/kernels") for file in (_ROOT / folder).rglob("*.*")]
+    assert {file.name for file in kernels} == named
 
 
 def test_no_cycles() -> None:
@@ -92,10 +98,17 @@ def test_files_are_short_and_named_for_what_they_hold(file: Path) -> None:
 
 
 def test_every_module_has_its_test_file() -> None:
-    """In the folder of its package: ``text/batching.py`` in ``tests/text/test_batching.py``."""
+    """In the folder of its package: ``text/batching.py`` in ``tests/text/test_batching.py``.
+
+    The tests of ``charloom_codec`` are in ``tests/codec``, or beside those of charloom, which test both.
+    """
     tests = Path(__file__).parent
-    places = [file.relative_to(_SOURCE) for file in _MODULES if file.name != "__init__.py"]
-    missing = [place for place in places if not (tests / place.with_name(f"test_{place.name}")).exists()]
+    missing = []
+    for file in _MODULES:
+        place = _place(file).with_name(f"test_{file.name}")
+        folders = [tests, tests / "codec"] if file.is_relative_to(_CODEC) else [tests]
+        if file.name != "__init__.py" and not any((folder / place).exists() for folder in folders):
+            missing.append(_name(file))
     assert not missing
 
 
@@ -116,6 +129,11 @@ def test_every_module_has_a_docstring() -> None:
         assert module.__doc__, file
 
 
+def test_the_public_names_of_the_codec_are_those_of_charloom() -> None:
+    for name in set(vars(charloom_codec)["__all__"]) - {"__version__"}:
+        assert getattr(charloom_codec, name) is getattr(charloom, name)
+
+
 def test_importing_charloom_imports_no_torch() -> None:
     code = "import sys, charloom, charloom.cli.app; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -134,8 +152,9 @@ def _entered(*words: str) -> set[tuple[str, str]]:
     entered: set[tuple[str, str]] = set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(str(_SOURCE)):
-            entered.add((str(Path(frame.f_code.co_filename).relative_to(_SOURCE)), frame.f_code.co_qualname))
+        for source, start in ((_SOURCE, _SOURCE), (_CODEC, _CODEC.parent)):
+            if event == "call" and frame.f_code.co_filename.startswith(f"{source}/"):
+                entered.add((str(Path(frame.f_code.co_filename).relative_to(start)), frame.f_code.co_qualname))
 
     threading.setprofile(note)
     sys.setprofile(note)
@@ -183,5 +202,5 @@ def test_the_path_of_a_byte_is_correct_and_short(char_model: Path, tmp_path: Pat
         if function[0].islower() or "." in function  # not the body of a class, which an import runs
     }
     assert not stops - entered
-    beside = {file for file in entered - stops if file.startswith("codec/")}
-    assert {file for file in beside if not file.startswith(("codec/model/", "codec/reference/"))} == set()
+    beside = {file for file in entered - stops if file.startswith("")}
+    assert {file for file in beside if not file.startswith(("model/", "codec/reference/"))} == set()

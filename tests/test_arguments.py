@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charloom import InputError
-from charloom.arguments import PATH, TEXT, check_bytes, check_listeners, check_stream, check_type
+from charloom_codec.arguments import PATH, TEXT, check_bytes, check_listeners, check_stream, check_type
 
 
 class _BytesPath:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.cli import screen
 from charloom.errors import (
     Argument,
     CharloomError,
@@ -24,6 +23,7 @@ from charloom.errors import (
 )
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
 from charloom.settings.recipes import as_key
+from charloom_codec.cli import screen
 
 _SETTINGS = sorted(field.name for group in (CorpusSettings, ModelSettings, TrainingSettings) for field in fields(group))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import charloom
-from charloom.cli import screen
+import charloom_codec
 from charloom.errors import Argument, SettingsError, as_keyword, format_parts
 from charloom.settings import (
     CorpusSettings,
@@ -21,8 +21,9 @@ from charloom.settings import (
     TrainingSettings,
 )
 from charloom.settings.recipes import as_key
+from charloom_codec.cli import screen
 
-_SOURCES = Path(charloom.__file__).parent
+_SOURCES = (Path(charloom_codec.__file__).parent, Path(charloom.__file__).parent)
 _GROUPS = (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings)
 _SETTINGS = sorted({field.name for group in _GROUPS for field in fields(group)})
 
@@ -67,8 +68,9 @@ def test_an_invalid_setting_is_a_field(group: Any) -> None:
 
 
 def _modules() -> Iterator[tuple[Path, ast.Module]]:
-    for file in sorted(_SOURCES.rglob("*.py")):
-        yield file.relative_to(_SOURCES), ast.parse(file.read_text(encoding="utf-8"))
+    for folder in _SOURCES:
+        for file in sorted(folder.rglob("*.py")):
+            yield file.relative_to(folder), ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -109,7 +111,7 @@ def test_the_library_names_settings_as_arguments() -> None:
 def test_no_code_parses_the_text_of_a_message() -> None:
     """Neither a search in ``str(error)`` nor an edit; except errors of PyTorch and other libraries."""
     foreign = {
-        "cli/app.py": "PyTorch has no class of errors for memory that it cannot get on the CPU",
+        "cli/command_line.py": "PyTorch has no class of errors for memory that it cannot get on the CPU",
         "models/device.py": "the first sentence of PyTorch's reason",
         "training/processes.py": "gloo's errors are RuntimeErrors; the first sentence of its reason",
         "text/compressed_inputs.py": "decompressors' errors for memory",

@@ -16,14 +16,16 @@ def test_no_banned_words(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted(prose.SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(prose.SOURCE))
+    "file",
+    [file for source in prose.SOURCES for file in sorted(source.rglob("*.py"))],
+    ids=lambda file: str(file.relative_to(prose.ROOT)),
 )
 def test_docstrings_have_the_form_of_the_style_sheet(file: Path) -> None:
     commands = file.parent.name == "cli" and file.stem in prose.COMMANDS
     assert not list(prose.docstrings(file.read_text(encoding="utf-8"), commands=commands))
 
 
-@pytest.mark.parametrize("folder", ["src", "kernels"])
+@pytest.mark.parametrize("folder", ["src", "kernels", "codec"])
 def test_where_is_for_places(folder: str) -> None:
     inside = [file for file in _FILES if file.is_relative_to(prose.ROOT / folder)]
     assert len([finding for file in inside for finding in prose.wheres(prose.text_of(file))]) <= _MAX_WHERES

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from charloom import Codec, RecordCodec
-from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.native import NativeEngine, choose_instruction_set
-from charloom.codec.engines.opening import open_engine
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
-from charloom.codec.model.priming import PRIMING_FILE, Priming
+from charloom_codec.engines.engine import Engine
+from charloom_codec.engines.native import NativeEngine, choose_instruction_set
+from charloom_codec.format.opening import open_engine
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
+from charloom_codec.model.priming import PRIMING_FILE, Priming
 
 MIXING, WITHOUT, FAST = "charloom", "charloom without the network", "charloom --fast"
 

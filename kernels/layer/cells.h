@@ -12,7 +12,7 @@
 //                    gradient that reaches the previous step past the products; h_prev, c_prev and c are
 //                    H_{t-1}, C_{t-1} and C_t
 #pragma once
-#include "products/vector.h"
+#include "vector.h"
 
 namespace {
 

@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "kernels.h"
-#include "products/vector.h"
+#include "vector.h"
 #include "runtime/tile_unit.h"
 
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 #include <utility>
 
-#include "products/vector.h"
+#include "vector.h"
 
 namespace {
 

@@ -1,9 +1,9 @@
 from . import forecasting as forecasting
 from . import layers as layers
-from .codec.codec import Codec as Codec
-from .codec.model.preparation import prepare_codec as prepare_codec
-from .codec.records.record_codec import RecordCodec as RecordCodec
-from .codec.records.record_file import RecordFile as RecordFile
+from .compression import Codec as Codec
+from .compression import RecordCodec as RecordCodec
+from .compression import RecordFile as RecordFile
+from .compression.preparation import prepare_codec as prepare_codec
 from .errors import CharloomError as CharloomError
 from .errors import CharloomWarning as CharloomWarning
 from .errors import CheckpointError as CheckpointError

@@ -1,23 +1,13 @@
 """``charloom`` and ``python -m charloom``: the entry point of the command."""
 
-import sys
+from typing import NoReturn
 
-from charloom.cli import stopping
+from charloom_codec.__main__ import run_program
 
 
-def main() -> None:
-    """Runs the command line and exits with its status: see ``cli.app.run_command_line``."""
-    try:
-        stopping.stop_on_signals(__file__)
-        # Imported after the handlers are installed: the imports take seconds, and Ctrl-C must end them, too.
-        from charloom.cli.app import run_command_line
-
-        status = run_command_line(sys.argv[1:])
-    except BaseException:
-        stopping.exit_if_stopped()  # a library may have converted the exception of the signal to another one
-        raise
-    stopping.exit_at_once(status)
-    sys.exit(status)
+def main() -> NoReturn:
+    """Runs ``charloom``."""
+    run_program("charloom.cli.app")
 
 
 if __name__ == "__main__":

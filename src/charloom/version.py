@@ -1,3 +1,3 @@
-"""The version, kept apart so that reading it imports nothing."""
+"""The version: that of ``charloom_codec``, which is released with it."""
 
-__version__ = "0.1.0"
+from charloom_codec.version import __version__ as __version__

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.engines.engine import Engine
 from charloom.errors import ModelFolderError
+from charloom_codec.engines.engine import Engine
 from fake_engines import ZlibEngine
 
 
@@ -18,7 +18,7 @@ def text_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise ModelFolderError(f"{model}: no such model folder")
         return ZlibEngine("fast" if fast else "mixing", start=model.name.encode())
 
-    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
+    monkeypatch.setattr("charloom_codec.format.opening.open_engine", open_engine)
     for folder in ("model", "other"):
         (tmp_path / folder).mkdir()
     (tmp_path / "a.txt").write_bytes(b"it was the best of times, it was the worst of times\n" * 40)

@@ -1,5 +1,6 @@
 """Every command: exit status 2 for invalid calls, 1 for failures, 0 for success; and the help."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 import charloom
-from charloom.cli.app import app
+from charloom.cli.app import COMMAND_LINE, app
 from process import SMALL, call, environment, run
 
 _VALID = {
@@ -229,7 +230,7 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
         command = [sys.executable, "-X", "importtime", "-m", "charloom", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
         assert done.returncode == (2 if arguments in (["train", "--nonsense"], ["bogus"]) else 0)
-        assert "charloom.cli.app" in done.stderr
+        assert "charloom.cli.train" in done.stderr
         assert " torch\n" not in done.stderr
     assert run(tmp_path, "--version").done().strip() == charloom.__version__
     assert run(tmp_path, "bogus").error(2) == "unknown command 'bogus' (see charloom --help)"
@@ -286,7 +287,8 @@ def test_a_lack_of_memory(command: str, remedy: str, tmp_path: Path, monkeypatch
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("charloom.cli.app.app", fail)
+    command_line = dataclasses.replace(COMMAND_LINE, app=fail)  # type: ignore[arg-type] # called in the same way
+    monkeypatch.setattr("charloom.cli.app.COMMAND_LINE", command_line)
     message = call(tmp_path, command).error(1)
     assert message.startswith(f"out of memory: {remedy}")
     options = {name for argument in app[command].assemble_argument_collection() for name in argument.names}

@@ -103,7 +103,7 @@ def test_refusals(home: Path) -> None:
 
 
 def test_a_line_that_is_too_long_for_a_record(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charloom.codec.records.lines.MAX_RECORD", 10)
+    monkeypatch.setattr("charloom_codec.records.lines.MAX_RECORD", 10)
     message = call(home, "compress", "a.txt", "-m", "model", "--by-line").error()
     assert message == "a.txt: line 1 is longer than 10 bytes, the limit for a record; omit --by-line"
     assert _names(home) == ["a.txt"]

@@ -9,8 +9,8 @@ from typing import BinaryIO
 import pytest
 
 from charloom import SettingsError
-from charloom.cli.compressed_files import FileOptions, remove_suffix, transform_each_file
 from charloom.errors import CompressedFileError, InputError
+from charloom_codec.cli.compressed_files import FileOptions, remove_suffix, transform_each_file
 
 
 def _upper(source: io.BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:

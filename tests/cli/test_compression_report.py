@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.codec import Codec
-from charloom.codec.engines.engine import Engine
 from charloom.inference.compression_report import Row, report_compression, size_of_model
+from charloom_codec.codec import Codec
+from charloom_codec.engines.engine import Engine
 from fake_engines import ZlibEngine
 from process import call, run
 
@@ -18,7 +18,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> None:
     def open_engine(_: Path, *, fast: bool, **_others: object) -> Engine:
         return ZlibEngine("fast" if fast else "mixing", start=b"" if fast else _TEXT[:45])
 
-    monkeypatch.setattr("charloom.codec.engines.opening.open_engine", open_engine)
+    monkeypatch.setattr("charloom_codec.format.opening.open_engine", open_engine)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.format.container import HEADER_BYTES
+from charloom_codec.format.container import HEADER_BYTES
 from fake_engines import ZlibEngine
 from process import call
 

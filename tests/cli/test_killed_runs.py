@@ -17,7 +17,7 @@ import matplotlib.figure  # noqa: F401
 import pytest
 import torch._dynamo  # noqa: F401
 
-import charloom.codec.model.preparation
+import charloom.compression.preparation
 import charloom.training.trainer  # noqa: F401
 from charloom import Checkpoint, LanguageModel
 from charloom.cli.app import run_command_line

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from charloom import InputError, SettingsError
-from charloom.cli import screen
 from charloom.errors import Argument, pluralize
+from charloom_codec.cli import screen
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "2", "-5", "40", "no number"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.cli import stopping
+from charloom_codec.cli import stopping
 from process import PATIENCE, SMALL, environment
 
 _STOPPED = "charloom: error: stopped\n"
@@ -92,7 +92,7 @@ def count(frame, event, argument):
         sys.setprofile(None)
         os.kill(os.getpid(), {number})
 from charloom.__main__ import main
-from charloom.cli import stopping
+from charloom_codec.cli import stopping
 install = stopping.stop_on_signals
 def then_count(entry):
     install(entry)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import charloom
-from charloom.cli.screen import printable
+from charloom_codec.cli.screen import printable
 from process import SMALL, call, environment, run
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.engines.native import choose_instruction_set
+from charloom_codec.engines.native import choose_instruction_set
 from process import PATIENCE, call, run, start
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")

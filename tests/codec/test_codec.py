@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import Codec, InputError, SettingsError, WrongModelError
-from charloom.codec.engines.engine import BLOCK, Engine
+from charloom_codec.engines.engine import BLOCK, Engine
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 from small_segments import compressed
 

@@ -21,8 +21,8 @@ from charloom import (
     split_chars,
     split_lines,
 )
-from charloom.codec.engines import engine
-from charloom.codec.engines.native import choose_instruction_set
+from charloom_codec.engines import engine
+from charloom_codec.engines.native import choose_instruction_set
 from fakes import cyclic_predictor
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")

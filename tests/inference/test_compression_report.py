@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from charloom import CorpusError
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
-from charloom.codec.model.priming import PRIMING_FILE
 from charloom.inference.compression_report import break_even, measure_known_share, report_compression, size_of_model
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom_codec.model.priming import PRIMING_FILE
 
 
 def test_break_even() -> None:

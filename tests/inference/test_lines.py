@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines
-from charloom.codec.engines.native import choose_instruction_set
+from charloom_codec.engines.native import choose_instruction_set
 from fakes import cyclic_predictor
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"

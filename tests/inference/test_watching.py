@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import InputError, evaluate_lines
-from charloom.codec.engines.native import choose_instruction_set
 from charloom.inference import watching
 from charloom.inference.watching import LineScorer, RepeatFilter
+from charloom_codec.engines.native import choose_instruction_set
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
 

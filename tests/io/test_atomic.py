@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charloom.errors import InputError
-from charloom.io.atomic import atomic_file, remove_leftovers, remove_unfinished, write_atomically
+from charloom_codec.io.atomic import atomic_file, remove_leftovers, remove_unfinished, write_atomically
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:

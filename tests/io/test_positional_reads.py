@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from charloom.io.positional_reads import read_at
+from charloom_codec.io.positional_reads import read_at
 
 
 def test_reads_do_not_depend_on_the_offset(tmp_path: Path) -> None:

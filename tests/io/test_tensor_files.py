@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from charloom.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
+from charloom_codec.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
 
 
 def _data() -> bytes:

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from charloom import layers
 from charloom.layers.inference_arguments import inference_arguments
 from charloom.recurrence.kernel_arguments import MAX_INT8_INPUTS, PRECISIONS
-from charloom.settings.cells import CELLS
+from charloom_codec.cells import CELLS
 
 
 def test_options_are_those_of_the_layer() -> None:

@@ -19,7 +19,7 @@ from charloom.recurrence.kernel_arguments import (
     parameter_addresses,
     state_addresses,
 )
-from charloom.settings.cells import CELLS, Cell
+from charloom_codec.cells import CELLS, Cell
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 _VOCABULARY = Vocabulary.of_text("abcdef")

@@ -13,7 +13,7 @@ from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import LayerShape, ModelShape
 from charloom.recurrence.kernel_calls import LayerCall, Step
 from charloom.recurrence.native_generator import NativeGenerator
-from charloom.settings.cells import CELL_NAMED
+from charloom_codec.cells import CELL_NAMED
 from native import INSTRUCTION_SETS
 from torch_wrong_weights import with_memory
 

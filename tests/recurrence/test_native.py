@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from charloom import layers
 from charloom.recurrence.native import fill_places
 from charloom.recurrence.threads import use_threads
-from charloom.settings.cells import CELL_OF_MODE
+from charloom_codec.cells import CELL_OF_MODE
 from native import INSTRUCTION_SETS, Switch, switching
 from torch_equivalent import CELLS
 

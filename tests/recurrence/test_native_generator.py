@@ -10,7 +10,7 @@ from charloom import SamplingSettings, layers
 from charloom.recurrence.backend import kernels_named
 from charloom.recurrence.kernel_arguments import ModelShape
 from charloom.recurrence.native_generator import NativeGenerator
-from charloom.settings.cells import CELL_NAMED
+from charloom_codec.cells import CELL_NAMED
 from native import INSTRUCTION_SETS
 
 pytestmark = pytest.mark.skipif(not INSTRUCTION_SETS, reason="charloom was built without native kernels")

@@ -14,10 +14,10 @@ from charloom import (
     Vocabulary,
     build_model,
 )
-from charloom.codec.model.priming import Priming
 from charloom.layers import RNN
 from charloom.runs.folder import RunFolder, plot_history
 from charloom.training.events import EpochEnded
+from charloom_codec.model.priming import Priming
 
 _MODEL = build_model(Vocabulary(["a"]), ModelSettings(hidden_size=2))
 

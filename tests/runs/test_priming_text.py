@@ -3,9 +3,9 @@
 import pytest
 
 from charloom import TrainingSettings, corpus_from
-from charloom.codec.model import priming
-from charloom.codec.model.priming import Priming
 from charloom.runs.folder import texts_for_codec
+from charloom_codec.model import priming
+from charloom_codec.model.priming import Priming
 
 
 @pytest.mark.parametrize("room", [1, 50, 99, 100, 1000, 100_000])

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from charloom import Recipe, SettingsError
-from charloom.settings.names import TABLES, find_setting, format_value, parse_value
+from charloom.errors import format_value
+from charloom.settings.names import TABLES, find_setting, parse_value
 
 
 def test_no_name_is_in_two_groups_of_settings() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, Engine
-from charloom.codec.model.corrector import load_corrector
-from charloom.codec.model.integer_model import IntegerMatrix, IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.plain_engine import ReferenceEngine
-from charloom.settings.cells import CELL_NAMED
+from charloom_codec.cells import CELL_NAMED
+from charloom_codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, Engine
+from charloom_codec.model.corrector import load_corrector
+from charloom_codec.model.integer_model import IntegerMatrix, IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from golden_engines import MODEL
 from integer_models import CHARACTERS, random_model, with_tokens
 

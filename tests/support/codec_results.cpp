@@ -9,8 +9,8 @@
 #include <iostream>
 #include <map>
 
-#include "codec/coding/coders.h"
-#include "codec/coding/sessions.h"
+#include "coding/coders.h"
+#include "coding/sessions.h"
 
 using namespace charloom;
 using Bytes = std::vector<uint8_t>;

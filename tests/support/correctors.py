@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from charloom.codec.model.corrector import CATEGORIES, COUNTS, INPUTS, UNITS, Corrector
+from charloom_codec.model.corrector import CATEGORIES, COUNTS, INPUTS, UNITS, Corrector
 
 
 def random_corrector(seed: int, largest: int = 2_000) -> Corrector:

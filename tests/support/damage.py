@@ -2,7 +2,7 @@
 
 import random
 
-from charloom.codec.format.container import encode_varint
+from charloom_codec.format.container import encode_varint
 
 _HOSTILE = [
     encode_varint((1 << 56) - 1),

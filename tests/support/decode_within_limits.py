@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charloom import Codec, CompressedFileError
-from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.opening import make_engine
+from charloom_codec.engines.engine import Engine
+from charloom_codec.format.opening import make_engine
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from charloom.__main__ import main
-from charloom.codec.engines import opening
-from charloom.codec.engines.engine import Engine
+from charloom_codec.engines.engine import Engine
+from charloom_codec.format import opening
 from fake_engines import ZlibEngine
 
 

@@ -4,7 +4,7 @@ import hashlib
 import zlib
 from array import array
 
-from charloom.codec.engines.engine import Engine, Mode
+from charloom_codec.engines.engine import Engine, Mode
 
 _PROBABILITY_BITS = 12
 _SHIFT = 4

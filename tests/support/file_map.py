@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_SOURCE = _ROOT / "src" / "charloom"
+SOURCES = (_ROOT / "codec" / "src" / "charloom_codec", _ROOT / "src" / "charloom")
+"""Folders of the packages, the lower one first."""
 PAGE = _ROOT / "ARCHITECTURE.md"
 _BETWEEN = re.compile(r"(?<=<!-- files -->\n).*(?=<!-- end of files -->)", re.DOTALL)
 
@@ -17,18 +18,29 @@ def _first_sentence(file: Path) -> str:
 
 
 def file_map() -> str:
-    """Returns a list for each package, lowest first as in the table of layers, with a line for each module."""
-    layers = PAGE.read_text(encoding="utf-8").partition("| layer | what it holds")[2].partition("\n\n")[0]
-    rooms = [room for row in layers.splitlines()[2:] for room in re.findall(r"`(\w+)", row.split("|")[1])]
+    """Returns a list for each package, lowest first as in the tables of layers, with a line for each module."""
     lines = []
-    for room in rooms:
-        files = sorted((_SOURCE / room).rglob("*.py")) if (_SOURCE / room).is_dir() else [_SOURCE / f"{room}.py"]
-        lines += [
-            f"- `{file.relative_to(_SOURCE).as_posix()}`: {_first_sentence(file)}\n"
-            for file in files
-            if file.name != "__init__.py"
-        ]
+    for source in SOURCES:
+        rooms = [room for row in layers(source.name) for room in row]
+        for room in rooms:
+            files = sorted((source / room).rglob("*.py")) if (source / room).is_dir() else [source / f"{room}.py"]
+            lines += [
+                f"- `{_name(file, source)}`: {_first_sentence(file)}\n" for file in files if file.name != "__init__.py"
+            ]
     return "\n" + "".join(lines) + "\n"
+
+
+def layers(package: str) -> list[list[str]]:
+    """Returns the packages and modules in the rows of a package's table of layers, low to high."""
+    page = PAGE.read_text(encoding="utf-8")
+    table = page.partition(f"| layer of `{package}` |")[2].partition("\n\n")[0]
+    return [re.findall(r"`(\w+)", line.split("|")[1]) for line in table.splitlines()[2:]]
+
+
+def _name(file: Path, source: Path) -> str:
+    """Returns a file as the page names it: those of charloom without the name of the package."""
+    folder = source if source.name == "charloom" else source.parent
+    return file.relative_to(folder).as_posix()
 
 
 def written() -> str:

@@ -9,12 +9,12 @@ import json
 import sys
 from collections.abc import Callable
 
-from charloom.codec.codec import Codec
-from charloom.codec.engines.engine import Engine
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.records.record_codec import RecordCodec
-from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.codec import Codec
+from charloom_codec.engines.engine import Engine
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.records.record_codec import RecordCodec
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from integer_models import bigram_model
 
 _KNOWN = "it was the best of times, it was the worst of times,\n[12:30] a=7 b=19 日本語のテキスト。äö🙂\n"

@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, compute_row_bounds
-from charloom.codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
-from charloom.codec.model.quantization import fit_exp2, fit_tanh
-from charloom.settings.cells import CELL_NAMED
+from charloom.compression.quantization import fit_exp2, fit_tanh
+from charloom_codec.cells import CELL_NAMED
+from charloom_codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, compute_row_bounds
+from charloom_codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 
 STYLES = ("trained", "wild", "saturating")
 """Kinds of numbers: as after training; any valid ones; the largest valid ones, all of one sign in a row."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "charloom"
-COMMANDS = {file.stem for file in (SOURCE / "cli").glob("*.py")} & {
+SOURCES = (ROOT / "codec" / "src" / "charloom_codec", ROOT / "src" / "charloom")
+COMMANDS = {
     *("cache", "compress", "decompress", "evaluate", "forecast", "generate"),
     *("info", "recipes", "sweep", "train", "watch"),
 }
@@ -155,7 +155,7 @@ def findings(file: Path) -> Iterator[Finding]:
     text = text_of(file)
     yield from banned_words(text)
     yield from wheres(text)
-    if file.suffix == ".py" and file.is_relative_to(SOURCE):
+    if file.suffix == ".py" and any(map(file.is_relative_to, SOURCES)):
         yield from docstrings(text, commands=file.stem in COMMANDS and file.parent.name == "cli")
 
 

@@ -2,12 +2,12 @@
 
 import random
 
-from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.native import NativeEngine
-from charloom.codec.model.corrector import Corrector
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.engines.engine import Engine
+from charloom_codec.engines.native import NativeEngine
+from charloom_codec.model.corrector import Corrector
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
 
 TEXT = (

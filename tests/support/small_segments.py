@@ -3,8 +3,8 @@
 import pytest
 
 from charloom import Codec
-from charloom.codec.engines.engine import Engine
-from charloom.codec.format import stream
+from charloom_codec.engines.engine import Engine
+from charloom_codec.format import stream
 
 
 def compressed(data: bytes, engine: Engine, segment: int, threads: int = 1) -> bytes:

@@ -2,9 +2,9 @@
 
 import time
 
-from charloom.cli import screen
-from charloom.cli.options import Flag
 from charloom.errors import pluralize
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag
 
 
 def cache(*, clear: Flag = False) -> None:

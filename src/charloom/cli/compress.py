@@ -1,20 +1,19 @@
-"""``charloom compress``."""
+"""``charloom compress``: the command of ``charloom_codec``, with a report that compares compressors."""
 
 import math
-from collections.abc import Callable
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from charloom.cli import screen
-from charloom.cli.compressed_files import SUFFIX, FileOptions, describe_file, open_input, transform_each_file
-from charloom.cli.options import Flag, Force, ModelOption, Word
 from charloom.cli.output_files import check_targets, picture_format
-from charloom.errors import CharloomError, CorpusError, InputError, RecordTooLongError, SettingsError, pluralize
-from charloom.io.atomic import atomic_file
-from charloom.text.sources import STANDARD_INPUT
+from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
+from charloom_codec.cli import screen
+from charloom_codec.cli.compress import CompressionOptions, compress_files
+from charloom_codec.cli.compressed_files import FileOptions, describe_file, open_input
+from charloom_codec.cli.options import Flag, Force, ModelOption, Word
+from charloom_codec.io.atomic import atomic_file
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.inference.compression_report import CompressionReport, Row
@@ -28,9 +27,8 @@ def compress(
     *files: Word[str],
     model: ModelOption[Path],
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
+    compression: Annotated[CompressionOptions, Parameter(name="*")] = CompressionOptions(),
     force: Force = False,
-    fast: Flag = False,
-    by_line: Flag = False,
     report: Flag = False,
     plot: Path | None = None,
 ) -> int:
@@ -48,52 +46,24 @@ def compress(
         Folder of the model.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
-    fast
-        Compress with the network alone, without context mixing: faster (about twice as fast with an LSTM of 256
-        units), but the files are larger.
-    by_line
-        Compress each line as a separate record; 'charloom decompress --record N' decompresses line N alone.
     report
         Compare the compressed size with those of other compressors, compute the amount of text above which the model
         pays off, and plot both. No .loom file is written.
     plot
         Plot file for --report (.png, .svg or .pdf). Default: FILE.compression.png.
     """
-    options.check(files)
-    if report:
-        # --keep is accepted: a report keeps the file in any case.
-        if len(files) > 1 or options.output or options.remove or by_line or fast:
-            raise SettingsError(
-                "--report accepts a single file and only the options --model, --plot, --threads, --force and --keep"
-            )
-        _write_report(files[0], model, plot, threads=options.threads, force=force)
-        return 0
-    if plot is not None:
+    if plot is not None and not report:
         raise SettingsError("--plot requires --report: pass both or omit --plot")
-
-    from charloom.codec.codec import Codec
-    from charloom.codec.format.container import HEADER_BYTES, is_compressed
-
-    # One codec for all files, so that the model is loaded once.
-    codec = Codec(model, fast=fast, threads=options.threads)
-    _ = codec.fingerprint  # reads the model now: a damaged one is reported once, not for each file
-    compress_into = codec.compress_lines if by_line else codec.compress_stream
-
-    def transform(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
-        # Checked for any output, since --output may name a terminal device, too.
-        if target.isatty() and not force:
-            raise InputError(
-                "compressed data is not written to a terminal: choose a file with --output, or use --force"
-            )
-        # peek does not consume the header, which the codec reads next; standard input cannot seek.
-        if not force and is_compressed(source.peek(HEADER_BYTES)):
-            raise InputError("the file is already compressed; to compress it again, use --force")
-        try:
-            compress_into(source, target, progress)
-        except RecordTooLongError as error:
-            raise RecordTooLongError(*error.message, hint="omit --by-line") from None
-
-    return transform_each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
+    if not report:
+        return compress_files(files, model, options, compression, force=force)
+    options.check(files)
+    # --keep is accepted: a report keeps the file in any case.
+    if len(files) > 1 or options.output or options.remove or compression != CompressionOptions():
+        raise SettingsError(
+            "--report accepts a single file and only the options --model, --plot, --threads, --force and --keep"
+        )
+    _write_report(files[0], model, plot, threads=options.threads, force=force)
+    return 0
 
 
 def _write_report(file: str, model: Path, plot: Path | None, *, threads: int | None, force: bool) -> None:

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from charloom.cli import screen
-from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, pluralize
 from charloom.settings.corpus import LineOrder, UnknownPolicy
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, Word
 
 if TYPE_CHECKING:
     from charloom.inference.baselines import Baseline

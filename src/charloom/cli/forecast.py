@@ -8,14 +8,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from charloom.cli import screen
-from charloom.cli.options import Flag, Force, OutputFile, Word
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import ModelFolderError, SettingsError
 from charloom.settings import ForecastSettings, TableSettings
 from charloom.settings.forecasting import DEFAULT_LEVELS
 from charloom.settings.limits import check_count
-from charloom.text.sources import STANDARD_INPUT
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, Force, OutputFile, Word
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 _PICTURE = ".forecast.png"
 
@@ -76,7 +76,7 @@ def forecast(
     from charloom import forecasting
     from charloom.cli import forecast_tables
     from charloom.forecasting.intervals import sort_levels
-    from charloom.io.atomic import write_atomically
+    from charloom_codec.io.atomic import write_atomically
 
     # All checks of options and outputs come before the series is read.
     levels = sort_levels(level)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 from rich.console import Console
 
-from charloom.cli import screen
 from charloom.errors import pluralize
 from charloom.forecasting import Backtest, Forecast, Forecaster, Series, backtest
 from charloom.forecasting.backtest import default_held_out
@@ -15,6 +14,7 @@ from charloom.forecasting.fitting import MAX_POINTS, min_points
 from charloom.forecasting.series import Values, is_constant
 from charloom.settings import ForecastSettings
 from charloom.settings.forecasting import Method
+from charloom_codec.cli import screen
 
 _SHOWN_ROWS = 12
 _SHOWN_STEPS = 6

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from charloom.cli import screen
-from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, pluralize
 from charloom.settings import SamplingSettings
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_count
 from charloom.settings.sampling import DEFAULT_TEMPERATURE, GenerationPrecision
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, Word
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel

@@ -4,9 +4,9 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charloom.cli import screen
 from charloom.errors import pluralize
-from charloom.version import __version__
+from charloom_codec.cli import screen
+from charloom_codec.version import __version__
 
 if TYPE_CHECKING:
     from charloom.forecasting import Forecaster

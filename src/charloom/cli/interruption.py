@@ -8,7 +8,7 @@ import signal
 import time
 from types import FrameType
 
-from charloom.cli.stopping import PATIENCE, handled_signals
+from charloom_codec.cli.stopping import PATIENCE, handled_signals
 
 
 class Interruption:

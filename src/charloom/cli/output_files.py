@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 from charloom.errors import SettingsError
 from charloom.io.plots import PictureFormat
-from charloom.text.sources import STANDARD_INPUT
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 
 def picture_format(plot: Path) -> PictureFormat:

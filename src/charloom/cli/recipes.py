@@ -9,10 +9,10 @@ from typing import Annotated
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
-from charloom.cli import screen
 from charloom.errors import CharloomError, SettingsError
 from charloom.settings.recipes import AUTO, Recipe, load_recipe, read_recipe, recipe_names
 from charloom.text.named_corpora import default_recipe
+from charloom_codec.cli import screen
 
 GIVEN = "given"
 """Name of the parameter of ``train`` for the names of settings that are on the command line."""

@@ -9,14 +9,14 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
-from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.options import Flag, OutputFolder, Word, settings_parameter
-from charloom.errors import SettingsError, pluralize
+from charloom.errors import SettingsError, format_value, pluralize
 from charloom.settings import CorpusSettings, ModelSettings, TrainingSettings
-from charloom.settings.names import Value, format_value, parse_value
+from charloom.settings.names import Value, parse_value
 from charloom.settings.recipes import Recipe
 from charloom.text.named_corpora import default_recipe
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, OutputFolder, Word, settings_parameter
 
 if TYPE_CHECKING:
     from charloom.sweeps.events import SweepEvent

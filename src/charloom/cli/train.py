@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.options import Flag, Force, OutputFolder, Word, settings_parameter
 from charloom.cli.trackers import check_installed, open_trackers
 from charloom.cli.training_display import reading_progress, show_end, training_display
 from charloom.errors import OtherProcessFailedError
 from charloom.settings import CorpusSettings, ModelSettings, Recipe, TrainingSettings
 from charloom.text.named_corpora import default_recipe
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, Force, OutputFolder, Word, settings_parameter
 
 
 def train(

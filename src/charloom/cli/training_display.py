@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from charloom.cli import screen
 from charloom.errors import pluralize
 from charloom.settings import TrainingSettings
+from charloom_codec.cli import screen
 
 if TYPE_CHECKING:
     from charloom.runs.outcome import Outcome

@@ -13,11 +13,11 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from charloom.cli import screen
 from charloom.cli.interruption import Interruption
-from charloom.cli.options import Flag, Word
 from charloom.errors import SettingsError, pluralize
-from charloom.text.sources import STANDARD_INPUT
+from charloom_codec.cli import screen
+from charloom_codec.cli.options import Flag, Word
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from charloom.inference.watch_state import WatchState

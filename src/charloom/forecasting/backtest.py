@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.forecasting.autoregression import select_future
 from charloom.forecasting.baselines import Baseline
@@ -18,6 +17,7 @@ from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import DEFAULT_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
+from charloom_codec.arguments import check_type
 
 _NUM_PATHS = 100
 """Paths per origin: fewer than for a final forecast, because there are many origins."""

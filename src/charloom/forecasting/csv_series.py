@@ -14,12 +14,13 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SeriesError, SettingsError, pluralize
-from charloom.forecasting.csv_table import STANDARD_INPUT, Table, join_names, quote_cell, read_table
+from charloom.forecasting.csv_table import Table, join_names, quote_cell, read_table
 from charloom.forecasting.dates import parse_date, read_dates
 from charloom.forecasting.series import Series, Values
 from charloom.settings.forecasting import Missing, TableSettings
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "."}
 _SEPARATOR_VARIANTS = str.maketrans("\u00a0\u2009\u202f\u2019", "   '")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from charloom.errors import Argument, SeriesError, SettingsError, pluralize
 from charloom.settings.forecasting import DELIMITER_NAMES, TableSettings
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
-STANDARD_INPUT = "-"
 _MAX_BYTES = 2**30
 _MAX_SHOWN_CHARS = 40
 _MAX_SHOWN_NAMES = 20

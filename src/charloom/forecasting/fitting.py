@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from charloom.arguments import check_type
 from charloom.errors import Argument, CharloomWarning, Part, SeriesError, SettingsError, pluralize
 from charloom.forecasting.baselines import Baseline, Naive
 from charloom.forecasting.candidates import choose_candidate, fit_baseline, fit_network, make_baselines
@@ -19,6 +18,7 @@ from charloom.forecasting.seasons import find_season
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series, is_constant
 from charloom.forecasting.transforms import make_scale
 from charloom.settings.forecasting import ForecastSettings, Method
+from charloom_codec.arguments import check_type
 
 MIN_POINTS = 4
 MIN_NETWORK_POINTS = 24

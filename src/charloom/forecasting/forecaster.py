@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charloom.arguments import check_type
 from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Indices, Linear, check_origins
 from charloom.forecasting.forecast import Forecast
@@ -23,7 +22,8 @@ from charloom.models.predictor import check_finite
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import MAX_HORIZON, MAX_PATHS, ForecastSettings, Method, Transform
 from charloom.settings.limits import check_choice, check_count
-from charloom.version import __version__
+from charloom_codec.arguments import check_type
+from charloom_codec.version import __version__
 
 KIND = "forecaster"
 """Kind of the folder, in ``config.json``."""

@@ -16,9 +16,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from charloom.arguments import check_type
 from charloom.errors import SettingsError
 from charloom.forecasting.series import Values
+from charloom_codec.arguments import check_type
 
 LEVELS = np.concatenate([np.arange(0.0, 0.99, 0.01), [0.99, 0.995, 0.999, 0.9999]])
 """Levels of the stored widths; widths between them are interpolated."""

@@ -15,8 +15,8 @@ from charloom.forecasting.autoregression import Indices, Linear, select_past
 from charloom.forecasting.series import Values
 from charloom.layers import LAYERS
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
-from charloom.settings.cells import CellName
 from charloom.shapes import State
+from charloom_codec.cells import CellName
 
 _MIN_NORMALIZED_DRAWS = 4
 """Minimum number of noise pairs that are rescaled to the exact spread of the distribution."""

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.forecasting.forecast import Forecast
 from charloom.forecasting.intervals import sort_levels
@@ -13,6 +12,7 @@ from charloom.forecasting.series import Series, SeriesLike, as_series
 from charloom.io import plots
 from charloom.settings.forecasting import DEFAULT_LEVELS
 from charloom.settings.limits import check_choice
+from charloom_codec.arguments import check_type
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.arguments import check_type
 from charloom.errors import SeriesError
 from charloom.forecasting.dates import Dates, read_dates
 from charloom.settings.limits import check_count
+from charloom_codec.arguments import check_type
 
 Values: TypeAlias = NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from charloom.arguments import TEXT, check_type
-from charloom.codec.codec import Codec
-from charloom.codec.engines.opening import AnyModel
 from charloom.errors import CorpusError, InputError
 from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks
+from charloom_codec.arguments import TEXT, check_type
+from charloom_codec.codec import Codec
+from charloom_codec.format.opening import AnyModel
 
 
 def score_adaptively(model: AnyModel, chunks: Sequence[str | bytes], progress: Progress | None = None) -> ScoredChunks:

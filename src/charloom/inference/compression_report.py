@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charloom.codec.codec import Codec
-from charloom.codec.model.integer_model import INTEGER_MODEL_FILE
-from charloom.codec.model.priming import PRIMING_FILE, Priming
 from charloom.errors import CharloomError, CorpusError
 from charloom.inference.baselines import measure_compressors
 from charloom.io import plots
 from charloom.text.decoding import decode_utf8, hint_at_byte_models
+from charloom_codec.codec import Codec
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom_codec.model.priming import PRIMING_FILE, Priming
 
 _BLOCK_BYTES = 64
 """Length of the blocks of a text that are looked up in the priming."""

@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charloom.arguments import check_type
-from charloom.codec.engines.opening import AnyModel
 from charloom.errors import CorpusError, InputError
 from charloom.inference.adaptive import score_adaptively
 from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks, Surprisal
@@ -24,6 +22,8 @@ from charloom.shapes import Ids
 from charloom.text.batching import ALL_ROWS, sequential_batches
 from charloom.text.chunks import join_chunks
 from charloom.text.stored_ids import AnyIds
+from charloom_codec.arguments import check_type
+from charloom_codec.format.opening import AnyModel
 
 AnyPredictor: TypeAlias = Predictor | AnyModel
 """A language model; for an adaptive evaluation a model folder or a LanguageModel."""

@@ -8,7 +8,6 @@ from typing import Any, AnyStr
 import torch
 from torch import Tensor
 
-from charloom.arguments import TEXT, check_type
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
 from charloom.models.predictor import TRAIN_AGAIN, GeneratingPredictor, Predictor, check_weights, predicting
@@ -18,6 +17,7 @@ from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.settings.sampling import GenerationPrecision, SamplingSettings
 from charloom.shapes import Ids, State, StepLogits, TextIds
+from charloom_codec.arguments import TEXT, check_type
 
 MAX_SAMPLES = 10_000
 MAX_CHARS_OF_SAMPLES = 20_000_000

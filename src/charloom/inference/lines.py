@@ -7,8 +7,6 @@ from pathlib import Path
 from types import NoneType
 from typing import cast
 
-from charloom.arguments import PATH, TEXT, check_type
-from charloom.codec.engines.opening import open_engine_before_held_out
 from charloom.errors import Argument, SettingsError
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
@@ -18,6 +16,8 @@ from charloom.models.predictor import Predictor
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.text.chunks import split_lines
+from charloom_codec.arguments import PATH, TEXT, check_type
+from charloom_codec.format.opening import open_engine_before_held_out
 
 _SORT_KEYS: dict[str, Callable[[Surprisal], tuple[float, ...]]] = {
     "bits": lambda line: (line.bits,),

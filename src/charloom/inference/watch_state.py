@@ -12,9 +12,9 @@ import safetensors.numpy
 
 from charloom.errors import InputError, describe_os_error
 from charloom.inference.watching import MAX_RECENT
-from charloom.io.atomic import write_atomically
-from charloom.io.tensor_files import parse_json, read_metadata, read_tensor_file, sort_metadata
 from charloom.text.following import Position
+from charloom_codec.io.atomic import write_atomically
+from charloom_codec.io.tensor_files import parse_json, read_metadata, read_tensor_file, sort_metadata
 
 _FORMAT = "charloom watch 1"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.arguments import PATH, check_bytes, check_type
-from charloom.codec.engines.engine import MAX_SEGMENT, Session
-from charloom.codec.engines.opening import open_engine
 from charloom.inference.lines import make_rarity_scale
 from charloom.inference.surprisal import Surprisal
 from charloom.inference.words import find_words, mean_bits_per_word
 from charloom.text.chunks import split_lines
+from charloom_codec.arguments import PATH, check_bytes, check_type
+from charloom_codec.engines.engine import MAX_SEGMENT, Session
+from charloom_codec.format.opening import open_engine
 
 MAX_RECENT = 1 << 20
 """Maximum bytes of the recent lines that a new session of the mixture reads."""

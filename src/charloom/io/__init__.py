@@ -1,1 +1,1 @@
-"""Atomic writes, locks on folders, validated reading of files, and pictures."""
+"""Locks on folders, and pictures."""

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from charloom.errors import InputError
 from charloom.recurrence.equations import CellWeights
 from charloom.recurrence.kernel_arguments import check_memory, weight_shapes
-from charloom.settings.cells import CELL_OF_MODE
+from charloom_codec.cells import CELL_OF_MODE
 
 
 def state_shapes(layer: nn.RNNBase, batch: int) -> list[tuple[int, int, int]]:

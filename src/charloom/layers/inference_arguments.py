@@ -6,7 +6,7 @@ from charloom.layers.read_weights import has_plain_weights, named_weights
 from charloom.layers.torch_classes import has_torch_forward
 from charloom.recurrence.inference import LayerOptions
 from charloom.recurrence.kernel_arguments import MAX_INT8_INPUTS, PRECISIONS
-from charloom.settings.cells import CELL_OF_MODE
+from charloom_codec.cells import CELL_OF_MODE
 
 
 def inference_arguments(layer: Any) -> tuple[LayerOptions, list[Any]] | None:

@@ -26,10 +26,10 @@ from charloom.recurrence.native import native_direction
 from charloom.recurrence.scan import RunDirection, scan_direction, scan_layers
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import hidden_from_compiler, without_one_dnn
-from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.limits import check_choice
 from charloom.settings.model import LayerPrecision
 from charloom.shapes import State
+from charloom_codec.cells import CELL_OF_MODE
 
 
 class RecurrentLayer(nn.RNNBase):

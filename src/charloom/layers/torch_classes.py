@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from charloom.settings.cells import CELLS
+from charloom_codec.cells import CELLS
 
 TORCH_CLASSES: dict[str, type[nn.RNNBase]] = {cell.mode: getattr(nn, cell.layer) for cell in CELLS}
 """Classes by ``torch.nn.RNNBase.mode``."""

@@ -3,7 +3,7 @@
 from torch import nn
 
 from charloom.layers.recurrent_layer import RecurrentLayer
-from charloom.settings.cells import CELLS
+from charloom_codec.cells import CELLS
 
 
 class RNN(RecurrentLayer, nn.RNN):

@@ -5,7 +5,6 @@ from types import NoneType
 import torch
 from torch import nn
 
-from charloom.arguments import check_type
 from charloom.errors import InputError
 from charloom.layers import LAYERS
 from charloom.models.configuration import model_from_config
@@ -13,6 +12,7 @@ from charloom.models.language_model import LanguageModel
 from charloom.settings.limits import check_count
 from charloom.settings.model import ModelSettings
 from charloom.text.vocabulary import Vocabulary
+from charloom_codec.arguments import check_type
 
 
 def build_model(vocabulary: Vocabulary, settings: ModelSettings | None = None, *, seed: int = 0) -> LanguageModel:

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from charloom.arguments import check_type
 from charloom.errors import InputError, pluralize
 from charloom.layers import RecurrentLayer
 from charloom.layers.argument_shapes import state_shapes
 from charloom.recurrence.torch_internals import is_in_distributed_forward, is_observed
 from charloom.settings.limits import check_count
 from charloom.text.vocabulary import Vocabulary
+from charloom_codec.arguments import check_type
 
 
 def check_ids(num_dims: int, /, **arguments: object) -> None:

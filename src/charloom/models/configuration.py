@@ -12,11 +12,11 @@ from charloom.layers import LAYERS, RNN
 from charloom.models.folder import CONFIG_FILE, Config, SkipInit, describe_misfit
 from charloom.models.predictor import predicting
 from charloom.recurrence.torch_internals import are_hooked
-from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.model import ModelSettings
 from charloom.shapes import State
 from charloom.text.clean_up import CleanUp
 from charloom.text.vocabulary import Vocabulary
+from charloom_codec.cells import CELL_OF_MODE
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel

@@ -15,20 +15,22 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, ModelFolderError
-from charloom.io.atomic import write_atomically
 from charloom.io.lock import FolderLock
-from charloom.io.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom.models.predictor import check_finite
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.io.atomic import write_atomically
+from charloom_codec.io.tensor_files import open_regular, parse_json, read_tensor_file
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom_codec.model.priming import PRIMING_FILE
 
 FORMAT_VERSION = 1
 CHECKPOINT_FOLDER = "checkpoints"
 """Subfolder of a run's checkpoints."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-CODEC_FILES = ("codec.safetensors", "priming.safetensors")
-"""Files that ``charloom.codec`` adds to a folder for one state of the weights, which it then reads instead of them: the
+CODEC_FILES = (INTEGER_MODEL_FILE, PRIMING_FILE)
+"""Files that ``charloom_codec`` adds to a folder for one state of the weights, which it then reads instead of them: the
 integer model, and the text that the context models read first."""
 Config: TypeAlias = dict[str, Any]
 """The values of ``config.json``."""

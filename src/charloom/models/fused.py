@@ -23,9 +23,9 @@ from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.native_step import native_backpropagation, native_loss
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
 from charloom.recurrence.torch_internals import are_compiled, are_hooked, has_gradient_hooks
-from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import State
+from charloom_codec.cells import CELL_OF_MODE, CELLS
 
 if TYPE_CHECKING:
     from charloom.models.language_model import LanguageModel

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from charloom.arguments import check_type
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
 from charloom.models import checks
@@ -32,6 +31,7 @@ from charloom.settings.model import LayerPrecision, ModelSettings
 from charloom.settings.sampling import GenerationPrecision
 from charloom.shapes import Ids, Inputs, Logits, Scalar, State, StepIds, StepLogits
 from charloom.text.vocabulary import Vocabulary
+from charloom_codec.arguments import check_type
 
 _NO_TARGET = torch.iinfo(torch.int64).min  # cross-entropy ignores it; its default, -100, would hide a wrong id
 

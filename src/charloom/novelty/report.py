@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
-from charloom.arguments import TEXT, check_type
 from charloom.errors import CorpusError, InputError
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
 from charloom.text.chunks import AnyText, join_chunks, split_lines
 from charloom.text.clean_up import CleanUp
+from charloom_codec.arguments import TEXT, check_type
 
 DEFAULT_MIN_LENGTH = 32
 """Minimum length of a copied stretch, in characters.

@@ -20,8 +20,8 @@ from charloom.recurrence.torch_internals import (
     is_observed,
     is_transformed,
 )
-from charloom.settings.cells import check_native_cells
-from charloom.settings.native_code import VARIABLE, choose
+from charloom_codec.cells import check_native_cells
+from charloom_codec.native_code import VARIABLE, choose
 
 if TYPE_CHECKING:
     from charloom._kernels import Kernels as Kernels

@@ -10,8 +10,8 @@ from torch.nn import Parameter
 
 from charloom.errors import InputError, pluralize
 from charloom.recurrence.torch_internals import hidden_from_compiler, is_observed, is_wrapped
-from charloom.settings.cells import CELLS, Cell
 from charloom.settings.model import LayerPrecision
+from charloom_codec.cells import CELLS, Cell
 
 PRECISIONS: tuple[LayerPrecision, ...] = ("float32", "bfloat16", "int8")
 """Precisions in the order of ``Precision`` in kernels.h."""

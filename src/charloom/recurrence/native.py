@@ -24,8 +24,8 @@ from charloom.recurrence.torch_internals import (
     keeps_graph,
     version_of,
 )
-from charloom.settings.cells import CELL_OF_MODE, CELLS
 from charloom.settings.model import LayerPrecision
+from charloom_codec.cells import CELL_OF_MODE, CELLS
 
 _library: Any = library.Library("charloom", "DEF")  # type: ignore[no-untyped-call] # torch's
 _library.define(

@@ -23,7 +23,7 @@ from charloom.recurrence.kernel_calls import Step
 from charloom.recurrence.native import fill_places
 from charloom.recurrence.scan import scan_direction, scan_layers
 from charloom.recurrence.torch_internals import is_batched, is_differentiated, keeps_graph
-from charloom.settings.cells import CELLS
+from charloom_codec.cells import CELLS
 
 
 def native_loss(step: Step, parameters: OptionalTensors) -> tuple[Tensor, CellState]:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from charloom.settings.cells import CELLS
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import Value
 from charloom.settings.recipes import Recipe
+from charloom_codec.cells import CELLS
 
 NOMINAL_RATE = 5.5e11
 """Assumed operations per second of training, for choices that must not depend on the machine."""
@@ -35,6 +35,9 @@ steps, and are no slower, down to this batch size."""
 _MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
+_MAX_LENGTH_HELD_OUT_AT_END = 300_000
+"""A longer text is trained on to its end, which what is predicted later often continues. In a shorter one, so little is
+held out that it matters less than to keep the epoch that predicts the end best."""
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_DROPOUT = 0.6
@@ -106,7 +109,8 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     choose(validation_fraction=_held_out_fraction(budget.num_tokens, recipe))
     if recipe.training.validation_fraction and recipe.training.patience is None:
         # The end of a log may differ from the rest; a model of fewer epochs then predicts it better.
-        choose(keep_best=True, validation_at="before-end")
+        at_end = budget.num_tokens <= _MAX_LENGTH_HELD_OUT_AT_END
+        choose(keep_best=True, validation_at="end" if at_end else "before-end")
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)

@@ -5,13 +5,13 @@ import time
 from dataclasses import replace
 from types import NoneType
 
-from charloom.arguments import check_type
 from charloom.errors import pluralize
 from charloom.runs.budget import NOMINAL_RATE, Budget, choose_settings, default_seconds, operations_per_token
 from charloom.runs.speed import find_fastest_precision, measure_rate
 from charloom.settings.recipes import AUTO, Recipe, load_recipe
 from charloom.text.corpora import Corpus
 from charloom.training.processes import Processes
+from charloom_codec.arguments import check_type
 
 _MEASURED_SHARE = 0.02  # of the time, for each measurement of the speed
 _MAX_MEASURED_SECONDS = 0.75

@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from charloom.codec.model import priming
-from charloom.codec.model.preparation import prepare_codec
+from charloom.compression.preparation import prepare_codec
 from charloom.errors import Argument, CharloomError, CharloomWarning, InputError, ModelFolderError, Part
 from charloom.io import plots
-from charloom.io.atomic import remove_leftovers, write_atomically
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CHECKPOINT_FOLDER, CODEC_FILES, CONFIG_FILE, WEIGHTS_FILE
 from charloom.models.language_model import LanguageModel
@@ -25,6 +23,8 @@ from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
 from charloom.training.run_checks import find_held_out
+from charloom_codec.io.atomic import remove_leftovers, write_atomically
+from charloom_codec.model import priming
 
 HISTORY_FILE = "history.jsonl"
 PLOT_FILE = "history.png"

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import NoneType
 from typing import cast
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, SettingsError, pluralize
 from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.settings.corpus import CorpusSettings
@@ -20,8 +19,9 @@ from charloom.text.compressed_inputs import detect_compression
 from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.named_corpora import TIME_MACHINE
-from charloom.text.sources import STANDARD_INPUT
 from charloom.training.checkpoints.folder import find_run_folder, list_checkpoint_files, parse_step_number
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 _FLAGS = ("extend_vocabulary", "force", "priming", "checkpoints", "save_model")
 

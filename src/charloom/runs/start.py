@@ -5,19 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from charloom.errors import (
-    Argument,
-    CharloomWarning,
-    CheckpointError,
-    SettingsError,
-    UnknownCharacterError,
-    pluralize,
-)
+from charloom.errors import Argument, CharloomWarning, CheckpointError, SettingsError, UnknownCharacterError, pluralize
 from charloom.models.building import build_model, extend_model
 from charloom.models.language_model import LanguageModel
 from charloom.runs.fitting import given_settings
 from charloom.runs.plan import RunPlan, corpus_settings_of
-from charloom.settings.cells import CELL_OF_MODE
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.recipes import AUTO, Recipe, load_recipe
 from charloom.settings.training import TrainingSettings
@@ -25,7 +17,6 @@ from charloom.text.corpora import Corpus
 from charloom.text.documents import HUGGING_FACE
 from charloom.text.encoding import MAX_IN_MEMORY
 from charloom.text.named_corpora import NAMED_CORPORA, PYTHON_REFERENCE, default_recipe
-from charloom.text.sources import STANDARD_INPUT
 from charloom.text.stored_ids import StoredIds
 from charloom.text.vocabulary import describe_character
 from charloom.training.checkpoints.checkpoint import Checkpoint
@@ -37,6 +28,8 @@ from charloom.training.checkpoints.resumption import (
     describe_differences,
     describe_former_value,
 )
+from charloom_codec.cells import CELL_OF_MODE
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 _FLOAT_BYTES = 4
 

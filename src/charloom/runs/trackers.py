@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType, NoneType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CharloomWarning, SettingsError
 from charloom.training.events import EpochEnded, Event, SampleDrawn, StepEnded
+from charloom_codec.arguments import PATH, check_type
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

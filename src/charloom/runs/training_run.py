@@ -13,7 +13,6 @@ from pathlib import Path
 from types import NoneType
 from typing import Literal, Self
 
-from charloom.arguments import check_type
 from charloom.errors import (
     CharloomError,
     CharloomWarning,
@@ -30,7 +29,7 @@ from charloom.runs.outcome import Outcome
 from charloom.runs.plan import RunPlan
 from charloom.runs.start import Start, recipe_of_plan, resolve_settings, start_new, start_resumed, stored_texts
 from charloom.text.corpora import Corpus, load_corpus
-from charloom.text.sources import STANDARD_INPUT, Progress
+from charloom.text.sources import Progress
 from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import CheckpointFolder, broadcast_newest_checkpoint, newest_checkpoint
 from charloom.training.checkpoints.resumption import describe_end
@@ -38,6 +37,8 @@ from charloom.training.events import Listener, SavingStarted, StopTraining
 from charloom.training.processes import Processes, init_processes
 from charloom.training.run_checks import check_run
 from charloom.training.trainer import train
+from charloom_codec.arguments import check_type
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 
 class TrainingRun:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.cells import CellName
 from charloom.settings.limits import check_bool, check_int, check_number, check_str
+from charloom_codec.cells import CellName
 
 Transform: TypeAlias = Literal["auto", "none", "log"]
 """Transform before forecasting: none or logarithm; auto takes logarithms if the amplitude grows with the level."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from charloom.errors import Argument, SettingsError
-from charloom.settings.cells import CellName, Nonlinearity
 from charloom.settings.limits import check_bool, check_int, check_number, check_str
+from charloom_codec.cells import CellName, Nonlinearity
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 LayerPrecision: TypeAlias = Literal["float32", "bfloat16", "int8"]

@@ -6,11 +6,11 @@ from dataclasses import fields
 from types import NoneType
 from typing import Literal, TypeAlias, get_args, get_origin
 
-from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, join_with_commas
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.training import TrainingSettings
+from charloom_codec.arguments import check_type
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 """Type of a setting's value."""
@@ -66,8 +66,3 @@ def parse_value(name: str, text: str) -> Value:
             return text
     allowed = [_TYPE_NAMES.get(kind) or f"one of {', '.join(map(str, get_args(kind)))}" for kind in kinds]
     raise SettingsError(f"it must be {' or '.join(allowed)}", setting=name, value=text)
-
-
-def format_value(value: Value) -> str:
-    """Returns a value as a string that ``parse_value`` parses."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -9,12 +9,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from charloom.arguments import check_type
 from charloom.errors import Argument, SettingsError, describe_os_error, format_parts
 from charloom.settings.corpus import CorpusSettings
 from charloom.settings.model import ModelSettings
 from charloom.settings.names import TABLES, Value, find_setting
 from charloom.settings.training import TrainingSettings
+from charloom_codec.arguments import check_type
 
 SECTION = "section"
 OWN_TEXT = "own-text"

@@ -14,20 +14,19 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError
-from charloom.io.atomic import write_atomically
+from charloom.errors import Argument, CharloomError, ModelFolderError, SettingsError, format_value
 from charloom.io.lock import FolderLock
 from charloom.models.folder import CONFIG_FILE
 from charloom.runs.folder import HISTORY_FILE, report_write_errors
 from charloom.runs.outcome import Outcome
 from charloom.settings.corpus import CorpusSettings
-from charloom.settings.names import format_value
 from charloom.settings.recipes import Recipe
 from charloom.sweeps.plan import PlannedRun, settings_key
 from charloom.sweeps.results import SweepRun
 from charloom.text.corpora import Corpus
 from charloom.training.history import EpochRecord, History
-from charloom.version import __version__
+from charloom_codec.io.atomic import write_atomically
+from charloom_codec.version import __version__
 
 SWEEP_FILE = "sweep.json"
 RUN_FILE = "run.json"

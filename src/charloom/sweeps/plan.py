@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, SettingsError, describe_os_error, format_parts, join_with_commas
 from charloom.settings.names import Value, find_setting
 from charloom.settings.recipes import Recipe, as_key, parse_toml
 from charloom.settings.training import WITHOUT_EFFECT
+from charloom_codec.arguments import TEXT, check_type
 
 Combination: TypeAlias = dict[str, Value]
 """Values of settings, by name."""

@@ -12,9 +12,7 @@ from typing import TypeAlias
 
 import torch
 
-from charloom.arguments import PATH, check_listeners, check_type
 from charloom.errors import CharloomError, SettingsError
-from charloom.io.atomic import write_atomically
 from charloom.models.device import find_device
 from charloom.runs.folder import report_write_errors
 from charloom.runs.plan import check_corpus_settings
@@ -37,9 +35,11 @@ from charloom.sweeps.processes import Workers
 from charloom.sweeps.results import SweepResults, combinations_as_csv, runs_as_json_lines
 from charloom.sweeps.worker import Task, write_corpus
 from charloom.text.corpora import Corpus, load_corpus
-from charloom.text.sources import STANDARD_INPUT
 from charloom.training.events import StopTraining
 from charloom.training.run_checks import check_run
+from charloom_codec.arguments import PATH, check_listeners, check_type
+from charloom_codec.io.atomic import write_atomically
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | Corpus | None
 _SECONDS_BETWEEN_EVENTS = 0.25

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from charloom.arguments import TEXT, check_type
 from charloom.settings.corpus import Unit
+from charloom_codec.arguments import TEXT, check_type
 
 AnyText = TypeVar("AnyText", bound=str | bytes)
 """Type of a text, str or bytes: a function returns the type that it is given."""

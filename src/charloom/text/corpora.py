@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from types import NoneType
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import Argument, CharloomWarning, CorpusError, CorpusUnavailableError, InputError, join_with_commas
 from charloom.settings.corpus import CorpusSettings, Unit
 from charloom.text import encoded_texts
@@ -29,6 +28,7 @@ from charloom.text.named_corpora import (
 from charloom.text.sources import Progress, TextFiles
 from charloom.text.stored_ids import FileNumbers, Integers, StoredIds
 from charloom.text.vocabulary import Vocabulary
+from charloom_codec.arguments import PATH, check_type
 
 _IDS_PER_READ = 1 << 22
 """Number of ids that are decoded at once, 32 MiB as int64."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from charloom.arguments import TEXT
 from charloom.errors import CorpusError, CorpusUnavailableError
 from charloom.settings.corpus import Unit
 from charloom.text.decoding import BYTE_UNIT_HINT
+from charloom_codec.arguments import TEXT
 
 HUGGING_FACE = "hf:"
 """Prefix of the name of a dataset of the hub."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charloom.errors import InputError, describe_os_error
-from charloom.io.tensor_files import open_regular
+from charloom_codec.io.tensor_files import open_regular
 
 MAX_LINE = 1 << 16
 """Maximum bytes of a line, including its line feed: the rest of a longer line is discarded."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from charloom.errors import CharloomWarning, CorpusError, InputError, describe_os_error
 from charloom.text.following import FollowedFile, LineSplitter, Position
-from charloom.text.sources import STANDARD_INPUT
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 _POLL_SECONDS = 0.2
 _CHUNK = 1 << 18

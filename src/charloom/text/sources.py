@@ -18,13 +18,13 @@ from charloom.settings.corpus import Unit
 from charloom.text.chunks import join_chunks
 from charloom.text.compressed_inputs import decompress
 from charloom.text.decoding import HEAD_BYTES, decode_utf8, is_binary
+from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Callback that receives the number of bytes read and the total, or None if the total is not known.
 
 For named corpora, datasets and ``corpus_from`` it receives the number of tokens so far, and None."""
 
-STANDARD_INPUT = "-"
 _MAX_PATH_CHARS = 200
 _MAX_LISTED_FILES = 5
 _SETTLED_NANOSECONDS = 2_000_000_000

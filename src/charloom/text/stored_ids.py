@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charloom.arguments import check_type
 from charloom.errors import CorpusError, InputError
-from charloom.io.positional_reads import read_at
 from charloom.settings.limits import check_count
 from charloom.shapes import Ids, TextIds
+from charloom_codec.arguments import check_type
+from charloom_codec.io.positional_reads import read_at
 
 Integers: TypeAlias = NDArray[np.integer]
 _IDS_PER_READ = 1 << 20
@@ -241,7 +241,7 @@ class NumbersWithGap:
 
     def __init__(self, stored: "Integers | FileNumbers | NumbersWithGap", start: int, stop: int) -> None:
         self._stored, self._start, self._gap = stored, start, stop - start
-        self.dtype = stored.dtype
+        self.dtype: np.dtype[np.integer] = stored.dtype
 
     def __len__(self) -> int:
         return len(self._stored) - self._gap

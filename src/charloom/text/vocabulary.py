@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charloom.arguments import TEXT, check_type
 from charloom.errors import Argument, InputError, SettingsError, UnknownCharacterError
 from charloom.settings.corpus import Unit, UnknownPolicy
 from charloom.settings.limits import check_choice
 from charloom.shapes import TextIds
 from charloom.text.clean_up import CleanUp
+from charloom_codec.arguments import TEXT, check_type
 
 UNKNOWN = "<unk>"
 

@@ -9,7 +9,6 @@ from types import NoneType
 
 import torch
 
-from charloom.arguments import check_listeners, check_type
 from charloom.errors import InputError, TrainingDivergedError
 from charloom.inference.evaluation import sum_nats_in_parts
 from charloom.inference.generation import generate
@@ -40,7 +39,8 @@ from charloom.training.shared_gradients import Requests, SharedGradients
 from charloom.training.state import TrainingState
 from charloom.training.time_limit import TimeLimit
 from charloom.training.truncated_bptt import check_trainable, train_epoch
-from charloom.version import __version__
+from charloom_codec.arguments import check_listeners, check_type
+from charloom_codec.version import __version__
 
 _FINITE_CHECK_STEPS = 50  # reading the loss synchronizes with the GPU, so it is not checked at every step
 
@@ -159,9 +159,8 @@ class _Trainer:
         self._training_ids = corpus.ids.without(held_out.start, held_out.stop)
         self._validation_ids = corpus.ids.part(held_out.start, held_out.stop)
         self._training, self._prefixes, self._listeners = training, prefixes, listeners
-        self._checkpoints, self._processes = checkpoints, processes
+        self._checkpoints, self._processes, self._is_stop_requested = checkpoints, processes, False
         self._shared = SharedGradients(training.model, processes) if processes.size > 1 else None
-        self._is_stop_requested = False
         self._time_limit = TimeLimit(training.settings, len(self._validation_ids))
 
     def run(self, started_at: float) -> None:

@@ -1,7 +1,7 @@
 """Properties that all engines share."""
 
-from charloom.codec.engines.engine import MAX_SEGMENT, Engine, compute_lane_capacity
-from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.engines.engine import MAX_SEGMENT, Engine, compute_lane_capacity
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from small_engines import MODELS, PRIMINGS
 
 

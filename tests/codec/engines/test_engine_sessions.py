@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import Codec
-from charloom.codec.engines import engine as engine_module
-from charloom.codec.engines.engine import Engine, RecordSession
-from charloom.codec.engines.native import supported
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.memory import Memory
-from charloom.codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
+from charloom_codec.engines import engine as engine_module
+from charloom_codec.engines.engine import Engine, RecordSession
+from charloom_codec.engines.native import supported
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.memory import Memory
+from charloom_codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 from small_segments import compressed
 

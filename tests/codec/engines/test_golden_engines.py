@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.codec.engines.native import NativeEngine, supported
+from charloom_codec.engines.native import NativeEngine, supported
 from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
 
 _GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))

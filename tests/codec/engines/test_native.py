@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.engines.native import NativeEngine, choose_instruction_set, supported
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.network import ReferenceNetwork
-from charloom.errors import SettingsError
-from charloom.settings.cells import CELL_NAMED
+from charloom_codec.cells import CELL_NAMED
+from charloom_codec.engines.native import NativeEngine, choose_instruction_set, supported
+from charloom_codec.errors import SettingsError
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.network import ReferenceNetwork
 from integer_models import STYLES, random_model
 from native import Switch
 from small_engines import engine_of
@@ -126,7 +126,7 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch, compute_by: Sw
         assert chosen("avx512bf16") == chosen("avx512") == "avx512vnni"
     with pytest.raises(SettingsError, match="choose one of auto, reference"):
         chosen("avx3")
-    monkeypatch.setattr("charloom.codec.engines.native.supported", list)
+    monkeypatch.setattr("charloom_codec.engines.native.supported", list)
     assert chosen("auto") is None
     with pytest.raises(SettingsError, match="CHARLOOM_KERNELS=avx2: not available"):
         chosen("avx2")

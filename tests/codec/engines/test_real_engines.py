@@ -18,7 +18,7 @@ from charloom import (
     RecordFile,
     WrongModelError,
 )
-from charloom.codec.engines.native import choose_instruction_set
+from charloom_codec.engines.native import choose_instruction_set
 from damage import damaged
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +68,7 @@ def test_round_trip_of_a_long_file(fast: bool, model: Path) -> None:
 
 def test_lanes_of_the_mixture(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number is patched: a text of this length has several lanes in the fast engine only."""
-    monkeypatch.setattr("charloom.codec.engines.engine.Engine.choose_num_lanes", lambda *_: 16)
+    monkeypatch.setattr("charloom_codec.engines.engine.Engine.choose_num_lanes", lambda *_: 16)
     _assert_round_trip(_FILES["more than a block"], False, model)
 
 

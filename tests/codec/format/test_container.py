@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import DamagedFileError, LaterVersionError, NotCompressedError, TruncatedFileError
-from charloom.codec.engines.engine import Mode
-from charloom.codec.format.container import ByteReader, Header, decode_varint, encode_varint, is_compressed
+from charloom_codec.engines.engine import Mode
+from charloom_codec.format.container import ByteReader, Header, decode_varint, encode_varint, is_compressed
 
 
 @given(number=st.integers(0, (1 << 56) - 1), before=st.binary(max_size=3), after=st.binary(max_size=3))

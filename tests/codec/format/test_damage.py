@@ -17,9 +17,9 @@ from charloom import (
     TruncatedFileError,
     WrongModelError,
 )
-from charloom.codec.engines.engine import BLOCK, MAX_SEGMENT, Engine, RecordSession
-from charloom.codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
-from charloom.codec.format.segments import STORED, encode_segment_head
+from charloom_codec.engines.engine import BLOCK, MAX_SEGMENT, Engine, RecordSession
+from charloom_codec.format.container import END, HEADER_BYTES, MAGIC, Header, encode_varint
+from charloom_codec.format.segments import STORED, encode_segment_head
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 from small_segments import compressed

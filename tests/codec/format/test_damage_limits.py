@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec
-from charloom.codec.engines.native import choose_instruction_set
-from charloom.codec.engines.opening import make_engine
+from charloom_codec.engines.native import choose_instruction_set
+from charloom_codec.format.opening import make_engine
 from fake_engines import PlainEngine, ZlibEngine
 from golden_engines import MODEL, PRIMING
 
@@ -49,7 +49,7 @@ def real_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         samples[f"{name} blocks"] = codec.compress(_TEXT * 62 + b"\xff\0 the end")
         samples[f"{name} records"] = _as_records(codec, _TEXT[:200] + b"\n[12:30] a=7\n\n\xff\n" * 5)
         with monkeypatch.context() as patch:
-            patch.setattr("charloom.codec.engines.engine.Engine.choose_num_lanes", lambda *_: 4)
+            patch.setattr("charloom_codec.engines.engine.Engine.choose_num_lanes", lambda *_: 4)
             samples[f"{name} lanes"] = codec.compress(_TEXT * 4)
     return _written(tmp_path, samples)
 

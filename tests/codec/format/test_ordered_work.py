@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from charloom import SettingsError
-from charloom.codec.format.ordered_work import OrderedWork, resolve_threads
+from charloom_codec.format.ordered_work import OrderedWork, resolve_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import DamagedFileError, TruncatedFileError
-from charloom.codec.engines.engine import BLOCK, LANES
-from charloom.codec.format.container import ByteReader
-from charloom.codec.format.ordered_work import OrderedWork
-from charloom.codec.format.segments import (
+from charloom_codec.engines.engine import BLOCK, LANES
+from charloom_codec.format.container import ByteReader
+from charloom_codec.format.ordered_work import OrderedWork
+from charloom_codec.format.segments import (
     STORED,
     decode_segment,
     deinterleave,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from charloom import Codec
-from charloom.codec.engines.engine import BLOCK
-from charloom.codec.format import stream
+from charloom_codec.engines.engine import BLOCK
+from charloom_codec.format import stream
 from fake_engines import PlainEngine, ZlibEngine
 
 

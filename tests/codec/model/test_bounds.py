@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from charloom.codec.model.integer_model import IntegerModel
+from charloom_codec.model.integer_model import IntegerModel
 from integer_models import random_model
 
 

@@ -8,8 +8,8 @@ import pytest
 import safetensors.numpy
 
 from charloom import CharloomError
-from charloom.codec.model import corrector as corrector_module
-from charloom.codec.model.corrector import CORRECTOR_FILE, INPUTS, UNITS, Corrector, load_corrector
+from charloom_codec.model import corrector as corrector_module
+from charloom_codec.model.corrector import CORRECTOR_FILE, INPUTS, UNITS, Corrector, load_corrector
 from correctors import random_corrector
 
 

@@ -14,12 +14,12 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.preparation import save_codec_files
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.network import ReferenceNetwork
-from charloom.errors import ModelFolderError
-from charloom.settings.cells import CELL_NAMED
+from charloom_codec.cells import CELL_NAMED
+from charloom_codec.errors import ModelFolderError
+from charloom_codec.model.codec_files import save_codec_files
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.network import ReferenceNetwork
 from integer_models import random_model
 
 
@@ -208,8 +208,8 @@ def test_loading_and_stepping_need_no_torch(tmp_path: Path) -> None:
     file.write_bytes(_model().to_bytes(b""))
     code = (
         "import pathlib, sys, numpy\n"
-        "from charloom.codec.model.integer_model import IntegerModel\n"
-        "from charloom.codec.reference.network import ReferenceNetwork\n"
+        "from charloom_codec.model.integer_model import IntegerModel\n"
+        "from charloom_codec.reference.network import ReferenceNetwork\n"
         f"model, _ = IntegerModel.load(pathlib.Path({str(file)!r}))\n"
         "ReferenceNetwork(model, 1).step(numpy.array([2]))\n"
         "sys.exit('torch' in sys.modules)"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import ModelFolderError
-from charloom.codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
+from charloom_codec.model.priming import MAX_PRIMING, PRIMING_FILE, Priming
 
 
 def test_equal_primings_are_equal_files() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedFileError
-from charloom.codec.records.groups import (
+from charloom_codec.records.groups import (
     INDEX_SIZE_BYTES,
     Index,
     decode_group,

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import Codec
-from charloom.codec.format.container import encode_varint
-from charloom.codec.records import lines
-from charloom.codec.records.groups import encode_group
-from charloom.codec.records.lines import Lines
-from charloom.errors import DamagedRecordError, RecordTooLongError
+from charloom_codec.errors import DamagedRecordError, RecordTooLongError
+from charloom_codec.format.container import encode_varint
+from charloom_codec.records import lines
+from charloom_codec.records.groups import encode_group
+from charloom_codec.records.lines import Lines
 from fake_engines import ZlibEngine
 
 

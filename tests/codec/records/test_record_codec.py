@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError, WrongModelError
-from charloom.codec.engines.engine import MAX_CODED_RECORD, Engine
-from charloom.codec.engines.opening import make_engine
-from charloom.codec.model.preparation import save_codec_files
+from charloom_codec.engines.engine import MAX_CODED_RECORD, Engine
+from charloom_codec.format.opening import make_engine
+from charloom_codec.model.codec_files import save_codec_files
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
 from small_engines import MODELS, PRIMINGS
 

@@ -22,9 +22,9 @@ from charloom import (
     TruncatedFileError,
     WrongModelError,
 )
-from charloom.codec.format.container import HEADER_BYTES, encode_varint
-from charloom.codec.records import lines
-from charloom.codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, Index
+from charloom_codec.format.container import HEADER_BYTES, encode_varint
+from charloom_codec.records import lines
+from charloom_codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, Index
 from damage import damaged
 from fake_engines import PlainEngine, ZlibEngine
 

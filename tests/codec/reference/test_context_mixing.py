@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from charloom.codec.reference.context_mixing import ContextMixing, Lane, _compute_rate, _int32
-from charloom.codec.reference.contexts import TextBuffer
-from charloom.codec.reference.memory import Memory
-from charloom.codec.reference.network_prediction import NetworkPrediction
+from charloom_codec.reference.context_mixing import ContextMixing, Lane, _compute_rate, _int32
+from charloom_codec.reference.contexts import TextBuffer
+from charloom_codec.reference.memory import Memory
+from charloom_codec.reference.network_prediction import NetworkPrediction
 
 
 def _bits_of(text: bytes, memory: Memory) -> list[float]:

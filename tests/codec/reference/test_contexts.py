@@ -1,6 +1,6 @@
 """Contexts of the mixture's predictions."""
 
-from charloom.codec.reference.contexts import Match, TextBuffer
+from charloom_codec.reference.contexts import Match, TextBuffer
 
 
 def test_a_match_ends_at_the_last_byte() -> None:

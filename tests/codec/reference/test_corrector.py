@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.engines.native import NativeEngine, supported
-from charloom.codec.model.corrector import CATEGORIES, INPUTS
-from charloom.codec.reference.corrector import compute_correction
-from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.engines.native import NativeEngine, supported
+from charloom_codec.model.corrector import CATEGORIES, INPUTS
+from charloom_codec.reference.corrector import compute_correction
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from correctors import random_corrector
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.codec.reference.memory import FIRST_ROWS, INPUTS, LOGIT_STEPS, SET_SIZES, Memory, Table
-from charloom.codec.reference.state_maps import ONE
+from charloom_codec.reference.memory import FIRST_ROWS, INPUTS, LOGIT_STEPS, SET_SIZES, Memory, Table
+from charloom_codec.reference.state_maps import ONE
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30, unique_by=lambda key: key & 0xFFFF or 1))

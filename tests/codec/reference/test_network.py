@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.codec.model.integer_model import FREQUENCY_BITS, IntegerMatrix
-from charloom.codec.model.quantization import fit_exp2, fit_tanh
-from charloom.codec.reference.network import (
+from charloom.compression.quantization import fit_exp2, fit_tanh
+from charloom_codec.cells import CELLS
+from charloom_codec.model.integer_model import FREQUENCY_BITS, IntegerMatrix
+from charloom_codec.reference.network import (
     ReferenceNetwork,
     compute_frequencies,
     multiply,
@@ -18,7 +19,6 @@ from charloom.codec.reference.network import (
     sigmoid,
     tanh,
 )
-from charloom.settings.cells import CELLS
 from integer_models import random_model
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.codec.model.integer_model import FREQUENCY_BITS
-from charloom.codec.reference.network import ReferenceNetwork
-from charloom.codec.reference.network_prediction import NetworkLanes, NetworkPrediction
+from charloom_codec.model.integer_model import FREQUENCY_BITS
+from charloom_codec.reference.network import ReferenceNetwork
+from charloom_codec.reference.network_prediction import NetworkLanes, NetworkPrediction
 from integer_models import CHARACTERS, random_model, with_tokens
 
 _FREQUENCIES = st.integers(0, 2**32 - 1).map(

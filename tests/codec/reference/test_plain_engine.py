@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from charloom.codec.engines import engine as engine_module
-from charloom.codec.engines.engine import Engine
-from charloom.codec.engines.native import supported
-from charloom.codec.model.integer_model import IntegerModel
-from charloom.codec.model.priming import Priming
-from charloom.codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.engines import engine as engine_module
+from charloom_codec.engines.engine import Engine
+from charloom_codec.engines.native import supported
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.plain_engine import ReferenceEngine
 from integer_models import random_model, with_tokens
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.codec.reference.range_coder import CostMeter, Decoder, Encoder
+from charloom_codec.reference.range_coder import CostMeter, Decoder, Encoder
 
 _PARTS = st.integers(1, (1 << 22) + 1).flatmap(
     lambda total: st.integers(0, total - 1).flatmap(

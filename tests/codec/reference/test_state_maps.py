@@ -1,6 +1,6 @@
 """Logits, StateMaps and bit histories."""
 
-from charloom.codec.reference.state_maps import (
+from charloom_codec.reference.state_maps import (
     BIT_HISTORY_TABLE,
     LOGIT_LIMIT,
     make_state_map,

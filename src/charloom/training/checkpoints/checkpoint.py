@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomError, CheckpointError, SettingsError
 from charloom.models.language_model import LanguageModel
 from charloom.recurrence.backend import backend
@@ -33,7 +32,8 @@ from charloom.training.history import EpochRecord, History
 from charloom.training.processes import Processes
 from charloom.training.state import TrainingState, Weights, describe_position, get_weights
 from charloom.training.truncated_bptt import EpochProgress
-from charloom.version import __version__
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.version import __version__
 
 _MAX_VALUE = 2**53
 """Upper bound of counts and times: a float64 represents all integers up to it exactly."""

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from charloom.errors import CheckpointError
-from charloom.io.atomic import atomic_file
-from charloom.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
+from charloom_codec.io.atomic import atomic_file
+from charloom_codec.io.tensor_files import open_regular, parse_json, read_metadata, read_tensor_file
 
 JsonObject: TypeAlias = dict[str, Any]
 """JSON values by name."""

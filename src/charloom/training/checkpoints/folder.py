@@ -17,14 +17,14 @@ from types import NoneType
 import torch
 from torch import distributed
 
-from charloom.arguments import PATH, check_type
 from charloom.errors import CharloomWarning, CheckpointError
-from charloom.io.atomic import remove_leftovers
 from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from charloom.training.processes import Processes, call_collective
 from charloom.training.state import TrainingState, describe_position
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.io.atomic import remove_leftovers
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Steps are padded to 10 digits; 16 digits suffice for the largest step count that a checkpoint can store, 2**53.

@@ -1,0 +1,1 @@
+"""The command line of compression; no logic."""

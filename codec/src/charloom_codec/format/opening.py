@@ -1,0 +1,119 @@
+"""The choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from charloom_codec.arguments import PATH, check_type
+from charloom_codec.engines.engine import VERSIONS, Engine, Mode
+from charloom_codec.engines.native import NativeEngine, choose_instruction_set
+from charloom_codec.errors import Argument, InputError, WrongModelError
+from charloom_codec.format.container import FINGERPRINT_BYTES, Header
+from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.plain_engine import ReferenceEngine
+
+_MAX_HELD_OUT = 1 << 16  # bytes, unless that is less than a tenth of the priming text
+
+AnyModel: TypeAlias = str | Path | FloatModel | Engine
+"""Model folder, model or engine."""
+
+
+class EngineChoice:
+    """Engines of one model, each opened on first use.
+
+    Attributes:
+        mode: Mode of compression: the requested one, or that of the engine if the model is an engine.
+    """
+
+    def __init__(self, model: AnyModel | None, *, fast: bool = False) -> None:
+        """Initializes the choice. Raises InputError if ``model`` is of another type."""
+        if not (model is None or isinstance(model, (str, Path, Engine, FloatModel))):
+            raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
+        check_type(bool, fast=fast)
+        self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
+        self._model = model
+        self._opened: dict[tuple[Mode, int], Engine] = {}
+
+    def open_for_compression(self) -> Engine:
+        """Returns the engine that compresses. Raises WrongModelError if there is no model."""
+        return self._open_mode(self.mode)
+
+    def open_for_file(self, header: Header) -> Engine:
+        """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
+        if self._model is None:
+            raise WrongModelError(
+                f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
+                hint=("pass the folder of that model with ", Argument("model")),
+            )
+        for version in VERSIONS[header.mode]:
+            engine = self._open_mode(header.mode, version)
+            # A file contains only the first bytes of the fingerprint.
+            if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+                return engine
+        own_fingerprint = self._open_mode(header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
+        raise WrongModelError(
+            f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
+            f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
+            "codec.safetensors and priming.safetensors"
+        )
+
+    def _open_mode(self, mode: Mode, version: int | None = None) -> Engine:
+        if self._model is None:
+            raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
+        if isinstance(self._model, Engine):
+            if self._model.mode != mode:
+                raise WrongModelError(
+                    f"compressed in mode {mode!r}, but this codec uses mode {self._model.mode!r}: pass the model folder"
+                )
+            return self._model
+        version = VERSIONS[mode][0] if version is None else version
+        if (mode, version) not in self._opened:
+            self._opened[mode, version] = open_engine(self._model, fast=mode == "fast", version=version)
+        return self._opened[mode, version]
+
+
+def open_engine(model: str | Path | FloatModel, *, fast: bool, version: int | None = None) -> Engine:
+    """Returns the engine of a model folder or a model.
+
+    If a folder has no integer model, it is created and saved there.
+
+    Args:
+        model: Model folder or model.
+        fast: True for the network alone, False for context mixing.
+        version: One of the engine's VERSIONS; None for the current one.
+
+    Raises:
+        ModelFolderError: A file of the folder cannot be read or written.
+    """
+    if isinstance(model, PATH):
+        integers, priming = load_codec_files(Path(model), fast=fast)
+    else:
+        # A model in memory has no priming: the context models start empty.
+        integers, priming = quantize(model), Priming()
+    return make_engine(integers, None if fast else priming, version)
+
+
+def open_engine_before_held_out(folder: str | Path) -> tuple[Engine, bytes]:
+    """Returns the mixing engine of a folder as it is before the held-out lines of its priming text, and these lines.
+
+    On lines that the network was not trained on, one can measure how well the engine predicts text of the kind that it
+    knows. Of many lines, the last ones are returned, so that most of the text primes the engine.
+
+    Returns:
+        The engine and the lines; no lines if no text was held out, or nothing precedes them.
+    """
+    integers, priming = load_codec_files(Path(folder), fast=False)
+    text, silent = priming.text, priming.bytes_without_network
+    start = max(silent, len(text) - max(len(text) // 10, min(_MAX_HELD_OUT, len(text) // 2)))
+    # Whole lines only: the end of a line looks unusual by itself.
+    start = text.find(b"\n", max(0, start - 1)) + 1
+    return make_engine(integers, Priming(text[:start], min(silent, start))), text[start:] if start else b""
+
+
+def make_engine(model: IntegerModel, priming: Priming | None, version: int | None = None) -> Engine:
+    """Returns the engine of an integer model, native if possible; with a priming it is in mixing mode."""
+    instruction_set = choose_instruction_set()
+    if instruction_set is None:
+        return ReferenceEngine(model, priming, version)
+    return NativeEngine(model, priming, instruction_set, version)

@@ -1,0 +1,1 @@
+"""Atomic writes, and validated reading of files."""

@@ -1,0 +1,264 @@
+"""Engine in plain Python: coding by the network alone or by context mixing, and its sessions.
+
+The reference implementation of ``coders.h`` and ``sessions.h`` in ``kernels/codec/coding``, and the fallback without
+native code, with the same bytes but at least a hundred times slower.
+"""
+
+import array
+import itertools
+import pickle
+import threading
+from collections.abc import Callable
+
+from charloom_codec.engines import engine
+from charloom_codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
+from charloom_codec.model.corrector import Corrector
+from charloom_codec.model.integer_model import IntegerModel
+from charloom_codec.model.priming import Priming
+from charloom_codec.reference.context_mixing import ContextMixing, Lane
+from charloom_codec.reference.contexts import TextBuffer
+from charloom_codec.reference.memory import Memory
+from charloom_codec.reference.network_prediction import NetworkLanes
+from charloom_codec.reference.range_coder import CostMeter, Decoder, Encoder
+
+_RECORD_END = ord("\n")
+_P_END = 65_472
+"""Probability that a line feed ends its record, of 16 bits."""
+
+
+class FastLanes:
+    """Coder of bytes by the network alone. Each lane is a separate text."""
+
+    def __init__(self, model: IntegerModel, lanes: int) -> None:
+        self._networks = NetworkLanes(model, lanes)
+        self._networks.start()
+
+    def code(self, lane: int, coder: Encoder | CostMeter | Decoder, byte: int | None = None) -> int:
+        """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
+        network = self._networks[lane]
+        network.start_byte()
+        # Whole bytes rather than bits: one interval for each byte is faster, and this engine has no other predictor.
+        escape, total = network.escape(), network.total()
+        if isinstance(coder, Decoder) and (number := coder.decode_target(total)) < escape:
+            byte = network.byte_at(number)
+        start, size = (0, 0) if byte is None else network.interval_of(byte)
+        if size:
+            coder.code_interval(start, size, total)
+        else:  # escape: no token continues with this byte
+            coder.code_interval(escape, total - escape, total)
+            byte = coder.decode_target(256) if isinstance(coder, Decoder) else byte
+            assert byte is not None
+            coder.code_interval(byte, 1, 256)
+        assert byte is not None
+        for i in range(7, -1, -1):
+            network.update(byte >> i & 1)
+        self._networks.end_byte(lane)
+        return byte
+
+
+class MixingLanes:
+    """Coder of bytes by context mixing. All lanes update one memory, and each may match the text of the others.
+
+    Attributes:
+        memory: Learned state, used by these lanes only.
+        buffer: Bytes read by all lanes.
+    """
+
+    def __init__(
+        self,
+        model: IntegerModel,
+        corrector: Corrector | None,
+        memory: Memory,
+        primed: bytes,
+        capacity: int,
+        lanes: int,
+    ) -> None:
+        """Initializes the lanes.
+
+        Args:
+            model: Integer model.
+            corrector: Corrector of the predictions, or None.
+            memory: Learned state, which is changed.
+            primed: Text that the memory has read.
+            capacity: Maximum number of bytes of each lane.
+            lanes: Number of lanes.
+        """
+        self.memory = memory
+        self.buffer = TextBuffer(primed, capacity, lanes)
+        self._mixture = ContextMixing(corrector, memory, self.buffer)
+        self._networks = NetworkLanes(model, lanes)
+        self._lanes = [Lane(start) for start in self.buffer.written]
+
+    def start_texts(self) -> None:
+        """Starts a text in each lane, after what the lane has read before."""
+        self._lanes = [Lane(lane.position) for lane in self._lanes]
+
+    def start_network(self) -> None:
+        """Starts the network in each lane, as at the start of a text."""
+        self._networks.start()
+
+    def code(self, lane: int, coder: Encoder | CostMeter | Decoder, byte: int | None = None) -> int:
+        """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
+        return self._code(lane, lambda i, p: coder.code_bit(None if byte is None else byte >> i & 1, p))
+
+    def update(self, lane: int, byte: int) -> None:
+        """Reads a byte without coding it."""
+        self._code(lane, lambda i, _: byte >> i & 1)
+
+    def _code(self, number: int, code_bit: Callable[[int, int], int]) -> int:
+        """Codes a byte with ``code_bit(i, p)``, which codes bit i, 1 with probability p, and returns it."""
+        lane, network = self._lanes[number], self._networks[number]
+        # The buffer is allocated once; the next lane's bytes follow.
+        if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
+            raise ValueError("the data exceeds the capacity of a lane")
+        self._mixture.start_byte(lane, network)
+        for i in range(7, -1, -1):
+            p = self._mixture.predict(lane, network)
+            self._mixture.update(lane, network, code_bit(i, p))
+        byte = self._mixture.end_byte(lane)
+        # From now on, other lanes may match this byte.
+        self.buffer.written[number] = lane.position
+        self._networks.end_byte(number)
+        return byte
+
+
+def prime(model: IntegerModel, corrector: Corrector | None, memory: Memory, priming: Priming, *, records: bool) -> None:
+    """Reads a priming text, the first bytes without the network and the rest with it.
+
+    Args:
+        model: Integer model.
+        corrector: Corrector of the predictions, or None.
+        memory: Learned state, which is changed.
+        priming: Text to read.
+        records: True to read each line as a separate text.
+    """
+    text, bytes_without_network = priming.text, priming.bytes_without_network
+    lanes = MixingLanes(model, corrector, memory, b"", len(text), 1)
+    for i, byte in enumerate(text):
+        starts_text = i == 0 or (records and text[i - 1] == _RECORD_END)
+        if starts_text:
+            lanes.start_texts()
+        if (starts_text and i >= bytes_without_network) if records else i == bytes_without_network:
+            lanes.start_network()
+        lanes.update(0, byte)
+
+
+class ReferenceSession:
+    """Session for one segment, an ``engines.engine.Session``."""
+
+    def __init__(self, lanes: FastLanes | MixingLanes, count: int) -> None:
+        self._lanes = lanes
+        self._turns = itertools.cycle(range(count))  # continues across blocks
+
+    def encode(self, data: bytes) -> bytes:
+        """Returns the payload of the next block."""
+        encoder = Encoder()
+        # A new coder for each block, so that each has its own payload; the lanes keep their state.
+        for byte in data:
+            self._lanes.code(next(self._turns), encoder, byte)
+        return encoder.finish()
+
+    def measure(self, data: bytes) -> bytes:
+        """Returns the bits that ``encode`` would take for each byte, as float32."""
+        bits = array.array("f")
+        for byte in data:
+            meter = CostMeter()
+            self._lanes.code(next(self._turns), meter, byte)
+            bits.append(meter.bits)
+        return bits.tobytes()
+
+    def decode(self, payload: bytes, length: int) -> bytes:
+        """Returns the block of a payload. Raises ValueError if there is none."""
+        decoder = Decoder(payload)
+        data = bytes(self._lanes.code(next(self._turns), decoder) for _ in range(length))
+        decoder.finish()
+        return data
+
+
+class ReferenceRecordSession:
+    """Session for records, an ``engines.engine.RecordSession``.
+
+    Each record is a separate text that ends with a line feed. After each line feed, a bit states whether the record
+    ends there.
+    """
+
+    def __init__(self, start_lane: Callable[[], FastLanes | MixingLanes]) -> None:
+        """Initializes the session.
+
+        Args:
+            start_lane: Function that returns one lane in the state at the start of each record.
+        """
+        self._start_lane = start_lane
+
+    def encode(self, record: bytes) -> bytes:
+        """Returns the payload of one record."""
+        lanes, encoder = self._start_lane(), Encoder()
+        for i, byte in enumerate([*record, _RECORD_END]):
+            lanes.code(0, encoder, byte)
+            # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
+            # 0.0014 bits.
+            if byte == _RECORD_END:
+                encoder.code_bit(int(i == len(record)), _P_END)
+        return encoder.finish()
+
+    def decode(self, payload: bytes, limit: int) -> bytes:
+        """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""
+        lanes, decoder = self._start_lane(), Decoder(payload)
+        record = bytearray()
+        # The limit bounds the memory: a damaged payload may code far more bytes than it has.
+        while (byte := lanes.code(0, decoder)) != _RECORD_END or not decoder.code_bit(None, _P_END):
+            if len(record) >= limit:
+                raise ValueError("the record is longer than the limit")
+            record.append(byte)
+        decoder.finish()
+        return bytes(record)
+
+
+class ReferenceEngine(Engine):
+    """Engine in plain Python: it codes with the network alone or, with a priming, by context mixing."""
+
+    def __init__(
+        self,
+        model: IntegerModel,
+        priming: Priming | None,
+        version: int | None = None,
+        corrector: Corrector | None = None,
+    ) -> None:
+        """Initializes the engine. The arguments are those of ``Engine``."""
+        super().__init__(model, priming, version, corrector)
+        self._model = model
+        self._priming = priming
+        self._primed: dict[bool, bytes] = {}
+        self._lock = threading.Lock()
+
+    def start_session(self, num_lanes: int) -> Session:
+        """Returns a session; in mixing mode, it has read the priming."""
+        lanes = self._start_lanes(num_lanes, compute_lane_capacity(num_lanes), records=False)
+        return ReferenceSession(lanes, num_lanes)
+
+    def start_record_session(self) -> RecordSession:
+        """Returns a session for records; in mixing mode, it has read the priming line by line."""
+        return ReferenceRecordSession(lambda: self._start_lanes(1, engine.RECORD_CAPACITY, records=True))
+
+    def _start_lanes(self, count: int, capacity: int, *, records: bool) -> FastLanes | MixingLanes:
+        if self._priming is None:
+            return FastLanes(self._model, count)
+        memory = self._copy_primed_memory(self._priming, records)
+        lanes = MixingLanes(self._model, self.corrector, memory, self._priming.text, capacity, count)
+        # The network starts from scratch: unlike the context models, it does not continue the priming text.
+        lanes.start_network()
+        return lanes
+
+    def _copy_primed_memory(self, priming: Priming, records: bool) -> Memory:
+        """Returns a new copy of the memory after the priming."""
+        # Pickled, because that copies faster than deepcopy.
+        # The lock lets the priming be read once, although several threads may ask for it.
+        with self._lock:
+            if records not in self._primed:
+                memory = Memory(engine.FULL_BITS, engine.LIGHT_BITS)
+                prime(self._model, self.corrector, memory, priming, records=records)
+                self._primed[records] = pickle.dumps(memory)
+        # Only of bytes that this engine pickled itself.
+        memory = pickle.loads(self._primed[records])
+        assert isinstance(memory, Memory)
+        return memory
