@@ -253,7 +253,7 @@ def test_help_needs_no_torch(tmp_path: Path) -> None:
         ),
         (["train", "--epochs"], "--epochs requires a value (see --help)"),
         (["compress", "a", "-m"], "-m requires a value (see --help)"),
-        (["compress", "a"], "--model is missing: pass the folder of a model (see --help)"),
+        (["compress", "a"], "--model is missing: pass the folder of a model, or set CHARLOOM_MODEL"),
         (["sweep", "a"], "--output is missing: pass a folder for the results (see --help)"),
         (["generate"], "MODEL is missing (see --help)"),
         (["evaluate", "m"], "FILE is missing (see --help)"),

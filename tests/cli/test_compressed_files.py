@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import pytest
 
-from charloom import SettingsError
-from charloom.errors import CompressedFileError, InputError
-from charloom_codec.cli.compressed_files import FileOptions, remove_suffix, transform_each_file
+from charloom.errors import InputError
+from charloom_codec.cli.compressed_files import transform_each_file
+from charloom_codec.cli.file_options import FileOptions
 
 
 def _upper(source: io.BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
@@ -23,21 +23,6 @@ def _upper(source: io.BufferedReader, target: BinaryIO, progress: Callable[[obje
 
 def _out(file: str) -> str:
     return file + ".up"
-
-
-@pytest.mark.parametrize(
-    ("files", "options", "message"),
-    [
-        ([], {}, "no input file"),
-        (["a", "b"], {"output": "x"}, "--output names a single file, but there are 2 input files"),
-        (["a"], {"output": ""}, "--output is empty"),
-        (["a"], {"output": "-", "remove": True}, "--remove requires an output file: omit --remove, or"),
-        (["a"], {"keep": True, "remove": True}, "contradict each other"),
-    ],
-)
-def test_options_that_contradict_each_other(files: list[str], options: dict[str, bool], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        FileOptions(**options).check(files)  # type: ignore[arg-type]
 
 
 def test_the_output_has_the_mode_and_times_of_the_input(tmp_path: Path) -> None:
@@ -96,10 +81,3 @@ def test_an_input_that_changed_while_it_was_read_is_kept(tmp_path: Path, capsys:
     assert transform_each_file([str(file)], change, FileOptions(remove=True), _out, force=False) == 1
     assert "the file changed while it was being read, so it was not deleted" in capsys.readouterr().err
     assert file.read_bytes() == b"other"
-
-
-def test_the_name_of_the_decompressed_file() -> None:
-    assert remove_suffix("a/b.txt.loom") == "a/b.txt"
-    for name in ("b.txt", "a/.loom"):
-        with pytest.raises(CompressedFileError, match=r"does not end in \.loom: choose the output file with --output"):
-            remove_suffix(name)

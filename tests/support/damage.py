@@ -75,4 +75,5 @@ def _hostile(whole: bytes, source: random.Random) -> bytes:
 
 
 def _appended(whole: bytes, source: random.Random) -> bytes:
-    return whole + source.choice([whole, b"\0", source.randbytes(source.randrange(1, 100)), whole[:20]])
+    # Not the whole file, which would be two valid files that were joined.
+    return whole + source.choice([whole[:-1], b"\0", source.randbytes(source.randrange(1, 100)), whole[:20]])

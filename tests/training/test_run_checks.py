@@ -55,7 +55,7 @@ def test_the_end_is_held_out(fraction: float, start: int) -> None:
     assert find_held_out(100, _with(validation_fraction=fraction)) == range(start, 100)
 
 
-@pytest.mark.parametrize(("fraction", "start", "stop"), [(0, 100, 100), (0.02, 96, 98), (0.25, 50, 75), (0.6, 0, 60)])
-def test_the_part_before_the_end_is_held_out(fraction: float, start: int, stop: int) -> None:
-    settings = _with(validation_fraction=fraction, validation_at="before-end")
+@pytest.mark.parametrize(("fraction", "start", "stop"), [(0, 50, 50), (0.02, 49, 51), (0.25, 37, 62), (0.6, 20, 80)])
+def test_the_middle_is_held_out(fraction: float, start: int, stop: int) -> None:
+    settings = _with(validation_fraction=fraction, validation_at="middle")
     assert find_held_out(100, settings) == range(start, stop)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom_codec.arguments import check_bytes, check_stream
-from charloom_codec.format.container import ByteReader, Header
+from charloom_codec.format.container import ByteReader, read_headers
 from charloom_codec.format.opening import AnyModel, EngineChoice
 from charloom_codec.format.ordered_work import OrderedWork, Progress, resolve_threads, write_chunks
 from charloom_codec.format.stream import compress_stream, decompress_stream, measure_stream
@@ -105,7 +105,8 @@ class Codec:
     def decompress_stream(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Decompresses ``source`` to its end into ``target``, in bounded memory.
 
-        Each block is verified before it is written. The output is known to be complete only when this returns.
+        Of compressed files that were joined, the originals are written one after another. Each block is verified before
+        it is written. The output is known to be complete only when this returns.
 
         Args:
             source: Binary stream that ``compress_stream`` or ``compress_lines`` wrote.
@@ -120,7 +121,7 @@ class Codec:
         check_stream("read", source=source)
         check_stream("write", target=target)
         reader = ByteReader(source)
-        # The header states what follows: the caller need not know whether the file has records.
-        header = Header.read(reader)
-        function = decompress_lines if header.records else decompress_stream
-        write_chunks(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)
+        for header in read_headers(reader):
+            # The header states what follows: the caller need not know whether the file has records.
+            function = decompress_lines if header.records else decompress_stream
+            write_chunks(function(reader, header, self._engines, OrderedWork(self.threads, progress)), target)

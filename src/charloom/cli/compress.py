@@ -1,6 +1,7 @@
 """``charloom compress``: the command of ``charloom_codec``, with a report that compares compressors."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,9 @@ from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
 from charloom_codec.cli import screen
 from charloom_codec.cli.compress import CompressionOptions, compress_files
-from charloom_codec.cli.compressed_files import FileOptions, describe_file, open_input
-from charloom_codec.cli.options import Flag, Force, ModelOption, Word
+from charloom_codec.cli.compressed_files import describe_file, open_input
+from charloom_codec.cli.file_options import FileOptions
+from charloom_codec.cli.options import DefaultModel, Flag, Force, Word
 from charloom_codec.io.atomic import atomic_file
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
@@ -25,7 +27,7 @@ _MAX_KNOWN = 0.02
 
 def compress(
     *files: Word[str],
-    model: ModelOption[Path],
+    model: DefaultModel = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     compression: Annotated[CompressionOptions, Parameter(name="*")] = CompressionOptions(),
     force: Force = False,
@@ -41,9 +43,9 @@ def compress(
     Parameters
     ----------
     files
-        Files to compress; - reads standard input and writes to standard output.
+        Files to compress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model.
+        Folder of the model, or name of a model in the package.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     report
@@ -57,8 +59,11 @@ def compress(
     if not report:
         return compress_files(files, model, options, compression, force=force)
     options.check(files)
+    if model is None:
+        raise SettingsError("--model is missing: pass the folder of a model, or set CHARLOOM_MODEL")
     # --keep is accepted: a report keeps the file in any case.
-    if len(files) > 1 or options.output or options.remove or compression != CompressionOptions():
+    others = replace(options, keep=False, threads=None) != FileOptions() or compression != CompressionOptions()
+    if len(files) != 1 or others:
         raise SettingsError(
             "--report accepts a single file and only the options --model, --plot, --threads, --force and --keep"
         )

@@ -110,7 +110,7 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     if recipe.training.validation_fraction and recipe.training.patience is None:
         # The end of a log may differ from the rest; a model of fewer epochs then predicts it better.
         at_end = budget.num_tokens <= _MAX_LENGTH_HELD_OUT_AT_END
-        choose(keep_best=True, validation_at="end" if at_end else "before-end")
+        choose(keep_best=True, validation_at="end" if at_end else "middle")
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)

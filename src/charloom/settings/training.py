@@ -10,7 +10,7 @@ from charloom.settings.model import Precision
 Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["constant", "cosine", "step"]
-HeldOutPlace: TypeAlias = Literal["end", "before-end"]
+HeldOutPlace: TypeAlias = Literal["end", "middle"]
 
 WITHOUT_EFFECT = (
     *("report_every", "sample_every", "prefix", "sample_chars"),
@@ -46,8 +46,8 @@ class TrainingSettings:
         decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
         validation_fraction: Fraction of the text that is held out for validation.
-        validation_at: Place of the held-out text: end; or before-end, which leaves as many characters after it. The end
-            of a text is often the most useful part to train on, because what is predicted later continues it.
+        validation_at: Place of the held-out text: end or middle. The end of a text may be the most useful part to train
+            on, because what is predicted later continues it.
         patience: Number of epochs without an improvement in validation perplexity after which training stops early.
             Default: no early stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of those of the last epoch.

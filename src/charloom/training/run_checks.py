@@ -53,8 +53,7 @@ def find_held_out(length: int, settings: TrainingSettings) -> range:
             value=settings.validation_fraction,
             hint="increase it, set it to 0, or use more text",
         )
-    stop = length
-    if settings.validation_at == "before-end":
-        # Not more than the text has, if the fraction is above a half.
-        stop = max(num_validation, length - num_validation)
-    return range(stop - num_validation, stop)
+    start = length - num_validation
+    if settings.validation_at == "middle":
+        start //= 2
+    return range(start, start + num_validation)

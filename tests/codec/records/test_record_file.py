@@ -157,7 +157,11 @@ def test_errors_of_invalid_arguments(tmp_path: Path) -> None:
     with pytest.raises(WrongModelError, match="a different model"):
         RecordFile(path, ZlibEngine(start=b"x"))
     with pytest.raises(TrailingDataError):
-        Codec(ZlibEngine()).decompress(blob + blob)
+        Codec(ZlibEngine()).decompress(blob + b"x")
+    path.write_bytes(blob + blob)
+    with pytest.raises(DamagedFileError, match="the index of the records"):
+        RecordFile(path, ZlibEngine())
+    path.write_bytes(blob)
     for length in range(12, len(blob)):
         with pytest.raises(TruncatedFileError):
             Codec(ZlibEngine()).decompress(blob[:length])

@@ -8,28 +8,32 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom_codec.cli.compressed_files import SUFFIX, FileOptions, transform_each_file
-from charloom_codec.cli.options import Flag, Force, ModelOption, Word
-from charloom_codec.errors import InputError, RecordTooLongError
+from charloom_codec.cli.compressed_files import transform_each_file
+from charloom_codec.cli.decompress import decompress_files
+from charloom_codec.cli.file_options import FileOptions
+from charloom_codec.cli.options import DefaultModel, Flag, Force, Word
+from charloom_codec.errors import InputError, RecordTooLongError, SettingsError
 
 
 @dataclass(frozen=True)
 class CompressionOptions:
-    """Options of ``compress`` that change the compressed bytes.
+    """Options of ``compress`` alone.
 
     Attributes:
         fast: Compress with the network alone, without context mixing: faster (about twice as fast with an LSTM of 256
             units), but the files are larger.
         by_line: Compress each line as a separate record; 'decompress --record N' decompresses line N alone.
+        decompress: Decompress, as the command 'decompress' does.
     """
 
     fast: Flag = False
     by_line: Flag = False
+    decompress: Annotated[Flag, Parameter(name=["--decompress", "-d"])] = False
 
 
 def compress(
     *files: Word[str],
-    model: ModelOption[Path],
+    model: DefaultModel = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     compression: Annotated[CompressionOptions, Parameter(name="*")] = CompressionOptions(),
     force: Force = False,
@@ -43,9 +47,9 @@ def compress(
     Parameters
     ----------
     files
-        Files to compress; - reads standard input and writes to standard output.
+        Files to compress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model.
+        Folder of the model, or name of a model in the package.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     """
@@ -53,10 +57,17 @@ def compress(
 
 
 def compress_files(
-    files: Sequence[str], model: Path, options: FileOptions, compression: CompressionOptions, *, force: bool
+    files: Sequence[str], model: Path | None, options: FileOptions, compression: CompressionOptions, *, force: bool
 ) -> int:
-    """Compresses files, as ``compress`` does; returns the exit status."""
+    """Compresses files or, as the options state, decompresses, tests or lists them; returns the exit status."""
     options.check(files)
+    if compression.decompress or options.test or options.list_files:
+        if compression != CompressionOptions(decompress=compression.decompress):
+            raise SettingsError("--fast and --by-line are for compression only: omit them")
+        return decompress_files(files, model, options, force=force)
+    options.apply()
+    if model is None:
+        raise SettingsError("--model is missing: pass the folder of a model, or set CHARLOOM_MODEL")
 
     from charloom_codec.codec import Codec
     from charloom_codec.format.container import HEADER_BYTES, is_compressed
@@ -80,4 +91,5 @@ def compress_files(
         except RecordTooLongError as error:
             raise RecordTooLongError(*error.message, hint="omit --by-line") from None
 
-    return transform_each_file(files, transform, options, lambda name: name + SUFFIX, force=force)
+    selected = options.select(files, compressed=False)
+    return transform_each_file(selected, transform, options, lambda name: name + options.suffix, force=force)

@@ -9,54 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeAlias
-
-from cyclopts import Parameter
+from typing import BinaryIO, TypeAlias
 
 from charloom_codec.cli import screen
-from charloom_codec.cli.options import Flag, OutputFile
-from charloom_codec.errors import CharloomError, CompressedFileError, InputError, SettingsError, describe_os_error
+from charloom_codec.cli.file_options import FileOptions
+from charloom_codec.errors import CharloomError, InputError, describe_os_error, pluralize
 from charloom_codec.io.atomic import atomic_file
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
-SUFFIX = ".loom"
-
 Transform: TypeAlias = Callable[[io.BufferedReader, BinaryIO, Callable[[object], None]], None]
 """Function that reads a source to its end, writes a target, and calls a progress function after each part."""
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """Options of ``compress`` and ``decompress``.
-
-    Attributes:
-        output: Output file, for a single input file; - for standard output.
-        keep: Keep the input files. This is the default; the option exists for scripts written for other compressors.
-        remove: Delete each input file after its output is complete.
-        threads: Number of threads, each of which needs its own memory. The output does not depend on this number.
-            Default: 2, or 1 if only one core is available.
-    """
-
-    output: OutputFile = None
-    keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False
-    remove: Flag = False
-    threads: int | None = None
-
-    def check(self, files: Sequence[str]) -> None:
-        """Raises SettingsError if options contradict each other or the number of files."""
-        if not files:
-            raise SettingsError("no input file: pass one or more, or - for standard input")
-        if self.output is not None and len(files) > 1:
-            raise SettingsError(
-                f"--output names a single file, but there are {len(files)} input files: pass a single input file, or "
-                "omit --output"
-            )
-        if self.output == "":
-            raise SettingsError("--output is empty: pass a file name, or - for standard output")
-        if self.remove and self.output == STANDARD_INPUT:
-            raise SettingsError("--remove requires an output file: omit --remove, or choose a file with --output")
-        if self.keep and self.remove:
-            raise SettingsError("--keep and --remove contradict each other: omit one of them")
 
 
 def transform_each_file(
@@ -77,35 +39,57 @@ def transform_each_file(
     """
     status = 0
     for file in files:
-        try:
-            # Within the try block: name() raises an error for a wrong suffix, which must not stop the other files.
-            target = options.output or (STANDARD_INPUT if file == STANDARD_INPUT else name(file))
-            _transform(file, target, transform, remove=options.remove, force=force)
-        except BrokenPipeError:
-            raise  # standard output is closed: no other file could be written there either
-        except CharloomError as error:
-            screen.show_error(f"{describe_file(file)}: ", *error.parts)
-            # The highest status, so that a later success does not hide a failure.
-            status = max(status, screen.exit_status(error))
-        except OSError as error:
-            place = "" if error.filename in (None, file) else f"{error.filename}: "
-            screen.show_error(f"{describe_file(file)}: {place}{describe_os_error(error)}")
-            status = max(status, 1)
+        with report_errors(file) as outcome:
+            # Within the with block: name() raises an error for a wrong suffix, which must not stop the other files.
+            target = options.output or (STANDARD_INPUT if options.stdout or file == STANDARD_INPUT else name(file))
+            _transform(file, target, transform, options, force=force)
+        # The highest status, so that a later success does not hide a failure.
+        status = max(status, outcome.status)
     return status
 
 
-def _transform(file: str, target: str, transform: Transform, *, remove: bool, force: bool) -> None:
+@dataclass
+class Outcome:
+    """The outcome of a file.
+
+    Attributes:
+        status: Exit status: 0 if it succeeded, 1 if it failed, 2 if an option is not valid for it.
+    """
+
+    status: int = 0
+
+
+@contextlib.contextmanager
+def report_errors(file: str) -> Iterator[Outcome]:
+    """Reports an error of the block in one line with the name of the file, so that the next file can follow."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except BrokenPipeError:
+        raise  # standard output is closed: no other file could be written there either
+    except CharloomError as error:
+        screen.show_error(f"{describe_file(file)}: ", *error.parts)
+        outcome.status = screen.exit_status(error)
+    except OSError as error:
+        place = "" if error.filename in (None, file) else f"{error.filename}: "
+        screen.show_error(f"{describe_file(file)}: {place}{describe_os_error(error)}")
+        outcome.status = 1
+
+
+def _transform(file: str, target: str, transform: Transform, options: FileOptions, *, force: bool) -> None:
     """Transforms a file to a target, which is complete or absent afterwards."""
     with (
         open_input(file) as (stream, status),
-        screen.reading_progress(screen.printable(Path(describe_file(file)).name)) as show,
-        _open_target(target, status, remove=remove, force=force) as target_stream,
+        _show_progress(file, options) as show,
+        _open_target(target, status, remove=options.remove, force=force) as target_stream,
     ):
         size = status.st_size if status else 0
         # A file in /proc has the size 0 although it has contents: the progress bar then has no total.
         transform(stream, target_stream, lambda _: show(stream.tell() if size else 0, size or None))
+        if options.verbose:
+            screen.messages().print(_describe_sizes(file, target, (stream, target_stream)))
     # After the with block: the output is complete under its name before the input is deleted.
-    if remove and status is not None:
+    if options.remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.
         current = Path(file).stat()
         is_same = os.path.samestat(current, status)
@@ -115,6 +99,24 @@ def _transform(file: str, target: str, transform: Transform, *, remove: bool, fo
                 "versions; run the command again"
             )
         Path(file).unlink()
+
+
+def _show_progress(file: str, options: FileOptions) -> AbstractContextManager[Callable[..., None]]:
+    if options.quiet:
+        return contextlib.nullcontext(lambda *_: None)
+    return screen.reading_progress(screen.printable(Path(describe_file(file)).name))
+
+
+def _describe_sizes(file: str, target: str, streams: Sequence[BinaryIO]) -> str:
+    """Returns the line that ``--verbose`` shows: names and, except for pipes, sizes and their ratio."""
+    if target == os.devnull:  # of --test
+        return f"{screen.printable(describe_file(file))}: intact"
+    names = f"{describe_file(file)} -> {'standard output' if target == STANDARD_INPUT else target}"
+    if STANDARD_INPUT in (file, target):
+        return screen.printable(names)
+    read, written = (stream.tell() for stream in streams)
+    ratio = f", ratio {max(read, written) / min(read, written):.3f}" if read and written else ""
+    return f"{screen.printable(names)}: {read:,} -> {pluralize(written, 'byte')}{ratio}"
 
 
 def describe_file(file: str) -> str:
@@ -137,7 +139,7 @@ def open_input(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | 
         return
     status = Path(file).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError("this is a folder; pass a file in it")
+        raise InputError("this is a folder; pass a file in it, or use --recursive")
     # Reading a device such as /dev/zero would never end.
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise InputError("this is a device: pass a file, or - for standard input")
@@ -186,11 +188,3 @@ def _open_standard_output() -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             buffered.close()
-
-
-def remove_suffix(file: str) -> str:
-    """Returns the name of the original. Raises CompressedFileError if the name of the file lacks the suffix."""
-    # A file named .loom would leave an empty name.
-    if not file.endswith(SUFFIX) or Path(file).name == SUFFIX:
-        raise CompressedFileError(f"the file name does not end in {SUFFIX}: choose the output file with --output")
-    return file.removesuffix(SUFFIX)

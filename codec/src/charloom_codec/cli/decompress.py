@@ -1,23 +1,34 @@
 """``charloom decompress``."""
 
 import contextlib
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from charloom_codec.cli.compressed_files import FileOptions, Transform, remove_suffix, transform_each_file
-from charloom_codec.cli.options import Force, ModelOption, Word
-from charloom_codec.errors import DamagedRecordError, ModelFolderError, NotCompressedError, SettingsError, pluralize
+from charloom_codec.cli.compressed_files import Transform, transform_each_file
+from charloom_codec.cli.file_listing import list_files
+from charloom_codec.cli.file_options import FileOptions
+from charloom_codec.cli.options import DefaultModel, Force, Word
+from charloom_codec.errors import (
+    CompressedFileError,
+    DamagedRecordError,
+    ModelFolderError,
+    NotCompressedError,
+    SettingsError,
+    pluralize,
+)
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 
 def decompress(
     *files: Word[str],
-    model: ModelOption[Path | None] = None,
+    model: DefaultModel = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     force: Force = False,
     record: str | None = None,
@@ -26,15 +37,16 @@ def decompress(
 
     FILE.loom is decompressed to FILE, with the same modification time and permissions; FILE appears only after the
     whole file has been verified, and FILE.loom is kept. On standard output, each block is written as soon as it has
-    been verified, so an error may follow correct output. If a file cannot be decompressed, the others still are, and
-    the exit status is nonzero.
+    been verified, so an error may follow correct output. Compressed files that were joined are decompressed to their
+    joined originals. If a file cannot be decompressed, the others still are, and the exit status is nonzero.
 
     Parameters
     ----------
     files
-        Files to decompress; - reads standard input and writes to standard output.
+        Files to decompress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model that compressed the files. Files that are stored uncompressed need no model.
+        Folder of the model that compressed the files, or name of a model in the package. Files that are stored
+        uncompressed need no model.
     force
         Overwrite existing output files.
     record
@@ -42,29 +54,56 @@ def decompress(
         numbered from 1. They are written to standard output by default.
     """
     options.check(files)
-    # Checked here because the codec reads the model only when a file needs it.
-    if model is not None and not model.is_dir():
-        problem = "not a folder" if model.exists() else "no such model folder"
-        raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
-    if record is not None:
-        if files == (STANDARD_INPUT,):
-            raise SettingsError("--record cannot read standard input: pass a file")
-        if len(files) > 1 or options.remove:
-            raise SettingsError("--record reads one file and keeps it: pass a single file, and omit --remove")
-        # Records are written to standard output by default: FILE with only a part of its lines would be misleading.
-        transform = _make_record_reader(files[0], model, record)
-        return transform_each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
+    if record is None:
+        return decompress_files(files, model, options, force=force)
+    if files == (STANDARD_INPUT,) or not files:
+        raise SettingsError("--record cannot read standard input: pass a file")
+    if len(files) > 1 or options.remove or options.test or options.list_files or options.recursive:
+        raise SettingsError(
+            "--record reads one file and keeps it: pass a single file, and omit --remove, --recursive, --test and "
+            "--list"
+        )
+    # Records are written to standard output by default: FILE with only a part of its lines would be misleading.
+    transform = _make_record_reader(files[0], _check_folder(model), record)
+    return transform_each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
+
+
+def decompress_files(files: Sequence[str], model: Path | None, options: FileOptions, *, force: bool) -> int:
+    """Decompresses, tests or lists files, as the options state; returns the exit status."""
+    options.apply()
+    selected = options.select(files, compressed=True)
+    if options.list_files:
+        return list_files(selected, verbose=options.verbose)
 
     from charloom_codec.codec import Codec
 
     # One codec for all files, so that the model is loaded once.
-    codec = Codec(model, threads=options.threads)
+    codec = Codec(_check_folder(model), threads=options.threads)
 
     def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         with _count_lines_from_one():
             codec.decompress_stream(source, target, progress)
 
-    return transform_each_file(files, decompress_stream, options, remove_suffix, force=force)
+    def name(file: str) -> str:
+        if (original := options.remove_suffix(file)) is None:
+            raise CompressedFileError(
+                f"the file name does not end in {options.suffix}: choose the output file with --output, or the suffix "
+                "with --suffix"
+            )
+        return original
+
+    if options.test:
+        options = replace(options, output=os.devnull)
+    return transform_each_file(selected, decompress_stream, options, name, force=force)
+
+
+def _check_folder(model: Path | None) -> Path | None:
+    """Returns the folder of a model. Raises ModelFolderError if there is none."""
+    # Checked here because the codec reads the model only when a file needs it.
+    if model is not None and not model.is_dir():
+        problem = "not a folder" if model.exists() else "no such model folder"
+        raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
+    return model
 
 
 def _make_record_reader(file: str, model: Path | None, record: str) -> Transform:

@@ -1,5 +1,6 @@
 """Header, varints and checksums of compressed files; ``docs/format.md`` is the specification."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, get_args
 
@@ -9,6 +10,7 @@ from charloom_codec.errors import (
     InputError,
     LaterVersionError,
     NotCompressedError,
+    TrailingDataError,
     TruncatedFileError,
     pluralize,
 )
@@ -187,6 +189,24 @@ class Header:
             if version == VERSION and kind & ~_RECORDS == number:
                 return cls(mode, source.read_exactly(FINGERPRINT_BYTES), bool(kind & _RECORDS))
         raise DamagedFileError(f"damaged: the header contains an unknown kind ({byte:#04x})")
+
+
+def read_headers(source: ByteReader) -> Iterator[Header]:
+    """Yields the header of each compressed file in a stream of one or several that were joined.
+
+    The caller reads each file to its end before it requests the next header.
+
+    Raises:
+        CompressedFileError: As for ``Header.read``; a TrailingDataError if something else follows a compressed file.
+    """
+    yield Header.read(source)
+    while not source.is_at_end():
+        if not source.starts_with(MAGIC):
+            raise TrailingDataError(
+                f"data that charloom did not compress follows the end of the compressed file, at byte "
+                f"{source.position:,}: remove it"
+            )
+        yield Header.read(source)
 
 
 def is_compressed(start: bytes) -> bool:

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from charloom_codec.engines.engine import Engine
-from charloom_codec.errors import DamagedFileError, TrailingDataError
+from charloom_codec.errors import DamagedFileError
 from charloom_codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_read, encode_checksum
 from charloom_codec.format.opening import EngineChoice
 from charloom_codec.format.ordered_work import OrderedWork
@@ -71,8 +71,7 @@ def _read(source: BinaryIO, count: int) -> bytes:
 def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
     """Yields the chunks of the original, each verified.
 
-    The output is known to be complete only at the end. Reads to the end of the stream and needs memory for a few
-    segments, also if the file is damaged.
+    The output is known to be complete only at the end. Needs memory for a few segments, also if the file is damaged.
 
     Args:
         source: Reader at the end of the header.
@@ -109,8 +108,3 @@ def decompress_stream(source: ByteReader, header: Header, engines: EngineChoice,
     # distinguishes an empty original from a damaged file whose segments are lost.
     if segments != 1 and source.read_exactly(CHECKSUM_BYTES) != encode_checksum(running):
         raise DamagedFileError("damaged: the checksum of the whole file does not match, although all blocks are intact")
-    if not source.is_at_end():
-        raise TrailingDataError(
-            f"data follows the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
-            "split them"
-        )

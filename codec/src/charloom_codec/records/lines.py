@@ -17,7 +17,6 @@ from charloom_codec.errors import (
     DamagedRecordError,
     InputError,
     RecordTooLongError,
-    TrailingDataError,
 )
 from charloom_codec.format.container import CHECKSUM_BYTES, END, NON_BLOCKING, ByteReader, Header, encode_varint
 from charloom_codec.format.opening import EngineChoice
@@ -147,11 +146,6 @@ def decompress_lines(source: ByteReader, header: Header, engines: EngineChoice, 
     stored, closed_end = source.read_exactly(len(index.to_bytes())), index.to_bytes()
     if stored not in (closed_end, replace(index, open_end=True).to_bytes()):
         raise DamagedFileError("damaged: the index does not match the records")
-    if not source.is_at_end():
-        raise TrailingDataError(
-            f"data follows the end of the compressed file, at byte {source.position:,}: if files were concatenated, "
-            "split them"
-        )
     if stored == closed_end:
         yield pending
 
