@@ -20,14 +20,15 @@ def home(tmp_path: Path, char_model: Path) -> Path:
     return tmp_path
 
 
-def _loom(
-    home: Path, *words: str, stdin: bytes | int = subprocess.DEVNULL, model: str = "model", status: int = 0
-) -> bytes:
+def _loom(home: Path, *words: str, stdin: bytes = b"", model: str = "model", status: int = 0) -> bytes:
     """Runs the command with a default model in the environment; returns its standard output."""
-    program = [sys.executable, "-m", "charloom_codec", *words]
-    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     done = subprocess.run(
-        program, cwd=home, env=environment(home, CHARLOOM_MODEL=model), capture_output=True, check=False, **given
+        [sys.executable, "-m", "charloom_codec", *words],
+        cwd=home,
+        env=environment(home, CHARLOOM_MODEL=model),
+        input=stdin,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == status, done.stderr.decode()
     return done.stdout

@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.compression.quantization import fit_exp2, fit_tanh
 from charloom_codec.cells import CELL_NAMED
 from charloom_codec.model.bounds import MAX_BIAS, MAX_ROW_SUM, compute_row_bounds
+from charloom_codec.model.function_tables import fit_exp2, fit_tanh
 from charloom_codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 
 STYLES = ("trained", "wild", "saturating")

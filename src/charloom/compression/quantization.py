@@ -4,7 +4,6 @@ Weights become 8-bit integers with a scale for each row. Scales, biases and the 
 integers too, so that no machine computes them again. ``reference.network`` specifies the formats.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -27,9 +26,9 @@ from charloom_codec.model.bounds import (
     MAX_ROW_SUM,
     MAX_VOCABULARY,
     SECOND_SHIFTS,
-    TANH_SEGMENTS,
     compute_row_bounds,
 )
+from charloom_codec.model.function_tables import fit_exp2, fit_tanh
 from charloom_codec.model.integer_model import IntegerLayer, IntegerMatrix, IntegerModel
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -227,24 +226,3 @@ def _encode_tokens(vocabulary: Vocabulary) -> tuple[NDArray[np.uint8], NDArray[n
     # A text most likely starts as a line or a word does. Otherwise the first token that is not <unk> is used.
     start_token = next((tokens.index(token) for token in (b"\n", b" ") if token in tokens), 1 % len(tokens))
     return np.frombuffer(b"".join(tokens), np.uint8), offsets, start_token
-
-
-def fit_tanh() -> NDArray[np.int16]:
-    """Returns the quadratics of ``reference.network.tanh``, each through the Chebyshev points of its segment."""
-    quarters = np.arange(TANH_SEGMENTS) / 4
-    rows = [_fit(lambda x, start=start: np.tanh(start + x / 4), 2) for start in quarters]  # type: ignore[misc]
-    quadratics = np.rint(np.array(rows).T * 32767).astype(np.int16)
-    quadratics[0, 0] = 0  # makes tanh(0) exactly 0, so that the odd function has no step there
-    return quadratics
-
-
-def fit_exp2() -> NDArray[np.int16]:
-    """Returns the coefficients of a cubic for 2^-x between 0 and 1."""
-    return np.rint(_fit(lambda x: 2.0**-x, 3) * 32767).astype(np.int16)
-
-
-def _fit(function: Callable[[Floats], Floats], degree: int) -> Floats:
-    """Returns the coefficients, the lowest first, of a polynomial that approximates a function between 0 and 1."""
-    # Interpolation at Chebyshev points is close to the best approximation in the maximum norm.
-    approximation = np.polynomial.Chebyshev.interpolate(function, degree, [0, 1])
-    return np.asarray(approximation.convert(kind=np.polynomial.Polynomial).coef, np.float64)

@@ -12,6 +12,7 @@ from charloom.text.decoding import decode_utf8, hint_at_byte_models
 from charloom_codec.codec import Codec
 from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
 from charloom_codec.model.priming import PRIMING_FILE, Priming
+from charloom_codec.named_models.finding import find_folder
 
 _BLOCK_BYTES = 64
 """Length of the blocks of a text that are looked up in the priming."""
@@ -99,7 +100,7 @@ def report_compression(
         note = "" if size is not None else "not available, or failed"
         at = break_even(len(data), best.num_bytes or 0, size, model_bytes)
         rows.append(Row(name, size, note=note, breaks_even_at=at))
-    known = measure_known_share(data, Priming.load(Path(model)).text)
+    known = measure_known_share(data, Priming.load(find_folder(model)).text)
     return CompressionReport(len(data), _num_chars(data), model_bytes, rows, best, known)
 
 
@@ -130,6 +131,7 @@ def measure_known_share(data: bytes, priming: bytes) -> float:
 
 def size_of_model(model: Path) -> int:
     """Returns the size in bytes of the files that decompression needs: the integer model and the priming."""
+    model = find_folder(model)
     return sum((model / name).stat().st_size for name in (INTEGER_MODEL_FILE, PRIMING_FILE) if (model / name).exists())
 
 

@@ -23,8 +23,11 @@ from charloom_codec.io.atomic import write_atomically
 from charloom_codec.io.tensor_files import open_regular, parse_json, read_tensor_file
 from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
 from charloom_codec.model.priming import PRIMING_FILE
+from charloom_codec.named_models.finding import find_folder
 
 FORMAT_VERSION = 1
+_NAMED_MODELS = Path(__file__).parent / "named"
+"""Folder of the models that are part of the package. The files for compression are in that of ``charloom_codec``."""
 CHECKPOINT_FOLDER = "checkpoints"
 """Subfolder of a run's checkpoints."""
 CONFIG_FILE = "config.json"
@@ -115,14 +118,14 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     """Returns the config and the tensors, whose values may be NaN or infinite.
 
     Args:
-        path: The folder.
+        path: The folder, or the name of a model that is part of the package.
         kind: Expected ``kind`` in the config; None for a language model.
 
     Raises:
         ModelFolderError: The folder does not contain a complete model of this kind; the message names file and reason.
     """
     check_type(PATH, path=path)
-    folder = Path(path)
+    folder = find_folder(path, _NAMED_MODELS)
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
     config = _read_config(folder)
@@ -141,9 +144,11 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
             f"{folder}: {WEIGHTS_FILE} is damaged or belongs to a different {CONFIG_FILE} (its SHA-256 does not match)"
         )
     try:
-        return config, safetensors.torch.load(data)
+        tensors = safetensors.torch.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ModelFolderError(f"{folder}: {WEIGHTS_FILE} cannot be read ({error})") from None
+    # Models of the package are stored in float16 for their size; no CPU computes quickly in it.
+    return config, {name: t.float() for name, t in tensors.items()} if folder.parent == _NAMED_MODELS else tensors
 
 
 def _describe_kind(kind: object) -> str:

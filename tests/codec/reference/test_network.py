@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.compression.quantization import fit_exp2, fit_tanh
 from charloom_codec.cells import CELLS
+from charloom_codec.model.function_tables import fit_exp2, fit_tanh
 from charloom_codec.model.integer_model import FREQUENCY_BITS, IntegerMatrix
 from charloom_codec.reference.network import (
     ReferenceNetwork,

@@ -24,6 +24,7 @@ from charloom_codec.errors import (
     pluralize,
 )
 from charloom_codec.io.standard_streams import STANDARD_INPUT
+from charloom_codec.named_models.finding import find_folder
 
 
 def decompress(
@@ -100,7 +101,7 @@ def decompress_files(files: Sequence[str], model: Path | None, options: FileOpti
 def _check_folder(model: Path | None) -> Path | None:
     """Returns the folder of a model. Raises ModelFolderError if there is none."""
     # Checked here because the codec reads the model only when a file needs it.
-    if model is not None and not model.is_dir():
+    if model is not None and not find_folder(model).is_dir():
         problem = "not a folder" if model.exists() else "no such model folder"
         raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
     return model

@@ -11,12 +11,13 @@ from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
+from charloom_codec.named_models.finding import find_all_names, find_folder, find_versions
 from charloom_codec.reference.plain_engine import ReferenceEngine
 
 _MAX_HELD_OUT = 1 << 16  # bytes, unless that is less than a tenth of the priming text
 
 AnyModel: TypeAlias = str | Path | FloatModel | Engine
-"""Model folder, model or engine."""
+"""Model folder or name of a model of the package, model, or engine."""
 
 
 class EngineChoice:
@@ -32,45 +33,54 @@ class EngineChoice:
             raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
-        self._model = model
-        self._opened: dict[tuple[Mode, int], Engine] = {}
+        self._has_model = model is not None
+        self._candidates: list[Path | FloatModel | Engine]
+        if model is None:
+            # A file that was compressed with a model of the package needs no other.
+            self._candidates = [find_folder(name) for name in find_all_names()]
+        else:
+            self._candidates = [*find_versions(model)] if isinstance(model, PATH) else [model]
+        self._opened: dict[tuple[int, Mode, int], Engine] = {}
 
     def open_for_compression(self) -> Engine:
         """Returns the engine that compresses. Raises WrongModelError if there is no model."""
-        return self._open_mode(self.mode)
+        if not self._has_model:
+            raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
+        return self._open(0, self.mode)
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
-        if self._model is None:
+        for number in range(len(self._candidates)):
+            for version in VERSIONS[header.mode]:
+                engine = self._open(number, header.mode, version)
+                # A file contains only the first bytes of the fingerprint.
+                if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+                    return engine
+        if not self._has_model:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
                 hint=("pass the folder of that model with ", Argument("model")),
             )
-        for version in VERSIONS[header.mode]:
-            engine = self._open_mode(header.mode, version)
-            # A file contains only the first bytes of the fingerprint.
-            if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
-                return engine
-        own_fingerprint = self._open_mode(header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
+        own_fingerprint = self._open(0, header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
         raise WrongModelError(
             f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
             f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
             "codec.safetensors and priming.safetensors"
         )
 
-    def _open_mode(self, mode: Mode, version: int | None = None) -> Engine:
-        if self._model is None:
-            raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
-        if isinstance(self._model, Engine):
-            if self._model.mode != mode:
+    def _open(self, number: int, mode: Mode, version: int | None = None) -> Engine:
+        """Returns the engine of a candidate in a mode and a version, by default the current one."""
+        model = self._candidates[number]
+        if isinstance(model, Engine):
+            if model.mode != mode:
                 raise WrongModelError(
-                    f"compressed in mode {mode!r}, but this codec uses mode {self._model.mode!r}: pass the model folder"
+                    f"compressed in mode {mode!r}, but this codec uses mode {model.mode!r}: pass the model folder"
                 )
-            return self._model
+            return model
         version = VERSIONS[mode][0] if version is None else version
-        if (mode, version) not in self._opened:
-            self._opened[mode, version] = open_engine(self._model, fast=mode == "fast", version=version)
-        return self._opened[mode, version]
+        if (number, mode, version) not in self._opened:
+            self._opened[number, mode, version] = open_engine(model, fast=mode == "fast", version=version)
+        return self._opened[number, mode, version]
 
 
 def open_engine(model: str | Path | FloatModel, *, fast: bool, version: int | None = None) -> Engine:
@@ -87,7 +97,7 @@ def open_engine(model: str | Path | FloatModel, *, fast: bool, version: int | No
         ModelFolderError: A file of the folder cannot be read or written.
     """
     if isinstance(model, PATH):
-        integers, priming = load_codec_files(Path(model), fast=fast)
+        integers, priming = load_codec_files(find_folder(model), fast=fast)
     else:
         # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()
@@ -103,7 +113,7 @@ def open_engine_before_held_out(folder: str | Path) -> tuple[Engine, bytes]:
     Returns:
         The engine and the lines; no lines if no text was held out, or nothing precedes them.
     """
-    integers, priming = load_codec_files(Path(folder), fast=False)
+    integers, priming = load_codec_files(find_folder(folder), fast=False)
     text, silent = priming.text, priming.bytes_without_network
     start = max(silent, len(text) - max(len(text) // 10, min(_MAX_HELD_OUT, len(text) // 2)))
     # Whole lines only: the end of a line looks unusual by itself.

@@ -1,0 +1,30 @@
+"""The folders of the models of the package, by name and by version."""
+
+from pathlib import Path
+
+import pytest
+
+from charloom_codec.named_models import finding
+from charloom_codec.named_models.finding import find_all_names, find_folder, find_versions
+
+
+def test_names_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "NAMED_MODELS", {"english": ("english-2", "english-1"), "french": ("french-1",)})
+    monkeypatch.chdir(tmp_path)
+    assert find_all_names() == ["english-2", "english-1", "french-1"]
+    assert find_versions("english", tmp_path) == [tmp_path / "english-2", tmp_path / "english-1"]
+    assert find_versions(Path("english-1"), tmp_path) == [tmp_path / "english-1"]
+    assert find_folder("french", tmp_path) == tmp_path / "french-1"
+
+
+@pytest.mark.parametrize("name", ["./english", "english/", "models/english", "English", "other", "english-3", ""])
+def test_other_paths_are_folders(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # pathlib drops the dot and the slash, so that only a str can state a folder of the same name that is missing.
+    assert find_versions(name) == [Path(name)]
+
+
+def test_an_existing_folder_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "english").mkdir()
+    assert find_versions("english") == [Path("english")]
