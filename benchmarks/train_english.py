@@ -20,7 +20,8 @@ import urllib.request
 from pathlib import Path
 
 import charloom
-from charloom_codec.model.codec_files import INTEGER_MODEL_FILE, PRIMING_FILE
+from charloom_codec.model.integer_model import INTEGER_MODEL_FILE
+from charloom_codec.model.priming import PRIMING_FILE
 
 _ROOT = Path(__file__).parent.parent
 _NOVELS = {
@@ -47,8 +48,13 @@ def read_novel(name: str) -> str:
     if file.exists():
         data = file.read_bytes()
     else:
-        with urllib.request.urlopen(_URL.format(number=number)) as response:
-            downloaded = response.read().decode("utf-8-sig").replace("\r\n", "\n")
+        try:
+            with urllib.request.urlopen(_URL.format(number=number)) as response:
+                downloaded = response.read().decode("utf-8-sig").replace("\r\n", "\n")
+        except OSError as error:
+            raise SystemExit(
+                f"{name}: {error}; put it into a folder english, and set CHARLOOM_DATA to its parent"
+            ) from None
         (text,) = re.findall(r"\*\*\* START OF[^\n]*\n(.*)\n\*\*\* END OF", downloaded, re.DOTALL)
         data = (text.strip("\n") + "\n").encode()
     if hashlib.sha256(data).hexdigest() != sha256:

@@ -88,7 +88,7 @@ def test_other_formats_of_pictures_are_refused_before_any_measurement(
 
 def test_a_folder_is_refused_with_its_name(home: Path, char_model: Path) -> None:
     message = call(home, "compress", "--report", ".", "-m", char_model, "--plot", "picture.png").error()
-    assert message == ".: this is a folder; pass a file in it"
+    assert message == ".: this is a folder; pass a file in it, or use --recursive"
 
 
 @pytest.mark.parametrize("absent", ["torch", "matplotlib"])

@@ -29,6 +29,7 @@ _FILES = {
     "today.log": _LINES[-2000:],
     "first.txt": _BOOK * 20,
     "rest.txt": _BOOK * 2,
+    "letter.txt": _BOOK,
     "letters.txt": _BOOK.replace("times", "days; we both,") * 8,
     "sales.csv": "month,units\n"
     + "".join(f"{2001 + n // 12}-{n % 12 + 1:02},{90 + n + n * 7 % 12}\n" for n in range(96)),
@@ -64,6 +65,8 @@ def test_examples_of_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
         if kind == "python":
             exec(compile(_with_available_corpus(block), _name(page), "exec"), names)
         elif not kind:
+            for name, value in re.findall(r"^export (\w+)=(\w+)", block, re.MULTILINE):
+                monkeypatch.setenv(name, value)
             for command in _commands(_with_available_corpus(block)):
                 result = call(tmp_path, *_shorten(command))
                 assert result.status == 0, (command, result.errors)

@@ -107,11 +107,22 @@ def test_minibatches_grow_with_the_number_of_tokens() -> None:
 
 
 def test_a_longer_text_has_fewer_epochs_however_long_the_time() -> None:
-    recipes = [_choose(Budget(length, 60, 1e6)) for length in (10**4, 160_000, 10**6, 10**9)]
-    epochs = [recipe.training.epochs for recipe in recipes]
-    assert epochs[0] == epochs[1] == 60
-    assert 10 < epochs[2] < 60
-    assert epochs[3] == 10
+    lengths = (10**3, 10**4, 160_000, 10**6, 10**9)
+    epochs = [_choose(Budget(length, 60, 1e6)).training.epochs for length in lengths]
+    assert epochs == sorted(epochs, reverse=True)
+    assert (epochs[0], epochs[2], epochs[-1]) == (60, 30, 10)
+    assert 10 < epochs[3] < 30
+
+
+def test_the_end_of_a_long_text_is_trained_on() -> None:
+    places = [_choose(Budget(length, 60, 60.0)).training.validation_at for length in (10**5, 300_000, 300_001, 10**8)]
+    assert places == ["end", "end", "middle", "middle"]
+
+
+def test_weight_decay_grows_with_the_text_within_bounds() -> None:
+    values = [_choose(Budget(length, 60, 60.0)).training.weight_decay for length in (10**3, 500_000, 10**8)]
+    assert values == [0.05, 0.1, 0.2]
+    assert _choose(Budget(10**6, 60, 60.0), optimizer="sgd").training.weight_decay is None
 
 
 @pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (99_000, 0), (101_000, 0.01), (10**8, 0.002)])

@@ -37,7 +37,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         _ADAMW | {"partitioning": "random", "schedule": "step", "decay_every": 1, "warmup_epochs": 1.5},
     ),
     "patience": ({"cell": "gru"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "patience": 2, "epochs": 30}),
-    "the best": ({"cell": "lstm"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8}),
+    "the best": (
+        {"cell": "lstm"},
+        _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8, "validation_at": "middle"},
+    ),
     "accumulated": (
         {"cell": "lstm", "num_layers": 2, "dropout": 0.2},
         _ADAMW | {"batch_size": 2, "gradient_accumulation_steps": 2},

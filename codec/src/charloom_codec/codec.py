@@ -44,7 +44,10 @@ class Codec:
 
     @property
     def fingerprint(self) -> bytes:
-        """Hash, 32 bytes, of everything that decompression of data from ``compress`` depends on."""
+        """Hash, 32 bytes, of everything that decompression of data from ``compress`` depends on.
+
+        A model of the package compresses data that is unlike its priming without the priming, with another fingerprint.
+        """
         return self._engines.open_for_compression().fingerprint
 
     def compress(self, data: bytes) -> bytes:
@@ -66,7 +69,7 @@ class Codec:
             progress: Callback, as in ``compress_stream``.
         """
         check_bytes(data=data)
-        return measure_stream(data, self._engines.open_for_compression(), OrderedWork(self.threads, progress))
+        return measure_stream(data, self._engines, OrderedWork(self.threads, progress))
 
     def decompress(self, blob: bytes) -> bytes:
         """Returns the data that was compressed. Raises CompressedFileError if the blob cannot be decompressed."""
@@ -89,7 +92,7 @@ class Codec:
         check_stream("write", target=target)
         # A new executor for each call, because it has the state of one file.
         work = OrderedWork(self.threads, progress)
-        write_chunks(compress_stream(source, self._engines.open_for_compression(), work), target)
+        write_chunks(compress_stream(source, self._engines, work), target)
 
     def compress_lines(self, source: BinaryIO, target: BinaryIO, progress: Progress | None = None) -> None:
         """Compresses each line of ``source`` as a record, so that RecordFile can read any line without the others.

@@ -41,10 +41,11 @@ held out that it matters less than to keep the epoch that predicts the end best.
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_DROPOUT = 0.6
-_MAX_EPOCHS, _MAX_EPOCHS_OF_LONG_TEXT = 60, 10
-_LENGTH_FOR_MAX_EPOCHS = 160_000
-"""Length of the text up to which the maximum number of epochs pays. In a longer text, more of what is learned is
-general, and the rest is memorized earlier. A run that has reached the maximum ends before its time limit."""
+_MIN_WEIGHT_DECAY, _MAX_WEIGHT_DECAY = 0.05, 0.2
+_MAX_EPOCHS, _MIN_MAX_EPOCHS = 60, 10
+_TYPICAL_LENGTH, _TYPICAL_MAX_EPOCHS, _MAX_EPOCHS_EXPONENT = 160_000, 30, -0.22
+"""Maximum number of epochs that pays: 30 for a text of 160,000 tokens, and fewer for a longer one, which
+has more optimizer steps in each. A run that has reached the maximum ends before its time limit."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,10 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     choose(**_minibatches(recipe, given, num_trained, epochs))
     # Twice as many, if the clock ends the run: the speed was measured for seconds only.
     choose(epochs=max(1, min(max_epochs, math.ceil(2 * epochs) if timed else round(epochs))))
-    choose(dropout=_suitable_dropout(epochs, recipe.model.hidden_size))
+    weights = num_recurrent_weights(recipe.model, budget.vocabulary_size)
+    choose(dropout=_suitable_dropout(epochs * weights / num_trained, recipe.model.hidden_size))
+    if recipe.training.optimizer == "adamw":
+        choose(weight_decay=_suitable_weight_decay(budget.num_tokens))
     # Larger models need smaller steps. Plain gradient descent has no such scale: its rate is that of ``section``.
     adaptive = round(0.004 * min(1.0, (512 / recipe.model.hidden_size) ** 0.5), 5)
     choose(learning_rate=adaptive if recipe.training.optimizer == "adamw" else 1.0)
@@ -186,12 +190,22 @@ def _candidates(model: ModelSettings, given: Collection[str]) -> Iterator[ModelS
 
 def _suitable_max_epochs(num_tokens: int) -> int:
     """Returns the number of epochs from which on a model of this text only memorizes more of it."""
-    suitable = _MAX_EPOCHS * min(1.0, math.pow(_LENGTH_FOR_MAX_EPOCHS / num_tokens, 0.6))
-    return max(_MAX_EPOCHS_OF_LONG_TEXT, round(suitable))
+    suitable = _TYPICAL_MAX_EPOCHS * math.pow(num_tokens / _TYPICAL_LENGTH, _MAX_EPOCHS_EXPONENT)
+    return min(_MAX_EPOCHS, max(_MIN_MAX_EPOCHS, round(suitable)))
 
 
-def _suitable_dropout(epochs: float, hidden_size: int) -> float:
-    """Returns the dropout for a number of epochs and of units."""
-    # It pays only against memorizing, from some epochs on. A small model cannot memorize much, and needs all its units.
-    repetitions = max(0.0, math.log10(max(1.0, epochs)) - 0.75)
-    return round(min(_MAX_DROPOUT, 0.6 * repetitions * math.sqrt(hidden_size / 256)), 2)
+def _suitable_dropout(capacity: float, hidden_size: int) -> float:
+    """Returns the dropout for a model.
+
+    Args:
+        capacity: Number of epochs, times the number of weights for each token of the text.
+        hidden_size: Number of units.
+    """
+    # It pays against memorizing only, which takes repetitions and weights. A small model needs all its units.
+    suitable = (0.29 * math.log10(max(1.0, capacity)) - 0.09) * min(1.0, math.sqrt(hidden_size / 256))
+    return round(min(_MAX_DROPOUT, max(0.0, suitable)), 2)
+
+
+def _suitable_weight_decay(num_tokens: int) -> float:
+    """Returns the weight decay for a length of the text; in a short one, dropout alone is better against memorizing."""
+    return round(min(_MAX_WEIGHT_DECAY, max(_MIN_WEIGHT_DECAY, 2e-7 * num_tokens)), 3)

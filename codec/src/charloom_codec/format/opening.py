@@ -1,5 +1,6 @@
 """The choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
 
+import itertools
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +15,8 @@ from charloom_codec.model.priming import Priming
 from charloom_codec.named_models.finding import find_all_names, find_folder, find_versions
 from charloom_codec.reference.plain_engine import ReferenceEngine
 
+_SAMPLE = 1 << 14
+"""Bytes from which it is decided whether a priming helps: the difference is largest at the start."""
 _MAX_HELD_OUT = 1 << 16  # bytes, unless that is less than a tenth of the priming text
 
 AnyModel: TypeAlias = str | Path | FloatModel | Engine
@@ -40,22 +43,37 @@ class EngineChoice:
             self._candidates = [find_folder(name) for name in find_all_names()]
         else:
             self._candidates = [*find_versions(model)] if isinstance(model, PATH) else [model]
-        self._opened: dict[tuple[int, Mode, int], Engine] = {}
+        self._is_named = isinstance(model, PATH) and self._candidates != [Path(model)]
+        self._opened: dict[tuple[int, Mode, int, bool], Engine] = {}
 
-    def open_for_compression(self) -> Engine:
-        """Returns the engine that compresses. Raises WrongModelError if there is no model."""
+    def open_for_compression(self, data: bytes = b"") -> Engine:
+        """Returns the engine that compresses. Raises WrongModelError if there is no model.
+
+        A model of the package is for any data: it has its priming only if the start of the data is then shorter. A
+        folder's priming resembles the data that the user compresses with it.
+
+        Args:
+            data: The data, or its start.
+        """
         if not self._has_model:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
-        return self._open(0, self.mode)
+        primed = self._open(0, self.mode)
+        sample = data[:_SAMPLE]
+        if not self._is_named or self.mode == "fast" or not sample:
+            return primed
+        unprimed = self._open(0, self.mode, primed=False)
+        sizes = [len(engine.start_session(1).encode(sample)) for engine in (primed, unprimed)]
+        return unprimed if sizes[1] < sizes[0] else primed
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
-        for number in range(len(self._candidates)):
-            for version in VERSIONS[header.mode]:
-                engine = self._open(number, header.mode, version)
-                # A file contains only the first bytes of the fingerprint.
-                if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
-                    return engine
+        all_primed = (True, False) if header.mode == "mixing" and (self._is_named or not self._has_model) else (True,)
+        numbers = range(len(self._candidates))
+        for number, version, primed in itertools.product(numbers, VERSIONS[header.mode], all_primed):
+            engine = self._open(number, header.mode, version, primed=primed)
+            # A file contains only the first bytes of the fingerprint.
+            if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+                return engine
         if not self._has_model:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
@@ -68,7 +86,7 @@ class EngineChoice:
             "codec.safetensors and priming.safetensors"
         )
 
-    def _open(self, number: int, mode: Mode, version: int | None = None) -> Engine:
+    def _open(self, number: int, mode: Mode, version: int | None = None, *, primed: bool = True) -> Engine:
         """Returns the engine of a candidate in a mode and a version, by default the current one."""
         model = self._candidates[number]
         if isinstance(model, Engine):
@@ -78,12 +96,15 @@ class EngineChoice:
                 )
             return model
         version = VERSIONS[mode][0] if version is None else version
-        if (number, mode, version) not in self._opened:
-            self._opened[number, mode, version] = open_engine(model, fast=mode == "fast", version=version)
-        return self._opened[number, mode, version]
+        key = number, mode, version, primed
+        if key not in self._opened:
+            self._opened[key] = open_engine(model, fast=mode == "fast", version=version, primed=primed)
+        return self._opened[key]
 
 
-def open_engine(model: str | Path | FloatModel, *, fast: bool, version: int | None = None) -> Engine:
+def open_engine(
+    model: str | Path | FloatModel, *, fast: bool, version: int | None = None, primed: bool = True
+) -> Engine:
     """Returns the engine of a model folder or a model.
 
     If a folder has no integer model, it is created and saved there.
@@ -92,12 +113,14 @@ def open_engine(model: str | Path | FloatModel, *, fast: bool, version: int | No
         model: Model folder or model.
         fast: True for the network alone, False for context mixing.
         version: One of the engine's VERSIONS; None for the current one.
+        primed: False to start the context models without the folder's priming.
 
     Raises:
         ModelFolderError: A file of the folder cannot be read or written.
     """
     if isinstance(model, PATH):
         integers, priming = load_codec_files(find_folder(model), fast=fast)
+        priming = priming if primed else Priming()
     else:
         # A model in memory has no priming: the context models start empty.
         integers, priming = quantize(model), Priming()

@@ -7,7 +7,6 @@ from zlib import crc32
 
 import numpy as np
 
-from charloom_codec.engines.engine import Engine
 from charloom_codec.errors import DamagedFileError
 from charloom_codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_read, encode_checksum
 from charloom_codec.format.opening import EngineChoice
@@ -26,19 +25,22 @@ SEGMENT = 1 << 22
 """Bytes of the original in each segment that this version writes."""
 
 
-def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Generator[bytes]:
+def compress_stream(source: BinaryIO, engines: EngineChoice, work: OrderedWork) -> Generator[bytes]:
     """Yields the chunks of the compressed file, which do not depend on the number of threads."""
+    data = _read(source, SEGMENT)
+    engine = engines.open_for_compression(data)
     header = Header(engine.mode, engine.fingerprint).to_bytes()
     yield header
     position = 0
     running = crc32(header)
 
     def make_tasks() -> Iterator[Callable[[], bytes]]:
-        nonlocal position, running
-        while data := _read(source, SEGMENT):
+        nonlocal data, position, running
+        while data:
             yield functools.partial(encode_segment, engine, data, position, work)
             position += len(data)
             running = crc32(data, running)
+            data = _read(source, SEGMENT)
 
     segments = 0
     for segment in work.run_in_order(make_tasks()):
@@ -49,11 +51,12 @@ def compress_stream(source: BinaryIO, engine: Engine, work: OrderedWork) -> Gene
         yield encode_checksum(running)
 
 
-def measure_stream(data: bytes, engine: Engine, work: OrderedWork) -> Costs:
+def measure_stream(data: bytes, engines: EngineChoice, work: OrderedWork) -> Costs:
     """Returns the bits that ``compress_stream`` takes for each byte, without the headers and checksums of the file.
 
     For data that it would store because coding makes it longer, the bits that coding takes.
     """
+    engine = engines.open_for_compression(data)
     segments = (data[start : start + SEGMENT] for start in range(0, len(data), SEGMENT))
     tasks = (functools.partial(measure_segment, engine, segment, work) for segment in segments)
     return np.concatenate([np.zeros(0, np.float32), *work.run_in_order(tasks)])
