@@ -19,7 +19,7 @@ from charloom import Codec, LanguageModel, build_model, evaluate, load_corpus, l
 from charloom.errors import SettingsError
 from charloom.inference.compression_report import break_even, size_of_model
 from charloom.recurrence.backend import backend, use_backend
-from charloom.training.run_checks import find_held_out
+from charloom.training.run_checks import compute_training_length
 from experiments.compression_pictures import draw_break_even, draw_sizes
 from experiments.other_compressors import compressors, cpu_seconds, primed_size
 from experiments.page import Experiment, Results, format_table, load_text
@@ -76,7 +76,7 @@ def make_model(file: Path, size: int, dropout: float, seed: int, folder: Path, *
     model = build_model(text.vocabulary, replace(recipe.model, hidden_size=size, dropout=dropout), seed=seed)
     train(model, text, training)
     model.save(folder)
-    split, known = find_held_out(len(text.ids), training).start, str(text.text)
+    split, known = compute_training_length(len(text.ids), training), str(text.text)
     prepare_codec(folder, model, seen=known[:split].encode(), held_out=known[split:].encode())
 
 

@@ -26,7 +26,7 @@ from charloom import (
 from charloom.inference.surprisal import perplexity_of
 from charloom.recurrence.backend import backend
 from charloom.settings.model import Precision
-from charloom.training.run_checks import find_held_out
+from charloom.training.run_checks import compute_training_length
 from experiments.page import Experiment, Results, format_table, load_text
 from experiments.sampling_pictures import ALPHA, draw_alpha, draw_copied, draw_families
 from experiments.text_measures import (
@@ -79,7 +79,7 @@ def measure(quick: bool) -> Results:
     book = load_text("time-machine", quick, max_chars=100_000 if quick else None)
     part = load_text("time-machine", quick, max_chars=10_000)
     lstm_settings, lstm_training = _lstm(quick)
-    at = find_held_out(len(book.text), lstm_training).start
+    at = compute_training_length(len(book.text), lstm_training)
     lstms = [_trained(book, lstm_settings, lstm_training, seed) for seed in seeds]
     section = load_recipe("section")
     rnn_training = replace(section.training, epochs=8 if quick else 500, sample_every=0, precision=precision())

@@ -16,7 +16,7 @@ from charloom.runs.budget import (
 )
 from charloom.settings.recipes import AUTO
 from charloom.text.batching import check_length
-from charloom.training.run_checks import find_held_out
+from charloom.training.run_checks import compute_training_length
 
 _BUDGETS = st.builds(
     Budget,
@@ -38,9 +38,7 @@ def test_every_text_can_be_trained_with_the_chosen_settings(budget: Budget, time
     """Also one of two characters; the settings themselves are validated by their classes."""
     recipe = _choose(budget, timed=timed)
     training = recipe.training
-    check_length(
-        budget.num_tokens - len(find_held_out(budget.num_tokens, training)), training.batch_size, training.num_steps
-    )
+    check_length(compute_training_length(budget.num_tokens, training), training.batch_size, training.num_steps)
     assert budget.num_tokens * training.validation_fraction <= 200_001
 
 
@@ -112,11 +110,6 @@ def test_a_longer_text_has_fewer_epochs_however_long_the_time() -> None:
     assert epochs == sorted(epochs, reverse=True)
     assert (epochs[0], epochs[2], epochs[-1]) == (60, 30, 10)
     assert 10 < epochs[3] < 30
-
-
-def test_the_end_of_a_long_text_is_trained_on() -> None:
-    places = [_choose(Budget(length, 60, 60.0)).training.validation_at for length in (10**5, 300_000, 300_001, 10**8)]
-    assert places == ["end", "end", "middle", "middle"]
 
 
 def test_weight_decay_grows_with_the_text_within_bounds() -> None:

@@ -23,11 +23,3 @@ def test_the_ends_give_the_same_priming_as_the_whole(
     ends = texts_for_codec(corpus, TrainingSettings(validation_fraction=fraction))
     assert Priming.from_texts(*ends) == Priming.from_texts(trained_on, held_out)
     assert all(len(end) <= 4 * room for end in ends)
-
-
-def test_the_text_after_the_held_out_part_was_seen() -> None:
-    corpus = corpus_from("".join(map(chr, range(33, 133))))
-    settings = TrainingSettings(validation_fraction=0.1, validation_at="middle")
-    seen, held_out = (part.decode() for part in texts_for_codec(corpus, settings))
-    text = str(corpus.text)
-    assert (seen, held_out) == (text[:45] + text[55:], text[45:55])

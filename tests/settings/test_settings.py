@@ -61,7 +61,6 @@ _VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("training", "keep_checkpoints"): ([1, 10], _NO_COUNT),
     ("training", "clip_norm"): ([0, 0.0, 1, 5.0], [-1, *_NO_NUMBER]),
     ("training", "validation_fraction"): ([0, 0.05, 0.9], [-0.1, 0.91, 1, *_NO_NUMBER]),
-    ("training", "validation_at"): (["end", "middle"], ["start", "", 0, None]),
     # PyTorch's seeds have 64 bits.
     ("training", "seed"): ([0, 1, 2**63 - 1], [*_NO_WHOLE, 2**63]),
     ("training", "device"): (["auto", "cpu", "cuda:1"], [0, None, True, ""]),

@@ -39,7 +39,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "patience": ({"cell": "gru"}, _ADAMW | _VALIDATED | {"learning_rate": 0.1, "patience": 2, "epochs": 30}),
     "the best": (
         {"cell": "lstm"},
-        _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8, "validation_at": "middle"},
+        _ADAMW | _VALIDATED | {"learning_rate": 0.1, "keep_best": True, "epochs": 8},
     ),
     "accumulated": (
         {"cell": "lstm", "num_layers": 2, "dropout": 0.2},

@@ -3,14 +3,13 @@
 import copy
 import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom import CorpusError, InputError, SettingsError
@@ -54,31 +53,6 @@ def test_indexing_equals_a_tensors(
         for length in (1, 10):
             expected = torch.stack([part[start : start + length] for start in starts.tolist()])
             assert torch.equal(part.sequences(starts, length), expected)
-
-
-@settings(deadline=None)
-@given(st.data())
-def test_a_view_without_a_part_equals_the_joined_ids(data: st.DataObject) -> None:
-    """Of an array, of a view, and of a view that has a gap already; in memory and in a file."""
-    length = data.draw(st.integers(0, 40))
-    numbers = np.arange(length, dtype=np.uint8)
-    in_file = data.draw(st.booleans())
-    with tempfile.TemporaryDirectory() as folder:
-        ids = StoredIds(_in_file(Path(folder), numbers) if in_file else numbers, np.arange(99, 0, -1).astype(np.int64))
-        expected = ids[:]
-        for _ in range(data.draw(st.integers(1, 3))):
-            start = data.draw(st.integers(0, len(expected)))
-            stop = data.draw(st.integers(start, len(expected)))
-            ids, expected = ids.without(start, stop), torch.cat([expected[:start], expected[stop:]])
-            first = data.draw(st.integers(0, len(expected)))
-            ids, expected = ids.part(first), expected[first:]
-        assert len(ids) == len(expected)
-        for place in (slice(None), slice(2, -3), slice(None, None, -2)):
-            assert torch.equal(ids[place], torch.from_numpy(expected.numpy()[place].copy()))
-        size = data.draw(st.integers(0, len(expected)))
-        starts = np.array(data.draw(st.lists(st.integers(0, len(expected) - size))), np.int64)
-        rows = [expected[start : start + size] for start in starts.tolist()]
-        assert torch.equal(ids.sequences(starts, size), torch.stack(rows) if rows else torch.empty(0, size).long())
 
 
 def test_results_are_copies(tmp_path: Path) -> None:

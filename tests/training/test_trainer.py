@@ -144,19 +144,6 @@ def test_validation_is_held_out(corpus: Corpus) -> None:
     assert train(_model(corpus), corpus, _with(epochs=1))[0].validation_perplexity is None
 
 
-def test_the_middle_can_be_held_out() -> None:
-    """The model learns both ends and no part of the middle, which differs."""
-    ends, middle = "abcd" * 100, "dcba" * 50
-    made = load_corpus_of(ends + middle + ends)
-    settings = _with(validation_fraction=0.2, validation_at="middle", epochs=12)
-    with pytest.warns(CharloomWarning, match="validation perplexity was best after epoch"):
-        history = train(model := _model(made), made, settings)
-    assert history[-1].perplexity < 1.5
-    scored = evaluate(model, middle).perplexity
-    assert history[-1].validation_perplexity == pytest.approx(scored, rel=0.05)
-    assert scored > 3
-
-
 def test_a_diverging_run_ends_with_the_last_good_weights(corpus: Corpus) -> None:
     """The weights are broken in the second epoch, as by too large a step."""
     model = _model(corpus)

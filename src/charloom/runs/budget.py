@@ -35,9 +35,6 @@ steps, and are no slower, down to this batch size."""
 _MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
-_MAX_LENGTH_HELD_OUT_AT_END = 300_000
-"""A longer text is trained on to its end, which what is predicted later often continues. In a shorter one, so little is
-held out that it matters less than to keep the epoch that predicts the end best."""
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_DROPOUT = 0.6
@@ -110,8 +107,7 @@ def choose_settings(budget: Budget, recipe: Recipe, given: Collection[str], *, t
     choose(validation_fraction=_held_out_fraction(budget.num_tokens, recipe))
     if recipe.training.validation_fraction and recipe.training.patience is None:
         # The end of a log may differ from the rest; a model of fewer epochs then predicts it better.
-        at_end = budget.num_tokens <= _MAX_LENGTH_HELD_OUT_AT_END
-        choose(keep_best=True, validation_at="end" if at_end else "middle")
+        choose(keep_best=True)
     num_trained = max(1.0, budget.num_tokens * (1 - recipe.training.validation_fraction))
     model = _largest_model(budget, recipe.model, given)
     choose(hidden_size=model.hidden_size, embedding_size=model.embedding_size)
@@ -202,7 +198,7 @@ def _suitable_dropout(capacity: float, hidden_size: int) -> float:
         hidden_size: Number of units.
     """
     # It pays against memorizing only, which takes repetitions and weights. A small model needs all its units.
-    suitable = (0.29 * math.log10(max(1.0, capacity)) - 0.09) * min(1.0, math.sqrt(hidden_size / 256))
+    suitable = (0.4 * math.log10(max(1.0, capacity)) - 0.35) * min(1.0, math.sqrt(hidden_size / 256))
     return round(min(_MAX_DROPOUT, max(0.0, suitable)), 2)
 
 

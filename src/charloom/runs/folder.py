@@ -22,7 +22,7 @@ from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
-from charloom.training.run_checks import find_held_out
+from charloom.training.run_checks import compute_training_length
 from charloom_codec.io.atomic import remove_leftovers, write_atomically
 from charloom_codec.model import priming
 
@@ -209,19 +209,15 @@ class RunFolder:
 
 
 def texts_for_codec(corpus: Corpus, settings: TrainingSettings) -> tuple[bytes, bytes]:
-    """Returns the ends of the training text and of the held-out text, as bytes.
-
-    What precedes and what follows the held-out text are joined; of each, at most ``MAX_PRIMING`` tokens are returned.
-    """
+    """Returns the ends of the training part and of the held-out part, ``MAX_PRIMING`` tokens at most, as bytes."""
 
     def end(start: int, stop: int) -> bytes:
         # Priming takes at most this many bytes: of a long text, nothing before them is decoded.
         text = corpus.vocabulary.decode(corpus.ids[max(start, stop - priming.MAX_PRIMING) : stop])
         return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
-    held_out = find_held_out(len(corpus.ids), settings)
-    seen = end(0, held_out.start) + end(held_out.stop, len(corpus.ids))
-    return seen, end(held_out.start, held_out.stop)
+    at = compute_training_length(len(corpus.ids), settings)
+    return end(0, at), end(at, len(corpus.ids))
 
 
 def plot_history(history: History, kept_epoch: int | None = None) -> bytes:

@@ -10,7 +10,6 @@ from charloom.settings.model import Precision
 Partitioning: TypeAlias = Literal["sequential", "random"]
 Optimizer: TypeAlias = Literal["sgd", "adamw"]
 Schedule: TypeAlias = Literal["constant", "cosine", "step"]
-HeldOutPlace: TypeAlias = Literal["end", "middle"]
 
 WITHOUT_EFFECT = (
     *("report_every", "sample_every", "prefix", "sample_chars"),
@@ -45,9 +44,7 @@ class TrainingSettings:
         decay_every: Number of epochs between decreases of the learning rate (step schedule).
         decay_factor: Factor by which the learning rate is multiplied at each decrease (step schedule).
         clip_norm: Maximum global norm of the gradients; larger gradients are scaled down. 0 disables clipping.
-        validation_fraction: Fraction of the text that is held out for validation.
-        validation_at: Place of the held-out text: end or middle. The end of a text may be the most useful part to train
-            on, because what is predicted later continues it.
+        validation_fraction: Fraction of the text, at its end, that is held out for validation.
         patience: Number of epochs without an improvement in validation perplexity after which training stops early.
             Default: no early stopping.
         keep_best: Keep the weights of the epoch with the best validation perplexity instead of those of the last epoch.
@@ -84,7 +81,6 @@ class TrainingSettings:
     decay_factor: float = 0.5
     clip_norm: float = 1.0
     validation_fraction: float = 0.0
-    validation_at: HeldOutPlace = "end"
     patience: int | None = None
     keep_best: bool | None = None
     seed: int = 0
@@ -101,7 +97,6 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_str(self, partitioning=Partitioning, optimizer=Optimizer, schedule=Schedule, precision=Precision)
-        check_str(self, validation_at=HeldOutPlace)
         check_int(
             self, "batch_size", "gradient_accumulation_steps", "num_steps", "epochs", "report_every", "sample_chars"
         )

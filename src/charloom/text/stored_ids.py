@@ -34,11 +34,7 @@ class StoredIds:
     """
 
     def __init__(
-        self,
-        stored: "Integers | FileNumbers | NumbersWithGap",
-        id_of: NDArray[np.int64] | None = None,
-        *,
-        part: slice = slice(None),
+        self, stored: "Integers | FileNumbers", id_of: NDArray[np.int64] | None = None, *, part: slice = slice(None)
     ) -> None:
         """Creates a view of stored integers.
 
@@ -49,8 +45,8 @@ class StoredIds:
 
         Raises InputError if ``stored`` is not a 1-D array of integers that fit into int64.
         """
-        read_on_demand = isinstance(stored, (FileNumbers, NumbersWithGap))
-        integers = read_on_demand or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
+        in_file = isinstance(stored, FileNumbers)
+        integers = in_file or (isinstance(stored, np.ndarray) and stored.ndim == 1 and stored.dtype.kind in "iu")
         # uint64 is rejected: values of 2**63 and above would become negative ids.
         if not integers or not np.can_cast(stored.dtype, np.int64):
             raise InputError("it must be a 1-D array of integers", setting="stored", value=stored)
@@ -109,19 +105,6 @@ class StoredIds:
         places = self._places[start:stop]
         return StoredIds(self._stored, self._id_of, part=slice(places.start, places.stop))
 
-    def without(self, start: int, stop: int) -> "StoredIds":
-        """Returns a view of the ids before ``start`` and those from ``stop`` on, as if they followed each other.
-
-        Raises SettingsError if one is negative, or ``start`` is after ``stop``.
-        """
-        check_count("start", start)
-        check_count("stop", stop, minimum=start)
-        if stop >= len(self):
-            return self.part(0, start)
-        stored = NumbersWithGap(self._stored, self._places[start], self._places[stop])
-        part = slice(self._places.start, self._places.stop - (stop - start))
-        return StoredIds(stored, self._id_of, part=part)
-
     def sequences(self, starts: NDArray[np.int64], length: int) -> Ids:
         """Returns the sequences at ``starts``, a 1-D int64 array, as int64 ids of shape (len(starts), length).
 
@@ -133,7 +116,7 @@ class StoredIds:
         if not listed or (len(starts) and not 0 <= starts.min() <= starts.max() <= len(self) - length):
             raise InputError(f"must be an int64 array of numbers from 0 to {len(self) - length}", setting="starts")
         places = starts + self._places.start
-        if not isinstance(self._stored, np.ndarray):
+        if isinstance(self._stored, FileNumbers):
             return self._to_int64(self._stored.sequences(places, length))
         return self._to_int64(self._stored[places[:, None] + np.arange(length)])
 
@@ -234,25 +217,3 @@ class FileNumbers:
         if len(data) != len(starts) * size:
             raise CorpusError("the file of token ids was truncated while it was being read: load the corpus again")
         return np.frombuffer(data, self.dtype).reshape(len(starts), length)
-
-
-class NumbersWithGap:
-    """Stored numbers without a range of them: those after the range follow those before it."""
-
-    def __init__(self, stored: "Integers | FileNumbers | NumbersWithGap", start: int, stop: int) -> None:
-        self._stored, self._start, self._gap = stored, start, stop - start
-        self.dtype: np.dtype[np.integer] = stored.dtype
-
-    def __len__(self) -> int:
-        return len(self._stored) - self._gap
-
-    def __getitem__(self, part: slice) -> Integers:
-        """Returns the numbers of a slice, which must have a start and a stop, as for ``FileNumbers``."""
-        at = max(part.start, min(self._start, part.stop))
-        after = self._stored[at + self._gap : part.stop + self._gap]
-        return np.concatenate([self._stored[part.start : at], after]) if part.start < self._start else after
-
-    def sequences(self, starts: NDArray[np.int64], length: int) -> Integers:
-        """Returns the sequences at ``starts``, a 1-D int64 array, as an array of shape (len(starts), length)."""
-        rows = [self[start : start + length] for start in starts.tolist()]
-        return np.stack(rows) if rows else np.empty((0, length), self.dtype)

@@ -21,7 +21,7 @@ def check_run(settings: TrainingSettings, length: int, device_name: str | None =
         device_name: Device of this process; None for that of the settings.
     """
     check_length(
-        length - len(find_held_out(length, settings)),
+        compute_training_length(length, settings),
         settings.batch_size,
         settings.num_steps,
         settings.gradient_accumulation_steps,
@@ -38,11 +38,11 @@ def check_run(settings: TrainingSettings, length: int, device_name: str | None =
         raise SettingsError("the reference backend supports float32 only", setting="precision", value=precision)
 
 
-def find_held_out(length: int, settings: TrainingSettings) -> range:
-    """Returns the indices of the held-out tokens; all others are trained on.
+def compute_training_length(length: int, settings: TrainingSettings) -> int:
+    """Returns the length of the training part; the rest of the text is the held-out part.
 
-    The range is empty if ``validation_fraction`` is 0. Raises SettingsError if it would otherwise have fewer than two
-    tokens.
+    The held-out part is empty if ``validation_fraction`` is 0. Raises SettingsError if it would otherwise have fewer
+    than two tokens.
     """
     num_validation = int(length * settings.validation_fraction)
     # A single token has no successor, so nothing of it could be scored.
@@ -53,7 +53,4 @@ def find_held_out(length: int, settings: TrainingSettings) -> range:
             value=settings.validation_fraction,
             hint="increase it, set it to 0, or use more text",
         )
-    start = length - num_validation
-    if settings.validation_at == "middle":
-        start //= 2
-    return range(start, start + num_validation)
+    return length - num_validation

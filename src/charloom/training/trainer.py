@@ -34,7 +34,7 @@ from charloom.training.events import (
 from charloom.training.history import EpochRecord, History
 from charloom.training.prefixes import sample_prefixes
 from charloom.training.processes import Processes
-from charloom.training.run_checks import check_run, find_held_out
+from charloom.training.run_checks import check_run, compute_training_length
 from charloom.training.shared_gradients import Requests, SharedGradients
 from charloom.training.state import TrainingState
 from charloom.training.time_limit import TimeLimit
@@ -155,12 +155,12 @@ class _Trainer:
         checkpoints: CheckpointFolder | None,
         processes: Processes,
     ) -> None:
-        held_out = find_held_out(len(corpus.ids), training.settings)
-        self._training_ids = corpus.ids.without(held_out.start, held_out.stop)
-        self._validation_ids = corpus.ids.part(held_out.start, held_out.stop)
+        split = compute_training_length(len(corpus.ids), training.settings)
+        self._training_ids, self._validation_ids = corpus.ids.part(0, split), corpus.ids.part(split)
         self._training, self._prefixes, self._listeners = training, prefixes, listeners
-        self._checkpoints, self._processes, self._is_stop_requested = checkpoints, processes, False
+        self._checkpoints, self._processes = checkpoints, processes
         self._shared = SharedGradients(training.model, processes) if processes.size > 1 else None
+        self._is_stop_requested = False
         self._time_limit = TimeLimit(training.settings, len(self._validation_ids))
 
     def run(self, started_at: float) -> None:
