@@ -1,5 +1,5 @@
 // The recurrent cells by number, shared by both modules. Numbers and gates equal those of
-// src/charloom/settings/cells.py: Python compares them when it imports a module and refuses a module that differs.
+// charloom_codec/cells.py: Python compares them when it imports a module and refuses a module that differs.
 #pragma once
 
 namespace charloom {

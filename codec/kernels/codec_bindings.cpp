@@ -1,4 +1,4 @@
-// The Python module charloom._codec. Its only caller, charloom.codec.engines.native, guarantees every pointer of a
+// The Python module charloom_codec._codec. Its only caller, charloom.codec.engines.native, guarantees every pointer of a
 // network: it checks shapes, dtypes and ranges.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>

@@ -1,5 +1,5 @@
 // The entry points of the codec's kernels, one table for each instruction set: the integer network, from the tokens
-// just read to the frequencies of the next ones, and the mixer. src/charloom/codec/reference specifies what they
+// just read to the frequencies of the next ones, and the mixer. charloom_codec/reference specifies what they
 // compute; every instruction set equals it bit for bit. Nothing here depends on Python, PyTorch or files.
 #pragma once
 #include <cstddef>

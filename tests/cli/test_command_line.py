@@ -39,7 +39,7 @@ def _command_line(action: Callable[[], int | None]) -> CommandLine:
 )
 def test_wrong_calls(words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _command_line(lambda: None).run(words) == 2
-    assert capsys.readouterr().err == f"charloom: error: {error}\n"
+    assert capsys.readouterr().err == f"loom: error: {error}\n"
 
 
 @pytest.mark.parametrize("result", [None, 0, 1, 3])
@@ -65,7 +65,7 @@ def test_errors(error: BaseException, status: int, message: str, capsys: pytest.
         raise error
 
     assert _command_line(fail).run(["weave", "--width", "2"]) == status
-    assert capsys.readouterr().err == f"charloom: error: {message}\n"
+    assert capsys.readouterr().err == f"loom: error: {message}\n"
 
 
 def test_an_unexpected_error_is_not_hidden() -> None:

@@ -67,7 +67,7 @@ def test_fast_threads_and_names(home: Path) -> None:
     call(home, "decompress", "1", "-m", "model", "-o", "back").done()
     assert (home / "back").read_bytes() == (home / "big").read_bytes()
     assert "does not end in .loom" in call(home, "decompress", "1", "-m", "model").error()
-    assert "--threads is 0" in call(home, "compress", "big", "-m", "model", "--threads", "0").error(2)
+    assert "--threads is -1" in call(home, "compress", "big", "-m", "model", "--threads", "-1").error(2)
 
 
 def test_refusals(home: Path) -> None:

@@ -1,14 +1,17 @@
 """The options of the compression commands, and the files that they select."""
 
 import io
+import os
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
-from charloom import SettingsError
-from charloom_codec.cli.file_options import FileOptions
+from charloom import Codec, SettingsError
+from charloom_codec.cli.file_options import FileOptions, find_default_model
+from fake_engines import PlainEngine
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def test_options_that_contradict_each_other(files: list[str], options: dict[str,
 @pytest.mark.parametrize("compressed", [False, True])
 def test_without_files_standard_input_is_read_unless_it_is_a_terminal(compressed: bool) -> None:
     with mock.patch.object(sys, "stdin", io.StringIO()):
-        assert FileOptions().select([], compressed=compressed) == ["-"]
+        assert FileOptions().select([], compressed=compressed) == (["-"], 0)
         with (
             mock.patch.object(sys.stdin, "isatty", return_value=True),
             pytest.raises(SettingsError, match="no input file: pass one or more, or - for standard input"),
@@ -46,29 +49,61 @@ def test_without_files_standard_input_is_read_unless_it_is_a_terminal(compressed
             FileOptions().select([], compressed=compressed)
 
 
-def test_files_in_folders(tmp_path: Path) -> None:
+def test_files_in_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sorted, without links, and each command selects the files that it can process."""
-    for name in ("b", "a.loom", "sub/c", "sub/d.loom", "sub/deep/e"):
+    blob = Codec(PlainEngine()).compress(b"x")
+    for name in ("b", "a.loom", "plain.loom", "sub/c", "sub/d.loom", "sub/deep/-"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(blob if name in ("a.loom", "sub/d.loom") else b"text")
     (tmp_path / "link").symlink_to("b")
     (tmp_path / "loop").symlink_to(".")
-    root = str(tmp_path)
-    options = FileOptions(recursive=True)
-    assert options.select([root], compressed=False) == [f"{root}/b", f"{root}/sub/c", f"{root}/sub/deep/e"]
-    assert options.select([root], compressed=True) == [f"{root}/a.loom", f"{root}/sub/d.loom"]
-    assert options.select(["x", f"{root}/sub"], compressed=True) == ["x", f"{root}/sub/d.loom"]
-    assert FileOptions().select([root], compressed=True) == [root]
-    other = FileOptions(recursive=True, suffix="b")
-    assert other.select([root], compressed=True) == [f"{root}/b"]
+    monkeypatch.chdir(tmp_path)
+
+    def select(*files: str, compressed: bool, **options: Any) -> list[str]:
+        found, status = FileOptions(**{"recursive": True} | options).select(files, compressed=compressed)
+        assert status == 0
+        return found
+
+    assert select(".", compressed=False) == ["./b", "./plain.loom", "./sub/c", "./sub/deep/-"]
+    assert select(".", compressed=True) == ["./a.loom", "./plain.loom", "./sub/d.loom"]
+    assert select("x", "sub", compressed=True) == ["x", "sub/d.loom"]
+    assert select("sub/deep", compressed=False) == ["sub/deep/-"]
+    assert select(".", compressed=True, recursive=False) == ["."]
+    assert select(".", compressed=True, suffix="b") == ["./b"]
+    monkeypatch.chdir("sub/deep")
+    assert select(".", compressed=False) == ["./-"]  # not standard input
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    with (
-        mock.patch("os.scandir", side_effect=PermissionError(13, "Permission denied", str(tmp_path))),
-        pytest.raises(PermissionError),
-    ):
-        FileOptions(recursive=True).select([str(tmp_path)], compressed=False)
+def test_a_folder_that_cannot_be_listed_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "sub").mkdir()
+    real = os.scandir
+
+    def scan(folder: str) -> Any:
+        if folder.endswith("sub"):
+            raise PermissionError(13, "Permission denied", folder)
+        return real(folder)
+
+    with mock.patch("os.scandir", scan):
+        found = FileOptions(recursive=True).select([str(tmp_path)], compressed=False)
+    assert found == ([f"{tmp_path}/a"], 1)
+    assert f"{tmp_path}/sub: permission denied" in capsys.readouterr().err
+
+
+def test_threads() -> None:
+    assert FileOptions().num_threads is None
+    assert FileOptions(threads=3).num_threads == 3
+    assert FileOptions(threads=0).num_threads == os.cpu_count()
+
+
+@pytest.mark.parametrize(("value", "model"), [(None, None), ("", None), ("english", Path("english"))])
+def test_the_default_model(value: str | None, model: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHARLOOM_MODEL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CHARLOOM_MODEL", value)
+    assert find_default_model() == model
 
 
 def test_the_name_of_the_decompressed_file() -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,16 @@ def test_tar_runs_it_as_a_filter(home: Path) -> None:
 
 def test_test_verifies_and_writes_nothing(home: Path) -> None:
     _loom(home, "compress", "a.txt")
-    before = sorted(home.iterdir())
+    before = {file: file.read_bytes() for file in home.iterdir() if file.is_file()}
     assert _loom(home, "compress", "-t", "a.txt.loom") == b""
     assert _loom(home, "decompress", "--test", "a.txt.loom") == b""
     blob = bytearray((home / "a.txt.loom").read_bytes())
     blob[len(blob) // 2] ^= 1
-    (home / "a.txt.loom").write_bytes(blob)
-    _loom(home, "decompress", "--test", "a.txt.loom", status=1)
-    assert sorted(home.iterdir()) == before
+    (home / "damaged").write_bytes(blob)
+    _loom(home, "decompress", "--test", "a.txt.loom", "damaged", status=1)
+    _loom(home, "decompress", "damaged", "-o", "out", status=1)
+    (home / "damaged").unlink()
+    assert {file: file.read_bytes() for file in home.iterdir() if file.is_file()} == before
 
 
 def test_folders_and_suffixes(home: Path) -> None:
@@ -90,9 +93,66 @@ def test_joined_files(home: Path) -> None:
     assert _loom(home, "decompress", stdin=both) == _TEXT + _TEXT[:100]
 
 
+def test_list(home: Path) -> None:
+    _loom(home, "compress", "a.txt")
+    heading, row = _loom(home, "compress", "-l", "a.txt.loom", model="nowhere").decode().splitlines()
+    assert heading.split()[:3] == ["compressed", "original", "ratio"]
+    assert row.split()[1] == "880"
+
+
+def test_threads_keep_and_output(home: Path) -> None:
+    _loom(home, "compress", "-k", "-T0", "a.txt", "-o", "b.loom")
+    _loom(home, "compress", "-T", "1", "a.txt", "-o", "c.loom")
+    assert (home / "b.loom").read_bytes() == (home / "c.loom").read_bytes()
+    assert (home / "a.txt").exists()
+
+
+def test_links_and_compressed_input(home: Path) -> None:
+    (home / "link").symlink_to("a.txt")
+    _loom(home, "compress", "link")
+    assert _loom(home, "decompress", "-c", "link.loom") == _TEXT
+    (home / "renamed").write_bytes((home / "link.loom").read_bytes())
+    _loom(home, "compress", "renamed", status=1)
+    _loom(home, "compress", "-f", "renamed")
+    _loom(home, "decompress", "-f", "renamed.loom")
+    assert (home / "renamed").read_bytes() == (home / "link.loom").read_bytes()
+
+
+def test_remove_keeps_what_was_not_written(home: Path) -> None:
+    """The output exists; the disk refuses it; it is a file of the model."""
+    (home / "a.txt.loom").write_bytes(b"mine")
+    _loom(home, "compress", "--rm", "a.txt", status=1)
+    (home / "locked").mkdir()
+    (home / "locked" / "b").write_bytes(_TEXT)
+    (home / "locked" / "b.loom").mkdir()
+    _loom(home, "compress", "--rm", "locked/b", status=1)
+    _loom(home, "compress", "-r", "--rm", "model", status=1)
+    assert (home / "a.txt").read_bytes() == (home / "locked" / "b").read_bytes() == _TEXT
+    assert (home / "model" / "codec.safetensors").exists()
+    assert (home / "a.txt.loom").read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_verbose_with_a_named_pipe(home: Path) -> None:
+    os.mkfifo(home / "pipe")
+    writer = threading.Thread(target=(home / "pipe").write_bytes, args=(_TEXT,))
+    writer.start()
+    _loom(home, "compress", "-v", "pipe", "-o", "b.loom")
+    writer.join()
+    assert _loom(home, "decompress", "-c", "b.loom") == _TEXT
+
+
+def test_a_default_model_that_is_not_needed(home: Path) -> None:
+    """A file states a model of the package; a wrong default does not hide it."""
+    _loom(home, "compress", "a.txt", model="english")
+    for model in ("model", "nowhere", ""):
+        assert _loom(home, "decompress", "-c", "a.txt.loom", model=model) == _TEXT
+    _loom(home, "compress", "-f", "a.txt", model="", status=2)
+
+
 def test_quiet_and_verbose(home: Path) -> None:
     (home / "model" / "codec.safetensors").unlink()  # created again, with a warning
-    for words, expected in ((["-q"], ""), (["-v", "-f"], "a.txt -> a.txt.loom: 880 -> ")):
+    for words, expected in ((["-q"], ""), (["-v", "-f"], "a.txt: 880 -> ")):
         program = [sys.executable, "-m", "charloom_codec", "compress", "a.txt", *words]
         variables = environment(home, CHARLOOM_MODEL="model")
         done = subprocess.run(program, cwd=home, env=variables, capture_output=True, text=True, check=True)

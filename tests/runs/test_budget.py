@@ -118,7 +118,10 @@ def test_weight_decay_grows_with_the_text_within_bounds() -> None:
     assert _choose(Budget(10**6, 60, 60.0), optimizer="sgd").training.weight_decay is None
 
 
-@pytest.mark.parametrize(("length", "held_out"), [(2_000, 0), (99_000, 0), (101_000, 0.01), (10**8, 0.002)])
+@pytest.mark.parametrize(
+    ("length", "held_out"),
+    [(2_000, 0), (99_000, 0), (101_000, 0.01), (300_000, 0.01), (600_000, 0.005), (10**6, 0.005), (10**8, 0.002)],
+)
 def test_short_texts_are_trained_on_as_a_whole(length: int, held_out: float) -> None:
     assert _choose(Budget(length, 60, 180.0)).training.validation_fraction == pytest.approx(held_out)
 

@@ -33,8 +33,8 @@ class Codec:
 
         Args:
             model: Model folder, model or engine. A folder is read at first use, which raises ModelFolderError if that
-                fails. With None, only data that ``compress`` stored uncompressed can be decompressed; everything else
-                raises WrongModelError, ``compress`` and ``fingerprint`` included.
+                fails. With None, data that was stored uncompressed, or compressed with a model of the package, can be
+                decompressed; everything else raises WrongModelError, ``compress`` and ``fingerprint`` included.
             fast: True to compress with the network alone; ignored if the model is an engine.
             threads: Number of threads. Default: 2, or 1 if only one core is available.
         """

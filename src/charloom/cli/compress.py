@@ -10,10 +10,10 @@ from cyclopts import Parameter
 from charloom.cli.output_files import check_targets, picture_format
 from charloom.errors import CharloomError, CorpusError, InputError, SettingsError, pluralize
 from charloom_codec.cli import screen
-from charloom_codec.cli.compress import CompressionOptions, compress_files
+from charloom_codec.cli.compress import CompressionOptions, compress_files, require_model
 from charloom_codec.cli.compressed_files import describe_file, open_input
 from charloom_codec.cli.file_options import FileOptions
-from charloom_codec.cli.options import DefaultModel, Flag, Force, Word
+from charloom_codec.cli.options import Flag, Force, ModelOption, Word
 from charloom_codec.io.atomic import atomic_file
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
@@ -27,7 +27,7 @@ _MAX_KNOWN = 0.02
 
 def compress(
     *files: Word[str],
-    model: DefaultModel = None,
+    model: ModelOption[Path | None] = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     compression: Annotated[CompressionOptions, Parameter(name="*")] = CompressionOptions(),
     force: Force = False,
@@ -45,7 +45,7 @@ def compress(
     files
         Files to compress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model, or name of a model in the package.
+        Folder of the model, or name of a model of the package. Default: the environment variable CHARLOOM_MODEL.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     report
@@ -59,15 +59,14 @@ def compress(
     if not report:
         return compress_files(files, model, options, compression, force=force)
     options.check(files)
-    if model is None:
-        raise SettingsError("--model is missing: pass the folder of a model, or set CHARLOOM_MODEL")
+    model = require_model(model)
     # --keep is accepted: a report keeps the file in any case.
     others = replace(options, keep=False, threads=None) != FileOptions() or compression != CompressionOptions()
     if len(files) != 1 or others:
         raise SettingsError(
             "--report accepts a single file and only the options --model, --plot, --threads, --force and --keep"
         )
-    _write_report(files[0], model, plot, threads=options.threads, force=force)
+    _write_report(files[0], model, plot, threads=options.num_threads, force=force)
     return 0
 
 

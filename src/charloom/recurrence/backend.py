@@ -1,7 +1,7 @@
 """The choice of the backend that computes recurrences, and the calls that the native kernels cover.
 
-``settings.native_code`` describes how an environment variable selects the backend. Calls that the kernels do not cover
-(``covers``) are computed by PyTorch, whichever backend is selected.
+``charloom_codec.native_code`` describes how an environment variable selects the backend. Calls that the kernels do not
+cover (``covers``) are computed by PyTorch, whichever backend is selected.
 """
 
 import functools

@@ -35,6 +35,7 @@ steps, and are no slower, down to this batch size."""
 _MIN_STEPS = 16  # a large batch that is given must not shorten the context that a step learns from too much
 _HELD_OUT_FRACTION = 0.01
 _MIN_HELD_OUT = 1000  # fewer tokens measure little, and a text of a few pages needs them for training
+_SUFFICIENT_HELD_OUT = 3000  # tokens; of a longer text, half of the fraction is enough
 _MAX_HELD_OUT = 200_000  # more would take time from training, and make the result no more certain
 _WARMUP_SHARE = 0.05
 _MAX_DROPOUT = 0.6
@@ -134,8 +135,13 @@ def _held_out_fraction(num_tokens: int, recipe: Recipe) -> float:
     """Returns the fraction of the text for validation; 0 if it would be too short to measure anything."""
     if recipe.training.patience is not None or recipe.training.keep_best:
         return 0.1  # validation was asked for, whatever it costs
-    fraction = min(_HELD_OUT_FRACTION, _MAX_HELD_OUT / num_tokens)
-    return fraction if num_tokens * _HELD_OUT_FRACTION >= _MIN_HELD_OUT else 0.0
+    if num_tokens * _HELD_OUT_FRACTION < _MIN_HELD_OUT:
+        return 0.0
+    # The end of a text is useful for training, because what is predicted later continues it.
+    num_held_out = min(
+        _HELD_OUT_FRACTION * num_tokens, max(_SUFFICIENT_HELD_OUT, 0.5 * _HELD_OUT_FRACTION * num_tokens)
+    )
+    return min(num_held_out, _MAX_HELD_OUT) / num_tokens
 
 
 def _minibatches(recipe: Recipe, given: Collection[str], num_trained: float, epochs: float) -> dict[str, Value]:

@@ -33,7 +33,7 @@ def test_help_and_wrong_calls(tmp_path: Path) -> None:
     assert _run(tmp_path, "--version").stdout.strip() == charloom_codec.__version__
     wrong = _run(tmp_path, "train")
     assert wrong.returncode == 2
-    assert wrong.stderr.endswith("charloom: error: unknown command 'train' (see charloom-codec --help)\n")
+    assert wrong.stderr.endswith("charloom-codec: error: unknown command 'train' (see charloom-codec --help)\n")
 
 
 def test_the_entry_point_handles_signals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class CommandLine:
             0 if the command succeeded, 1 if it failed, 2 if an option or an argument is wrong, another number that the
             command defines, 128 + n if signal n stopped it.
         """
+        screen.name_program(self.app.name[0])
         _prepare_standard_streams()
         screen.show_warnings_in_one_line()
         try:

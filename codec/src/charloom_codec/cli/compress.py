@@ -10,9 +10,10 @@ from cyclopts import Parameter
 
 from charloom_codec.cli.compressed_files import transform_each_file
 from charloom_codec.cli.decompress import decompress_files
-from charloom_codec.cli.file_options import FileOptions
-from charloom_codec.cli.options import DefaultModel, Flag, Force, Word
+from charloom_codec.cli.file_options import FileOptions, find_default_model
+from charloom_codec.cli.options import Flag, Force, ModelOption, Word
 from charloom_codec.errors import InputError, RecordTooLongError, SettingsError
+from charloom_codec.named_models.finding import find_folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class CompressionOptions:
 
 def compress(
     *files: Word[str],
-    model: DefaultModel = None,
+    model: ModelOption[Path | None] = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     compression: Annotated[CompressionOptions, Parameter(name="*")] = CompressionOptions(),
     force: Force = False,
@@ -49,7 +50,7 @@ def compress(
     files
         Files to compress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model, or name of a model in the package.
+        Folder of the model, or name of a model of the package. Default: the environment variable CHARLOOM_MODEL.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     """
@@ -66,14 +67,13 @@ def compress_files(
             raise SettingsError("--fast and --by-line are for compression only: omit them")
         return decompress_files(files, model, options, force=force)
     options.apply()
-    if model is None:
-        raise SettingsError("--model is missing: pass the folder of a model, or set CHARLOOM_MODEL")
+    model = require_model(model)
 
     from charloom_codec.codec import Codec
     from charloom_codec.format.container import HEADER_BYTES, is_compressed
 
     # One codec for all files, so that the model is loaded once.
-    codec = Codec(model, fast=compression.fast, threads=options.threads)
+    codec = Codec(model, fast=compression.fast, threads=options.num_threads)
     _ = codec.fingerprint  # reads the model now: a damaged one is reported once, not for each file
     compress_into = codec.compress_lines if compression.by_line else codec.compress_stream
 
@@ -91,5 +91,19 @@ def compress_files(
         except RecordTooLongError as error:
             raise RecordTooLongError(*error.message, hint="omit --by-line") from None
 
-    selected = options.select(files, compressed=False)
-    return transform_each_file(selected, transform, options, lambda name: name + options.suffix, force=force)
+    def name(file: str) -> str:
+        # The model that decompression needs must not disappear into its own compressed files.
+        if options.remove and Path(file).resolve().parent == find_folder(model).resolve():
+            raise InputError("this file is in the model's folder, which decompression needs: omit --remove")
+        return file + options.suffix
+
+    selected, status = options.select(files, compressed=False)
+    return max(status, transform_each_file(selected, transform, options, name, force=force))
+
+
+def require_model(model: Path | None) -> Path:
+    """Returns the model of the option or of the environment. Raises SettingsError if there is none."""
+    model = model or find_default_model()
+    if model is None:
+        raise SettingsError("--model is missing: pass the folder of a model, or set CHARLOOM_MODEL")
+    return model

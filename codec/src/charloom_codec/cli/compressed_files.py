@@ -86,8 +86,10 @@ def _transform(file: str, target: str, transform: Transform, options: FileOption
         size = status.st_size if status else 0
         # A file in /proc has the size 0 although it has contents: the progress bar then has no total.
         transform(stream, target_stream, lambda _: show(stream.tell() if size else 0, size or None))
-        if options.verbose:
-            screen.messages().print(_describe_sizes(file, target, (stream, target_stream)))
+        sizes = [one.tell() if one.seekable() else None for one in (stream, target_stream)]
+    if options.verbose:
+        done = "intact" if options.test else _describe_sizes(target, *sizes)
+        screen.messages().print(screen.printable(f"{describe_file(file)}: {done}"))
     # After the with block: the output is complete under its name before the input is deleted.
     if options.remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.
@@ -107,16 +109,12 @@ def _show_progress(file: str, options: FileOptions) -> AbstractContextManager[Ca
     return screen.reading_progress(screen.printable(Path(describe_file(file)).name))
 
 
-def _describe_sizes(file: str, target: str, streams: Sequence[BinaryIO]) -> str:
-    """Returns the line that ``--verbose`` shows: names and, except for pipes, sizes and their ratio."""
-    if target == os.devnull:  # of --test
-        return f"{screen.printable(describe_file(file))}: intact"
-    names = f"{describe_file(file)} -> {'standard output' if target == STANDARD_INPUT else target}"
-    if STANDARD_INPUT in (file, target):
-        return screen.printable(names)
-    read, written = (stream.tell() for stream in streams)
-    ratio = f", ratio {max(read, written) / min(read, written):.3f}" if read and written else ""
-    return f"{screen.printable(names)}: {read:,} -> {pluralize(written, 'byte')}{ratio}"
+def _describe_sizes(target: str, read: int | None, written: int | None) -> str:
+    """Returns the text that ``--verbose`` shows: the output and, if they are known, the sizes and their ratio."""
+    output = "standard output" if target == STANDARD_INPUT else target
+    if not read or not written or target == STANDARD_INPUT:
+        return output
+    return f"{read:,} -> {pluralize(written, 'byte')}, ratio {max(read, written) / min(read, written):.3f}, {output}"
 
 
 def describe_file(file: str) -> str:
@@ -132,7 +130,7 @@ def open_input(file: str) -> Iterator[tuple[io.BufferedReader, os.stat_result | 
         InputError: The file is a folder or a device, or standard input is closed.
     """
     if file == STANDARD_INPUT:
-        # app.py replaces a stream that the shell closed with the null device.
+        # command_line.py replaces a stream that the shell closed with the null device.
         if getattr(sys.stdin, "name", None) == os.devnull:
             raise InputError("standard input is closed: pass a file")
         yield sys.stdin.buffer, None  # type: ignore[misc] # typed as BinaryIO, but a BufferedReader

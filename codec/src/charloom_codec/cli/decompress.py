@@ -13,10 +13,11 @@ from cyclopts import Parameter
 
 from charloom_codec.cli.compressed_files import Transform, transform_each_file
 from charloom_codec.cli.file_listing import list_files
-from charloom_codec.cli.file_options import FileOptions
-from charloom_codec.cli.options import DefaultModel, Force, Word
+from charloom_codec.cli.file_options import FileOptions, find_default_model
+from charloom_codec.cli.options import Force, ModelOption, Word
 from charloom_codec.errors import (
     CompressedFileError,
+    DamagedFileError,
     DamagedRecordError,
     ModelFolderError,
     NotCompressedError,
@@ -29,7 +30,7 @@ from charloom_codec.named_models.finding import find_folder
 
 def decompress(
     *files: Word[str],
-    model: DefaultModel = None,
+    model: ModelOption[Path | None] = None,
     options: Annotated[FileOptions, Parameter(name="*")] = FileOptions(),
     force: Force = False,
     record: str | None = None,
@@ -46,8 +47,9 @@ def decompress(
     files
         Files to decompress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model that compressed the files, or name of a model in the package. Files that are stored
-        uncompressed need no model.
+        Folder of the model that compressed the files, or name of a model of the package. Default: the environment
+        variable CHARLOOM_MODEL. Files that were compressed with a model of the package, or stored uncompressed, need
+        no other.
     force
         Overwrite existing output files.
     record
@@ -64,6 +66,7 @@ def decompress(
             "--record reads one file and keeps it: pass a single file, and omit --remove, --recursive, --test and "
             "--list"
         )
+    options.apply()
     # Records are written to standard output by default: FILE with only a part of its lines would be misleading.
     transform = _make_record_reader(files[0], _check_folder(model), record)
     return transform_each_file(files, transform, options, lambda _: STANDARD_INPUT, force=force)
@@ -72,14 +75,14 @@ def decompress(
 def decompress_files(files: Sequence[str], model: Path | None, options: FileOptions, *, force: bool) -> int:
     """Decompresses, tests or lists files, as the options state; returns the exit status."""
     options.apply()
-    selected = options.select(files, compressed=True)
+    selected, status = options.select(files, compressed=True)
     if options.list_files:
-        return list_files(selected, verbose=options.verbose)
+        return max(status, list_files(selected, verbose=options.verbose))
 
     from charloom_codec.codec import Codec
 
     # One codec for all files, so that the model is loaded once.
-    codec = Codec(_check_folder(model), threads=options.threads)
+    codec = Codec(_check_folder(model), threads=options.num_threads)
 
     def decompress_stream(source: BufferedReader, target: BinaryIO, progress: Callable[[object], None]) -> None:
         with _count_lines_from_one():
@@ -95,13 +98,17 @@ def decompress_files(files: Sequence[str], model: Path | None, options: FileOpti
 
     if options.test:
         options = replace(options, output=os.devnull)
-    return transform_each_file(selected, decompress_stream, options, name, force=force)
+    return max(status, transform_each_file(selected, decompress_stream, options, name, force=force))
 
 
 def _check_folder(model: Path | None) -> Path | None:
-    """Returns the folder of a model. Raises ModelFolderError if there is none."""
+    """Returns the folder of a model, by default that of the environment. Raises ModelFolderError if there is none."""
+    if model is None:
+        model = find_default_model()
+        # A default that is no longer there is an error only if a file needs it.
+        return model if model is not None and find_folder(model).is_dir() else None
     # Checked here because the codec reads the model only when a file needs it.
-    if model is not None and not find_folder(model).is_dir():
+    if not find_folder(model).is_dir():
         problem = "not a folder" if model.exists() else "no such model folder"
         raise ModelFolderError(f"{model}: {problem}; pass an existing one with --model")
     return model
@@ -114,11 +121,20 @@ def _make_record_reader(file: str, model: Path | None, record: str) -> Transform
     # The stream is used for the header only: RecordFile opens the file itself, to seek to the records.
     def write(source: BufferedReader, target: BinaryIO, _: object) -> None:
         from charloom_codec.format.container import ByteReader, Header
+        from charloom_codec.listing import list_members
         from charloom_codec.records.record_file import RecordFile
 
         if not Header.read(ByteReader(source)).records:
             raise NotCompressedError("the file was compressed as one stream, not by line; omit --record")
-        with _count_lines_from_one(), RecordFile(file, model) as records:
+        try:
+            opened = RecordFile(file, model)
+        except DamagedFileError:
+            with Path(file).open("rb") as stream:
+                is_joined = len(list(list_members(stream))) > 1
+            if is_joined:
+                raise NotCompressedError("the file consists of several that were joined; omit --record") from None
+            raise
+        with _count_lines_from_one(), opened as records:
             # Checked before the first record is written, so that a wrong range produces no output.
             if max(first, last or 0) > len(records):
                 raise SettingsError(

@@ -18,16 +18,17 @@ def list_files(files: Sequence[str], *, verbose: bool) -> int:
     """
     rows: list[tuple[str, ...]] = []
     listed: list[Member] = []
-    status = 0
+    status = num_listed = 0
     for file in files:
         with report_errors(file) as outcome, open_input(file) as (stream, _):
             members = list(list_members(stream))
             listed += members
+            num_listed += 1
             name = screen.printable(describe_file(file))
             rows += [_format_row([member], name) for member in members] if verbose else [_format_row(members, name)]
         status = max(status, outcome.status)
-    if len(files) > 1:
-        rows.append(_format_row(listed, f"{len(files):,} files"))
+    if num_listed > 1:
+        rows.append(_format_row(listed, f"{num_listed:,} files"))
     screen.show_table(screen.results(), _HEADINGS, rows, texts=(3, 5, 6, 7))
     return status
 

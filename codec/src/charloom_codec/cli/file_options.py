@@ -10,11 +10,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from charloom_codec.cli import screen
 from charloom_codec.cli.options import Flag, OutputFile
-from charloom_codec.errors import CharloomWarning, SettingsError
+from charloom_codec.errors import CharloomWarning, SettingsError, describe_os_error
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
 SUFFIX = ".loom"
+_MODEL_VARIABLE = "CHARLOOM_MODEL"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class FileOptions:
         list_files: List compressed files with their sizes, mode and model; nothing is decompressed.
         quiet: Show neither progress nor warnings.
         verbose: Show the sizes of each file.
-        threads: Number of threads, each of which needs its own memory. The output does not depend on this number.
-            Default: 2, or 1 if only one core is available.
+        threads: Number of threads, each of which needs its own memory; 0 for the number of cores. The output does not
+            depend on it. Default: 2, or 1 if only one core is available.
     """
 
     output: OutputFile = None
@@ -76,17 +78,22 @@ class FileOptions:
         if not self.suffix or os.sep in self.suffix:
             raise SettingsError("--suffix must be a part of a file name, such as .loom")
 
+    @property
+    def num_threads(self) -> int | None:
+        """Number of threads; None for the default."""
+        return (os.cpu_count() or 1) if self.threads == 0 else self.threads
+
     def apply(self) -> None:
         """Applies ``quiet`` to warnings, for the rest of the command."""
         if self.quiet:
             warnings.simplefilter("ignore", CharloomWarning)
 
-    def select(self, files: Sequence[str], *, compressed: bool) -> list[str]:
-        """Returns the input files: those of the command line, or standard input; with ``recursive``, those in folders.
+    def select(self, files: Sequence[str], *, compressed: bool) -> tuple[list[str], int]:
+        """Returns the input files, and the exit status so far: 1 if a folder cannot be read, which is reported.
 
         Args:
-            files: Arguments of the command.
-            compressed: True to select the compressed files of folders, False for all others.
+            files: Arguments of the command; none for standard input.
+            compressed: True to select the compressed files of folders, which have the suffix; False for all others.
 
         Raises:
             SettingsError: There are no arguments, and standard input is a terminal.
@@ -95,23 +102,29 @@ class FileOptions:
             # A person who types only the name of the command expects help, not a command that waits.
             if sys.stdin.isatty():
                 raise SettingsError("no input file: pass one or more, or - for standard input")
-            return [STANDARD_INPUT]
-        if not self.recursive:
-            return list(files)
+            return [STANDARD_INPUT], 0
         found: list[str] = []
+        failed: list[OSError] = []
         for file in files:
-            found += self._walk(file, compressed=compressed) if Path(file).is_dir() else [file]
-        return found
+            in_folder = self.recursive and Path(file).is_dir()
+            found += self._walk(file, failed, compressed=compressed) if in_folder else [file]
+        for error in failed:
+            screen.show_error(f"{error.filename}: {describe_os_error(error)}")
+        return found, int(bool(failed))
 
-    def _walk(self, folder: str, *, compressed: bool) -> Iterator[str]:
+    def _walk(self, folder: str, failed: list[OSError], *, compressed: bool) -> Iterator[str]:
         """Yields the files in a folder and its subfolders in sorted order, without links and special files."""
         # A link may lead out of the folder, or back into it.
-        for path, folders, names in os.walk(folder, onerror=_fail):
+        for path, folders, names in os.walk(folder, onerror=failed.append):
             folders.sort()
             for name in sorted(names):
-                file = Path(path, name)
-                if name.endswith(self.suffix) == compressed and file.is_file() and not file.is_symlink():
-                    yield str(file)
+                # Not pathlib, which drops the "./" of a file that is named "-", as standard input is.
+                file = os.path.join(path, name)  # noqa: PTH118
+                if Path(file).is_symlink() or not Path(file).is_file():
+                    continue
+                has_suffix = name.endswith(self.suffix)
+                if has_suffix if compressed else not (has_suffix and _is_compressed(file)):
+                    yield file
 
     def remove_suffix(self, file: str) -> str | None:
         """Returns the name of the original; None if the name of the file lacks the suffix."""
@@ -121,6 +134,18 @@ class FileOptions:
         return file.removesuffix(self.suffix)
 
 
-def _fail(error: OSError) -> None:
-    """Raises the error of a folder that cannot be listed: its files must not be left out unnoticed."""
-    raise error
+def _is_compressed(file: str) -> bool:
+    """Returns True for a file that charloom compressed, and False if it cannot be read, which is reported later."""
+    from charloom_codec.format.container import HEADER_BYTES, is_compressed
+
+    try:
+        with Path(file).open("rb") as stream:
+            return is_compressed(stream.read(HEADER_BYTES))
+    except OSError:
+        return False
+
+
+def find_default_model() -> Path | None:
+    """Returns the model that the environment names; None if it names none."""
+    name = os.environ.get(_MODEL_VARIABLE)
+    return Path(name) if name else None

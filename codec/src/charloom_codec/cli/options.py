@@ -1,6 +1,5 @@
 """Types of the options and arguments that several commands share."""
 
-from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 from cyclopts import Group, Parameter
@@ -17,8 +16,6 @@ OutputFile: TypeAlias = Annotated[str | None, Parameter(name=["--output", "-o"],
 OutputFolder: TypeAlias = Annotated[_T, Parameter(name=["--output", "-o"])]
 ModelOption: TypeAlias = Annotated[_T, Parameter(name=["--model", "-m"])]
 """Folder of a model, as an option, for commands whose positional arguments are files."""
-DefaultModel: TypeAlias = Annotated[Path | None, Parameter(name=["--model", "-m"], env_var="CHARLOOM_MODEL")]
-"""The same, with a default in the environment."""
 
 
 def settings_parameter(group: str) -> Parameter:

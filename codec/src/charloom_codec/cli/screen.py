@@ -156,10 +156,25 @@ def path_argument(path: Path) -> str:
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
+class _Program:
+    """The program of this process.
+
+    Attributes:
+        name: Name that its messages start with.
+    """
+
+    name = "charloom"
+
+
+def name_program(name: str) -> None:
+    """Sets the name of the program, with which its messages start."""
+    _Program.name = name
+
+
 def show_error(*message: Part) -> None:
     """Prints an error in one line on standard error, with arguments as options."""
     # In one line, so that scripts and logs can attribute it to the command.
-    _print_message(f"charloom: error: {_one_line(in_words(message))}")
+    _print_message(f"{_Program.name}: error: {_one_line(in_words(message))}")
 
 
 def exit_status(error: CharloomError) -> int:
@@ -186,7 +201,7 @@ def show_warnings_in_one_line() -> None:
     def show(message: Warning | str, category: type[Warning], *rest: object, **named: object) -> None:
         if issubclass(category, CharloomWarning):
             parts = message.parts if isinstance(message, CharloomWarning) else (str(message),)
-            _print_message(f"charloom: warning: {_one_line(in_words(parts))}")
+            _print_message(f"{_Program.name}: warning: {_one_line(in_words(parts))}")
         else:
             show_other(message, category, *rest, **named)  # type: ignore[arg-type]
 

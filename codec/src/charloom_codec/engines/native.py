@@ -1,4 +1,4 @@
-"""Engines in native code (``kernels/codec``) and the choice of an instruction set. No other module uses ``_codec``."""
+"""Engines in native code (``codec/kernels``) and the choice of an instruction set. No other module uses ``_codec``."""
 
 import threading
 
@@ -31,7 +31,7 @@ def supported() -> list[str]:
 
 
 def choose_instruction_set() -> str | None:
-    """Returns the variant that the environment selects as for training (``settings.native_code``); None for Python.
+    """Returns the variant that the environment selects as for training (``native_code``); None for Python.
 
     The compressed bytes do not depend on it. Raises SettingsError for a variant that this machine cannot run.
     """

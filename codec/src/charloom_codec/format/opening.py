@@ -1,13 +1,12 @@
 """The choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
 
-import itertools
 from pathlib import Path
 from typing import TypeAlias
 
 from charloom_codec.arguments import PATH, check_type
 from charloom_codec.engines.engine import VERSIONS, Engine, Mode
 from charloom_codec.engines.native import NativeEngine, choose_instruction_set
-from charloom_codec.errors import Argument, InputError, WrongModelError
+from charloom_codec.errors import Argument, InputError, ModelFolderError, WrongModelError
 from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
 from charloom_codec.model.integer_model import IntegerModel
@@ -36,14 +35,12 @@ class EngineChoice:
             raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
-        self._has_model = model is not None
-        self._candidates: list[Path | FloatModel | Engine]
-        if model is None:
-            # A file that was compressed with a model of the package needs no other.
-            self._candidates = [find_folder(name) for name in find_all_names()]
-        else:
-            self._candidates = [*find_versions(model)] if isinstance(model, PATH) else [model]
-        self._is_named = isinstance(model, PATH) and self._candidates != [Path(model)]
+        self._own: list[Path | FloatModel | Engine] = []
+        if model is not None:
+            self._own = [*find_versions(model)] if isinstance(model, PATH) else [model]
+        self._is_named = isinstance(model, PATH) and self._own != [Path(model)]
+        # A file that was compressed with a model of the package needs no other.
+        self._candidates = [*self._own, *(find_folder(name) for name in find_all_names())]
         self._opened: dict[tuple[int, Mode, int, bool], Engine] = {}
 
     def open_for_compression(self, data: bytes = b"") -> Engine:
@@ -55,7 +52,7 @@ class EngineChoice:
         Args:
             data: The data, or its start.
         """
-        if not self._has_model:
+        if not self._own:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
         primed = self._open(0, self.mode)
         sample = data[:_SAMPLE]
@@ -67,14 +64,10 @@ class EngineChoice:
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
-        all_primed = (True, False) if header.mode == "mixing" and (self._is_named or not self._has_model) else (True,)
-        numbers = range(len(self._candidates))
-        for number, version, primed in itertools.product(numbers, VERSIONS[header.mode], all_primed):
-            engine = self._open(number, header.mode, version, primed=primed)
-            # A file contains only the first bytes of the fingerprint.
-            if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+        for number in range(len(self._candidates)):
+            if (engine := self._find(number, header)) is not None:
                 return engine
-        if not self._has_model:
+        if not self._own:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
                 hint=("pass the folder of that model with ", Argument("model")),
@@ -85,6 +78,24 @@ class EngineChoice:
             f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
             "codec.safetensors and priming.safetensors"
         )
+
+    def _find(self, number: int, header: Header) -> Engine | None:
+        """Returns the engine of a candidate that compressed a file; None if it has none."""
+        is_own = number < len(self._own)
+        for version in VERSIONS[header.mode]:
+            for primed in (True, False) if header.mode == "mixing" else (True,):
+                try:
+                    engine = self._open(number, header.mode, version, primed=primed)
+                except ModelFolderError:
+                    if is_own:
+                        raise
+                    return None  # a damaged package must not prevent that another model's error is reported
+                except WrongModelError:
+                    return None  # an engine of the other mode
+                # A file contains only the first bytes of the fingerprint.
+                if engine.fingerprint[:FINGERPRINT_BYTES] == header.fingerprint:
+                    return engine
+        return None
 
     def _open(self, number: int, mode: Mode, version: int | None = None, *, primed: bool = True) -> Engine:
         """Returns the engine of a candidate in a mode and a version, by default the current one."""

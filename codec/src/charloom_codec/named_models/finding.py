@@ -12,13 +12,13 @@ def find_versions(model: str | Path, packaged: Path = Path(__file__).parent) -> 
     """Returns the folders of a model, the current version first: that at the path or, by name, those of the package.
 
     Args:
-        model: Path of a folder, or the name of a model with or without its version. An existing path takes precedence.
+        model: Path of a folder, which takes precedence if it exists, or the name of a model, with or without a version.
         packaged: Folder of the package that has the files.
     """
     path = Path(model)
     name = str(model)
     versions = NAMED_MODELS.get(name, (name,) if name in find_all_names() else ())
-    if not versions or path.exists():
+    if not versions or path.is_dir():
         return [path]
     return [packaged / version for version in versions]
 

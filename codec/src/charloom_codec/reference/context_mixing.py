@@ -1,4 +1,4 @@
-"""Context mixing, as in PAQ and lpaq, the reference implementation of ``kernels/codec/mixing/context_mixing.h``.
+"""Context mixing, as in PAQ and lpaq, the reference implementation of ``codec/kernels/mixing/context_mixing.h``.
 
 Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of the nodes, two match
 models and the network are mixed as logits by seven weight sets, of each of which another property of the context

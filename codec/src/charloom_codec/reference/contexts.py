@@ -1,6 +1,6 @@
 """Contexts and match models that context mixing predicts from.
 
-The reference implementation of ``contexts.h`` and ``match.h`` in ``kernels/codec/mixing``. Hashes and their arguments
+The reference implementation of ``contexts.h`` and ``match.h`` in ``codec/kernels/mixing``. Hashes and their arguments
 have 32 bits and wrap around.
 """
 

@@ -1,4 +1,4 @@
-"""The corrector's network, the reference implementation of ``kernels/codec/mixing/corrector.h``."""
+"""The corrector's network, the reference implementation of ``codec/kernels/mixing/corrector.h``."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Learned state of context mixing, the reference implementation of ``kernels/codec/mixing/memory.h``.
+"""Learned state of context mixing, the reference implementation of ``codec/kernels/mixing/memory.h``.
 
 Tables of slots and of APMs are dictionaries with the entries that were used.
 """

@@ -1,6 +1,6 @@
 """The network's prediction of a token, converted to predictions of its bits and bytes; in several lanes.
 
-The reference implementation of ``kernels/codec/network/network_prediction.h``.
+The reference implementation of ``codec/kernels/network/network_prediction.h``.
 
 Tokens are byte strings, none a prefix of another, sorted by their bytes. The tokens that agree with the known bits are
 a range of that order, which each bit divides in two. A byte that fits no token is "lost": the network does not predict

@@ -1,6 +1,6 @@
 """Engine in plain Python: coding by the network alone or by context mixing, and its sessions.
 
-The reference implementation of ``coders.h`` and ``sessions.h`` in ``kernels/codec/coding``, and the fallback without
+The reference implementation of ``coders.h`` and ``sessions.h`` in ``codec/kernels/coding``, and the fallback without
 native code, with the same bytes but at least a hundred times slower.
 """
 

@@ -1,4 +1,4 @@
-"""Range coder, the reference implementation of ``kernels/codec/coding/range_coder.h``.
+"""Range coder, the reference implementation of ``codec/kernels/coding/range_coder.h``.
 
 It codes intervals of a range 0 to total, or bits with their probabilities. A payload is a number between 0 and 1 to
 base 256, and each coded symbol narrows the interval that contains the number. The state is the start of the interval

@@ -1,6 +1,6 @@
 """Adaptive probabilities, as in PAQ: StateMaps, APMs and bit histories; and stretch and squash.
 
-The reference implementation of ``state_maps.h`` and ``bit_history.h`` in ``kernels/codec/mixing``. A probability has 16
+The reference implementation of ``state_maps.h`` and ``bit_history.h`` in ``codec/kernels/mixing``. A probability has 16
 bits, 1 to 65,535. A logit is ln(p / (1 - p)) in steps of 1/256. ``>>`` rounds down; ``//`` has no negative operands,
 because it rounds down in Python but towards zero in C++.
 """
