@@ -204,7 +204,7 @@ def _suitable_dropout(capacity: float, hidden_size: int) -> float:
         hidden_size: Number of units.
     """
     # It pays against memorizing only, which takes repetitions and weights. A small model needs all its units.
-    suitable = (0.4 * math.log10(max(1.0, capacity)) - 0.35) * min(1.0, math.sqrt(hidden_size / 256))
+    suitable = (0.33 * math.log10(max(1.0, capacity)) - 0.2) * min(1.0, math.sqrt(hidden_size / 256))
     return round(min(_MAX_DROPOUT, max(0.0, suitable)), 2)
 
 
