@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from unittest import mock
 
 import pytest
 
@@ -284,10 +285,9 @@ def test_errors_of_the_call_have_one_form(words: list[str], message: str, tmp_pa
 def test_a_lack_of_memory(command: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The remedy names only options that the command has."""
 
-    def fail(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    command_line = dataclasses.replace(COMMAND_LINE, app=fail)  # type: ignore[arg-type] # called in the same way
+    failing = mock.Mock(side_effect=MemoryError)
+    failing.name = app.name
+    command_line = dataclasses.replace(COMMAND_LINE, app=failing)
     monkeypatch.setattr("charloom.cli.app.COMMAND_LINE", command_line)
     message = call(tmp_path, command).error(1)
     assert message.startswith(f"out of memory: {remedy}")

@@ -43,7 +43,9 @@ def test_a_name_has_one_type_and_one_short_form() -> None:
     for command in _COMMANDS:
         for argument in _arguments(command):
             name, *others = argument.names
-            forms[name].add((_value_type(argument.hint), *(other for other in others if not other.startswith("--"))))
+            short = tuple(other for other in others if not other.startswith("--"))
+            # Only compressors have -T.
+            forms[name].add((_value_type(argument.hint), *(() if name == "--threads" else short)))
     assert {name: found for name, found in forms.items() if len(found) > 1} == {}
 
 
@@ -54,7 +56,10 @@ def test_a_short_form_has_one_long_form() -> None:
             for name in argument.names:
                 if re.fullmatch(r"-\w", name):
                     long[name].add(argument.names[0])
-    assert dict(long) == {"-o": {"--output"}, "-f": {"--force"}, "-m": {"--model"}, "-k": {"--keep"}}
+    of_compression = {"-c": "--stdout", "-d": "--decompress", "-l": "--list", "-q": "--quiet", "-r": "--recursive"}
+    of_compression |= {"-S": "--suffix", "-t": "--test", "-T": "--threads", "-v": "--verbose", "-k": "--keep"}
+    every = {"-o": "--output", "-f": "--force", "-m": "--model"} | of_compression
+    assert dict(long) == {short: {name} for short, name in every.items()}
 
 
 def test_the_page_lists_every_shared_option_and_no_other() -> None:

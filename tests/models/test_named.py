@@ -12,8 +12,9 @@ import torch
 import charloom
 import charloom_codec
 from charloom.models import folder as model_folder
+from charloom_codec.engines.engine import VERSIONS
 from charloom_codec.engines.native import supported
-from charloom_codec.format.opening import make_engine
+from charloom_codec.format.opening import make_engine, open_engine
 from charloom_codec.model.codec_files import load_codec_files
 from charloom_codec.model.priming import Priming
 from charloom_codec.named_models import finding
@@ -44,6 +45,20 @@ def _digest(version: str) -> str:
 @pytest.mark.parametrize("version", finding.find_all_names())
 def test_published_versions_never_change(version: str) -> None:
     assert _digest(version) == _PUBLISHED[version]
+
+
+@pytest.mark.parametrize("version", finding.find_all_names())
+def test_the_listed_fingerprints_are_those_of_the_engines(version: str) -> None:
+    found = {
+        open_engine(version, fast=mode == "fast", version=number, primed=primed).fingerprint[:8]
+        for mode, numbers in VERSIONS.items()
+        for number in numbers
+        for primed in (True, False)
+    }
+    assert found == {bytes.fromhex(text) for text in finding._FINGERPRINTS[version]}
+    for fingerprint in found:
+        assert finding.find_compressor(fingerprint) == finding.find_folder(version)
+    assert finding.find_compressor(bytes(8)) is None
 
 
 def test_the_size_in_the_packages() -> None:

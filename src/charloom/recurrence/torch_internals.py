@@ -185,11 +185,12 @@ def can_autocast_lstm() -> bool:
 
     PyTorch checks this for weights and inputs of that dtype, but not for autocast, whose LSTM then raises RuntimeError.
     """
-    names = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
-    name = names.get(torch.get_autocast_dtype("cpu"))
-    if not torch.is_autocast_enabled("cpu") or name is None or not torch._C._has_mkldnn:
+    if not torch.is_autocast_enabled("cpu") or not torch._C._has_mkldnn:
         return True
-    return bool(getattr(torch.ops.mkldnn, name)())
+    # Processors that support float16 for other operations may not have it for LSTMs.
+    if torch.get_autocast_dtype("cpu") == torch.float16:
+        return False
+    return torch.get_autocast_dtype("cpu") != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 _one_dnn_lock = threading.RLock()

@@ -6,12 +6,12 @@ from typing import TypeAlias
 from charloom_codec.arguments import PATH, check_type
 from charloom_codec.engines.engine import VERSIONS, Engine, Mode
 from charloom_codec.engines.native import NativeEngine, choose_instruction_set
-from charloom_codec.errors import Argument, InputError, ModelFolderError, WrongModelError
+from charloom_codec.errors import Argument, InputError, WrongModelError
 from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
-from charloom_codec.named_models.finding import find_all_names, find_folder, find_versions
+from charloom_codec.named_models.finding import find_compressor, find_folder, find_versions
 from charloom_codec.reference.plain_engine import ReferenceEngine
 
 _SAMPLE = 1 << 14
@@ -39,9 +39,7 @@ class EngineChoice:
         if model is not None:
             self._own = [*find_versions(model)] if isinstance(model, PATH) else [model]
         self._is_named = isinstance(model, PATH) and self._own != [Path(model)]
-        # A file that was compressed with a model of the package needs no other.
-        self._candidates = [*self._own, *(find_folder(name) for name in find_all_names())]
-        self._opened: dict[tuple[int, Mode, int, bool], Engine] = {}
+        self._opened: dict[tuple[int | Path, Mode, int, bool], Engine] = {}
 
     def open_for_compression(self, data: bytes = b"") -> Engine:
         """Returns the engine that compresses. Raises WrongModelError if there is no model.
@@ -54,42 +52,41 @@ class EngineChoice:
         """
         if not self._own:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
-        primed = self._open(0, self.mode)
+        primed = self._open(self._own[0], self.mode)
         sample = data[:_SAMPLE]
         if not self._is_named or self.mode == "fast" or not sample:
             return primed
-        unprimed = self._open(0, self.mode, primed=False)
+        unprimed = self._open(self._own[0], self.mode, primed=False)
         sizes = [len(engine.start_session(1).encode(sample)) for engine in (primed, unprimed)]
         return unprimed if sizes[1] < sizes[0] else primed
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
-        for number in range(len(self._candidates)):
-            if (engine := self._find(number, header)) is not None:
+        candidates = [*self._own]
+        # A file that was compressed with a model of the package needs no other.
+        if (packaged := find_compressor(header.fingerprint)) is not None:
+            candidates.append(packaged)
+        for model in candidates:
+            if (engine := self._find(model, header)) is not None:
                 return engine
         if not self._own:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
                 hint=("pass the folder of that model with ", Argument("model")),
             )
-        own_fingerprint = self._open(0, header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
+        own_fingerprint = self._open(self._own[0], header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
         raise WrongModelError(
             f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
             f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "
             "codec.safetensors and priming.safetensors"
         )
 
-    def _find(self, number: int, header: Header) -> Engine | None:
-        """Returns the engine of a candidate that compressed a file; None if it has none."""
-        is_own = number < len(self._own)
+    def _find(self, model: Path | FloatModel | Engine, header: Header) -> Engine | None:
+        """Returns the engine of a model that compressed a file; None if it has none."""
         for version in VERSIONS[header.mode]:
             for primed in (True, False) if header.mode == "mixing" else (True,):
                 try:
-                    engine = self._open(number, header.mode, version, primed=primed)
-                except ModelFolderError:
-                    if is_own:
-                        raise
-                    return None  # a damaged package must not prevent that another model's error is reported
+                    engine = self._open(model, header.mode, version, primed=primed)
                 except WrongModelError:
                     return None  # an engine of the other mode
                 # A file contains only the first bytes of the fingerprint.
@@ -97,9 +94,10 @@ class EngineChoice:
                     return engine
         return None
 
-    def _open(self, number: int, mode: Mode, version: int | None = None, *, primed: bool = True) -> Engine:
-        """Returns the engine of a candidate in a mode and a version, by default the current one."""
-        model = self._candidates[number]
+    def _open(
+        self, model: Path | FloatModel | Engine, mode: Mode, version: int | None = None, *, primed: bool = True
+    ) -> Engine:
+        """Returns the engine of a model in a mode and a version, by default the current one."""
         if isinstance(model, Engine):
             if model.mode != mode:
                 raise WrongModelError(
@@ -107,7 +105,7 @@ class EngineChoice:
                 )
             return model
         version = VERSIONS[mode][0] if version is None else version
-        key = number, mode, version, primed
+        key = model if isinstance(model, Path) else id(model), mode, version, primed
         if key not in self._opened:
             self._opened[key] = open_engine(model, fast=mode == "fast", version=version, primed=primed)
         return self._opened[key]

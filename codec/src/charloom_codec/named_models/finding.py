@@ -7,6 +7,25 @@ NAMED_MODELS: Mapping[str, tuple[str, ...]] = {"english": ("english-1",)}
 """Folders by name, the current version first. Earlier versions are for decompression: a file names its model by a
 fingerprint, so that a folder that was published must never change."""
 
+_FINGERPRINTS: Mapping[str, tuple[str, ...]] = {
+    "english-1": ("b5a1ff5f04e9badd", "88cff0275dfd51dc", "5968020bf894dd91", "c9a5d73379c8539c", "578173fdc0871257"),
+}
+"""First 8 bytes of the fingerprints of a folder's engines, by folder: fast; and each version of the mixture, with and
+without the priming. With this list, no folder is read for a file of another model."""
+
+
+def find_compressor(fingerprint: bytes, packaged: Path = Path(__file__).parent) -> Path | None:
+    """Returns the folder of the package whose model compressed a file; None if it was another model.
+
+    Args:
+        fingerprint: First 8 bytes of the fingerprint of the file's engine.
+        packaged: Folder of the package that has the files.
+    """
+    for name, fingerprints in _FINGERPRINTS.items():
+        if fingerprint.hex() in fingerprints:
+            return packaged / name
+    return None
+
 
 def find_versions(model: str | Path, packaged: Path = Path(__file__).parent) -> list[Path]:
     """Returns the folders of a model, the current version first: that at the path or, by name, those of the package.
