@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from typing import Annotated
 
 import cyclopts
 import pytest
@@ -16,7 +17,7 @@ def _command_line(action: Callable[[], int | None]) -> CommandLine:
     app = cyclopts.App(name="loom", config=(check_tokens,), suppress_keyboard_interrupt=False)
 
     @app.command
-    def weave(*files: Word[str], width: int) -> int | None:
+    def weave(*files: Word[str], width: Annotated[int, cyclopts.Parameter(name=["--width", "-w"])]) -> int | None:
         """Weave."""
         print(*files, width)  # noqa: T201
         return action()
@@ -29,6 +30,7 @@ def _command_line(action: Callable[[], int | None]) -> CommandLine:
     [
         (["weave"], "--width is missing: pass the width of the cloth (see --help)"),
         (["weave", "--width", "x"], "--width is 'x': it must be an integer (see --help)"),
+        (["weave", "-w", "x"], "--width is 'x': it must be an integer (see --help)"),
         (["weave", "--width", "1.5"], "--width is 1.5: it must be an integer (see --help)"),
         (
             ["weave", "--widht=1", "--width", "1"],

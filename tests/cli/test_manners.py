@@ -44,7 +44,8 @@ def test_stdout_keeps_the_input(home: Path) -> None:
 
 
 def test_standard_input_without_a_name(home: Path) -> None:
-    assert _loom(home, "compress", "-d", stdin=_loom(home, "compress", stdin=_TEXT)) == _TEXT
+    for words in (["compress", "-d"], ["decompress"], ["decompress", "-d"]):
+        assert _loom(home, *words, stdin=_loom(home, "compress", stdin=_TEXT)) == _TEXT
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="no tar")
@@ -145,7 +146,8 @@ def test_verbose_with_a_named_pipe(home: Path) -> None:
 def test_a_default_model_that_is_not_needed(home: Path) -> None:
     """A file states a model of the package; a wrong default does not hide it."""
     _loom(home, "compress", "a.txt", model="english")
-    for model in ("model", "nowhere", ""):
+    (home / "english").mkdir()
+    for model in ("model", "nowhere", "", "english", "/"):
         assert _loom(home, "decompress", "-c", "a.txt.loom", model=model) == _TEXT
     _loom(home, "compress", "-f", "a.txt", model="", status=2)
 

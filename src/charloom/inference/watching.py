@@ -16,6 +16,7 @@ from charloom.text.chunks import split_lines
 from charloom_codec.arguments import PATH, check_bytes, check_type
 from charloom_codec.engines.engine import MAX_SEGMENT, Session
 from charloom_codec.format.opening import open_engine
+from charloom_codec.named_models.finding import find_folder
 
 MAX_RECENT = 1 << 20
 """Maximum bytes of the recent lines that a new session of the mixture reads."""
@@ -72,7 +73,7 @@ class LineScorer:
         check_bytes(recent=recent)
         self._scale = make_rarity_scale(folder)
         self.knows_rarity = self._scale is not None
-        self._engine = open_engine(folder, fast=False)
+        self._engine = open_engine(find_folder(folder), fast=False)
         self._session = self._engine.start_session(1)
         self._next: Session | None = None
         self._num_read = self._num_read_by_next = 0

@@ -24,7 +24,9 @@ def test_other_paths_are_folders(name: str, tmp_path: Path, monkeypatch: pytest.
     assert find_versions(name) == [Path(name)]
 
 
-def test_an_existing_folder_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_model_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "english").mkdir()
+    assert find_versions("english") == [finding.find_folder("english-1")]  # texts, not a model
+    (tmp_path / "english" / "config.json").touch()
     assert find_versions("english") == [Path("english")]

@@ -133,7 +133,7 @@ class CommandLine:
         if isinstance(error, cyclopts.CoercionError) and error.token is not None and error.token.keyword is not None:
             choices = ", ".join(get_args(error.target_type))
             problem = f"choose one of {choices}" if choices else f"it must be {_KINDS.get(error.target_type, 'valid')}"
-            option = error.token.keyword.removeprefix("--")
+            option = (error.argument.name if error.argument else error.token.keyword).removeprefix("--")
             return screen.in_words(SettingsError(problem, setting=option, value=error.token.value).parts)
         text = str(error).removesuffix(".")
         # Only a capitalized word: check_tokens names arguments such as MODEL.

@@ -24,12 +24,10 @@ class CompressionOptions:
         fast: Compress with the network alone, without context mixing: faster (about twice as fast with an LSTM of 256
             units), but the files are larger.
         by_line: Compress each line as a separate record; 'decompress --record N' decompresses line N alone.
-        decompress: Decompress, as the command 'decompress' does.
     """
 
     fast: Flag = False
     by_line: Flag = False
-    decompress: Annotated[Flag, Parameter(name=["--decompress", "-d"])] = False
 
 
 def compress(
@@ -62,8 +60,8 @@ def compress_files(
 ) -> int:
     """Compresses files or, as the options state, decompresses, tests or lists them; returns the exit status."""
     options.check(files)
-    if compression.decompress or options.test or options.list_files:
-        if compression != CompressionOptions(decompress=compression.decompress):
+    if options.decompress or options.test or options.list_files:
+        if compression != CompressionOptions():
             raise SettingsError("--fast and --by-line are for compression only: omit them")
         return decompress_files(files, model, options, force=force)
     options.apply()

@@ -89,7 +89,7 @@ def _transform(file: str, target: str, transform: Transform, options: FileOption
         sizes = [one.tell() if one.seekable() else None for one in (stream, target_stream)]
     if options.verbose:
         done = "intact" if options.test else _describe_sizes(target, *sizes)
-        screen.messages().print(screen.printable(f"{describe_file(file)}: {done}"))
+        screen.messages().print(screen.printable_name(f"{describe_file(file)}: {done}"))
     # After the with block: the output is complete under its name before the input is deleted.
     if options.remove and status is not None:
         # Deleting a file that another process wrote to meanwhile would lose data.

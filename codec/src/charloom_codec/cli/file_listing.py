@@ -24,7 +24,7 @@ def list_files(files: Sequence[str], *, verbose: bool) -> int:
             members = list(list_members(stream))
             listed += members
             num_listed += 1
-            name = screen.printable(describe_file(file))
+            name = screen.printable_name(describe_file(file))
             rows += [_format_row([member], name) for member in members] if verbose else [_format_row(members, name)]
         status = max(status, outcome.status)
     if num_listed > 1:

@@ -24,6 +24,7 @@ class FileOptions:
     """Options of ``compress`` and ``decompress``.
 
     Attributes:
+        decompress: Decompress. The command 'decompress' needs no such option, and accepts it.
         output: Output file, for a single input file; - for standard output.
         stdout: Write to standard output, and keep the input files.
         keep: Keep the input files. This is the default; the option exists for scripts written for other compressors.
@@ -38,6 +39,7 @@ class FileOptions:
             depend on it. Default: 2, or 1 if only one core is available.
     """
 
+    decompress: Annotated[Flag, Parameter(name=["--decompress", "-d"])] = False
     output: OutputFile = None
     stdout: Annotated[Flag, Parameter(name=["--stdout", "-c"])] = False
     keep: Annotated[Flag, Parameter(name=["--keep", "-k"])] = False

@@ -37,8 +37,7 @@ _READER_HAS_GONE = (errno.EPIPE, errno.EIO)
 _MIN_HELP = 20
 """Minimum width of the help in columns: rich does not finish the layout of a table in two."""
 _DEFAULT_WIDTH = 80
-_BAR_WITH_FIGURES = 110
-"""Width in columns of a progress bar with all its figures."""
+_BAR_WITH_FIGURES = 110  # columns of a progress bar with all its figures
 _WIDE = 100_000
 """Width in columns of a file or pipe, so that no line is wrapped or truncated there."""
 
@@ -157,17 +156,13 @@ def path_argument(path: Path) -> str:
 
 
 class _Program:
-    """The program of this process.
-
-    Attributes:
-        name: Name that its messages start with.
-    """
+    """The program of this process, with the name that its messages start with."""
 
     name = "charloom"
 
 
 def name_program(name: str) -> None:
-    """Sets the name of the program, with which its messages start."""
+    """Sets the name with which messages start."""
     _Program.name = name
 
 
@@ -216,9 +211,20 @@ def printable(text: str) -> str:
     text = text.replace("\r\n", "\n")
     return "".join(
         # Cc: control characters; Cf: invisible ones, such as those that reverse text; Cs: not encodable.
-        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else f"\\x{ord(char):02x}"
+        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else _escape(char)
         for char in text
     )
+
+
+def _escape(char: str) -> str:
+    """Returns the code of a character; of a byte of a file name that is not UTF-8, that byte."""
+    # Python represents such a byte as a lone surrogate.
+    return f"\\x{ord(char) - (0xDC00 if 0xDC80 <= ord(char) <= 0xDCFF else 0):02x}"
+
+
+def printable_name(name: str) -> str:
+    """Returns the name of a file for a line of output, with control characters and line ends escaped."""
+    return printable(name).replace("\n", "\\n")
 
 
 def show_table(

@@ -62,11 +62,9 @@ class EngineChoice:
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
-        candidates = [*self._own]
-        # A file that was compressed with a model of the package needs no other.
-        if (packaged := find_compressor(header.fingerprint)) is not None:
-            candidates.append(packaged)
-        for model in candidates:
+        # A file that was compressed with a model of the package needs no other; equal fingerprints decode equally.
+        packaged = find_compressor(header.fingerprint)
+        for model in self._own if packaged is None else [packaged]:
             if (engine := self._find(model, header)) is not None:
                 return engine
         if not self._own:
@@ -119,7 +117,7 @@ def open_engine(
     If a folder has no integer model, it is created and saved there.
 
     Args:
-        model: Model folder or model.
+        model: Model folder or model; not the name of a model of the package (``find_folder``).
         fast: True for the network alone, False for context mixing.
         version: One of the engine's VERSIONS; None for the current one.
         primed: False to start the context models without the folder's priming.
@@ -128,7 +126,7 @@ def open_engine(
         ModelFolderError: A file of the folder cannot be read or written.
     """
     if isinstance(model, PATH):
-        integers, priming = load_codec_files(find_folder(model), fast=fast)
+        integers, priming = load_codec_files(Path(model), fast=fast)
         priming = priming if primed else Priming()
     else:
         # A model in memory has no priming: the context models start empty.

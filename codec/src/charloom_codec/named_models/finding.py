@@ -7,6 +7,8 @@ NAMED_MODELS: Mapping[str, tuple[str, ...]] = {"english": ("english-1",)}
 """Folders by name, the current version first. Earlier versions are for decompression: a file names its model by a
 fingerprint, so that a folder that was published must never change."""
 
+_FILES = ("config.json", "codec.safetensors")
+"""Files by which a folder is a model: one of the same name that has none, such as a folder of texts, hides nothing."""
 _FINGERPRINTS: Mapping[str, tuple[str, ...]] = {
     "english-1": ("b5a1ff5f04e9badd", "88cff0275dfd51dc", "5968020bf894dd91", "c9a5d73379c8539c", "578173fdc0871257"),
 }
@@ -31,13 +33,13 @@ def find_versions(model: str | Path, packaged: Path = Path(__file__).parent) -> 
     """Returns the folders of a model, the current version first: that at the path or, by name, those of the package.
 
     Args:
-        model: Path of a folder, which takes precedence if it exists, or the name of a model, with or without a version.
+        model: Path of a model folder, which takes precedence, or the name of a model, with or without a version.
         packaged: Folder of the package that has the files.
     """
     path = Path(model)
     name = str(model)
     versions = NAMED_MODELS.get(name, (name,) if name in find_all_names() else ())
-    if not versions or path.is_dir():
+    if not versions or any((path / name).exists() for name in _FILES):
         return [path]
     return [packaged / version for version in versions]
 
