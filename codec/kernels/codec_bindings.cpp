@@ -1,5 +1,5 @@
-// The Python module charloom_codec._codec. Its only caller, charloom.codec.engines.native, guarantees every pointer of a
-// network: it checks shapes, dtypes and ranges.
+// The Python module charloom_codec._codec. Its only caller, charloom_codec.engines.native, guarantees every pointer of
+// a network: it checks shapes, dtypes and ranges.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>

@@ -16,8 +16,8 @@
 #include <utility>
 
 #include "kernels.h"
-#include "vector.h"
 #include "runtime/tile_unit.h"
+#include "vector.h"
 
 namespace {
 
