@@ -1,4 +1,4 @@
-"""What is known of a compressed file without its model, and errors of its structure."""
+"""The members of a compressed file, listed without its model, and errors of its structure."""
 
 import io
 from zlib import crc32
