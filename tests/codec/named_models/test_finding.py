@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from charloom_codec.named_models import finding
-from charloom_codec.named_models.finding import find_all_names, find_folder, find_versions
+from charloom_codec.named_models.finding import find_all_names, find_folder
 
 
 def test_names_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "NAMED_MODELS", {"english": ("english-2", "english-1"), "french": ("french-1",)})
     monkeypatch.chdir(tmp_path)
     assert find_all_names() == ["english-2", "english-1", "french-1"]
-    assert find_versions("english", tmp_path) == [tmp_path / "english-2", tmp_path / "english-1"]
-    assert find_versions(Path("english-1"), tmp_path) == [tmp_path / "english-1"]
+    assert find_folder("english", tmp_path) == tmp_path / "english-2"
+    assert find_folder(Path("english-1"), tmp_path) == tmp_path / "english-1"
     assert find_folder("french", tmp_path) == tmp_path / "french-1"
 
 
@@ -21,12 +21,12 @@ def test_names_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_other_paths_are_folders(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     # pathlib drops the dot and the slash, so that only a str can state a folder of the same name that is missing.
-    assert find_versions(name) == [Path(name)]
+    assert find_folder(name) == Path(name)
 
 
 def test_an_existing_model_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "english").mkdir()
-    assert find_versions("english") == [finding.find_folder("english-1")]  # texts, not a model
+    assert find_folder("english") == find_folder("english-1")  # texts, not a model
     (tmp_path / "english" / "config.json").touch()
-    assert find_versions("english") == [Path("english")]
+    assert find_folder("english") == Path("english")

@@ -11,7 +11,7 @@ from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
-from charloom_codec.named_models.finding import find_compressor, find_folder, find_versions
+from charloom_codec.named_models.finding import find_compressor, find_folder
 from charloom_codec.reference.plain_engine import ReferenceEngine
 
 _SAMPLE = 1 << 14
@@ -35,10 +35,8 @@ class EngineChoice:
             raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
-        self._own: list[Path | FloatModel | Engine] = []
-        if model is not None:
-            self._own = [*find_versions(model)] if isinstance(model, PATH) else [model]
-        self._is_named = isinstance(model, PATH) and self._own != [Path(model)]
+        self._model = find_folder(model) if isinstance(model, PATH) else model
+        self._is_named = isinstance(model, PATH) and self._model != Path(model)
         self._opened: dict[tuple[int | Path, Mode, int, bool], Engine] = {}
 
     def open_for_compression(self, data: bytes = b"") -> Engine:
@@ -50,29 +48,28 @@ class EngineChoice:
         Args:
             data: The data, or its start.
         """
-        if not self._own:
+        if self._model is None:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
-        primed = self._open(self._own[0], self.mode)
+        primed = self._open(self._model, self.mode)
         sample = data[:_SAMPLE]
         if not self._is_named or self.mode == "fast" or not sample:
             return primed
-        unprimed = self._open(self._own[0], self.mode, primed=False)
+        unprimed = self._open(self._model, self.mode, primed=False)
         sizes = [len(engine.start_session(1).encode(sample)) for engine in (primed, unprimed)]
         return unprimed if sizes[1] < sizes[0] else primed
 
     def open_for_file(self, header: Header) -> Engine:
         """Returns the engine that compressed a file. Raises WrongModelError if it is not one of this model."""
         # A file that was compressed with a model of the package needs no other; equal fingerprints decode equally.
-        packaged = find_compressor(header.fingerprint)
-        for model in self._own if packaged is None else [packaged]:
-            if (engine := self._find(model, header)) is not None:
-                return engine
-        if not self._own:
+        model = find_compressor(header.fingerprint) or self._model
+        if model is not None and (engine := self._find(model, header)) is not None:
+            return engine
+        if self._model is None:
             raise WrongModelError(
                 f"compressed with the model whose fingerprint is {header.fingerprint.hex()}",
                 hint=("pass the folder of that model with ", Argument("model")),
             )
-        own_fingerprint = self._open(self._own[0], header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
+        own_fingerprint = self._open(self._model, header.mode).fingerprint[:FINGERPRINT_BYTES].hex()
         raise WrongModelError(
             f"compressed with a different model, whose fingerprint is {header.fingerprint.hex()}; the fingerprint "
             f"of this model is {own_fingerprint}: pass the model that compressed the data, with its files "

@@ -29,24 +29,17 @@ def find_compressor(fingerprint: bytes, packaged: Path = Path(__file__).parent) 
     return None
 
 
-def find_versions(model: str | Path, packaged: Path = Path(__file__).parent) -> list[Path]:
-    """Returns the folders of a model, the current version first: that at the path or, by name, those of the package.
+def find_folder(model: str | Path, packaged: Path = Path(__file__).parent) -> Path:
+    """Returns the folder of a model: that at the path or, by name, that of the package, by default the current version.
 
     Args:
         model: Path of a model folder, which takes precedence, or the name of a model, with or without a version.
         packaged: Folder of the package that has the files.
     """
-    path = Path(model)
-    name = str(model)
-    versions = NAMED_MODELS.get(name, (name,) if name in find_all_names() else ())
-    if not versions or any((path / name).exists() for name in _FILES):
-        return [path]
-    return [packaged / version for version in versions]
-
-
-def find_folder(model: str | Path, packaged: Path = Path(__file__).parent) -> Path:
-    """Returns the folder of a model, the current version if it is named; arguments as for ``find_versions``."""
-    return find_versions(model, packaged)[0]
+    path, (version, *_) = Path(model), NAMED_MODELS.get(str(model), (str(model),))
+    if version not in find_all_names() or any((path / file).exists() for file in _FILES):
+        return path
+    return packaged / version
 
 
 def find_all_names() -> list[str]:
