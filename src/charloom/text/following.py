@@ -1,6 +1,8 @@
 """Lines of files that grow: following through rotation, truncation and absence, as ``tail -F`` does."""
 
+import math
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -155,14 +157,10 @@ class FollowedFile:
         return lines
 
     def _switch_if_rotated(self) -> list[bytes]:
-        """Opens the new file, if the file was renamed or removed and a new one has text; returns the last old lines."""
+        """Opens the next file, if the file was renamed or removed and a new one has text; returns the last old lines."""
         assert self._file is not None
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            return []
-        # An empty new file shows nothing: the program may still write to the old one.
-        if os.path.samestat(found, os.fstat(self._file.fileno())) or found.st_size == 0:
+        following = self._open_next(os.fstat(self._file.fileno()))
+        if following is None:
             return []
         # Once more, for lines that were written between the last read and the rotation.
         lines: list[bytes] = []
@@ -170,7 +168,22 @@ class FollowedFile:
             lines += more
         lines += self._splitter.finish()
         self.close()
-        return lines if not self._open() else lines + self._read_lines(self._file)
+        self._file = following
+        return lines + self._read_lines(following)
+
+    def _open_next(self, finished: os.stat_result) -> BinaryIO | None:
+        """Opens the file that continues a finished one; returns None if there is none yet."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        if os.path.samestat(found, finished):
+            return None
+        # The log may have been rotated more than once since the finished file was read.
+        if (rotated := _open_rotated_after(finished, self.path)) is not None:
+            return rotated
+        # An empty new file shows nothing: the program may still write to the old one.
+        return open_regular(self.path) if found.st_size else None
 
     def _resume(self, position: Position) -> bool:
         """Opens the file that has the position, under its name or another one; returns False if there is none."""
@@ -212,6 +225,33 @@ def _find_last_line(file: BinaryIO) -> int:
 def _compute_checksum(file: BinaryIO, offset: int) -> int:
     start = max(0, offset - _MARK)
     return zlib.crc32(os.pread(file.fileno(), offset - start, start))
+
+
+def _open_rotated_after(finished: os.stat_result, path: Path) -> BinaryIO | None:
+    """Opens the rotated file of a log that was the next one after a finished one; returns None if there is none."""
+    number = r"[-._]\d[-._:T\d]*"
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    # log.1 and log-20260101, but also log-20260101.txt; neither a compressed file nor the log of another program
+    pattern = re.compile(f"{stem}{suffix}{number}|{stem}{number}{suffix}")
+    following: BinaryIO | None = None
+    oldest = math.inf
+    for other in _find_siblings(path):
+        if not pattern.fullmatch(other.name):
+            continue
+        try:
+            file = open_regular(other)
+        except OSError:  # rotated again meanwhile, or not readable
+            continue
+        # Of the open file: its name may be that of another one by now.
+        found = os.fstat(file.fileno())
+        # A log is written to until it is rotated, so that the files have the order of their last writes.
+        if finished.st_mtime_ns < found.st_mtime_ns < oldest and not os.path.samestat(found, finished):
+            if following is not None:
+                following.close()
+            following, oldest = file, found.st_mtime_ns
+        else:
+            file.close()
+    return following
 
 
 def _find_siblings(path: Path) -> Iterator[Path]:
