@@ -22,7 +22,7 @@ from alternate import machine, write_result
 
 _PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "anomalies.svg"
 _DRAWN = {
-    "geometric mean of both, bits per word": "-",
+    "independent, bits per word": "-",
     "adaptive, bits per word": "-",
     "network, bits per word": "-",
     "gzip distance per character": "--",
@@ -66,14 +66,15 @@ def score_by_model(training: list[str], lines: list[str], folder: Path) -> dict[
     for name, (_, found) in {
         "network": charloom.evaluate_lines(model, joined),
         "adaptive": charloom.evaluate_lines(folder, joined, adaptive=True),
+        "independent": charloom.evaluate_lines(folder, joined, independent=True),
     }.items():
         scores[f"{name}, bits"] = [line.bits for line in found]
         scores[f"{name}, bits per character"] = [line.bits_per_char for line in found]
         scores[f"{name}, bits per word"] = [line.bits_per_word for line in found]
-    scores["adaptive, rarity"] = [line.rarity or 0.0 for line in found]
-    for name in ("bits", "bits per word"):
-        pairs = zip(scores[f"network, {name}"], scores[f"adaptive, {name}"], strict=True)
-        scores[f"geometric mean of both, {name}"] = [(a * b) ** 0.5 for a, b in pairs]
+        if name != "network":
+            scores[f"{name}, rarity"] = [line.rarity or 0.0 for line in found]
+    pairs = zip(scores["independent, bits per word"], scores["adaptive, bits per word"], strict=True)
+    scores["geometric mean of the last two, bits per word"] = [(a * b) ** 0.5 for a, b in pairs]
     return scores
 
 

@@ -3,8 +3,9 @@
 Each text is divided: models are trained on its first 90%, and its last 10% is scored in one pass, in nats per
 character. Contestants: the recipe own-text; ``charloom train FILE`` without options; ``charloom train FILE --minutes
 M``; a plain PyTorch LSTM with the settings that ``--minutes M`` has chosen, given the same minutes; and a small
-transformer with nanoGPT's settings for a CPU, given the same minutes. They take turns, each in a process of its own,
-whose whole time is measured. Results of other texts and contestants, from earlier runs, are kept.
+transformer with nanoGPT's settings for a CPU, given the same minutes. The texts are those in CHARLOOM_DATA and 300,000
+characters of Python's standard library, as source code. The contestants take turns, each in a process of its own, whose
+whole time is measured. Results of other texts and contestants, from earlier runs, are kept.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -68,6 +70,15 @@ def measure_text(path: Path, contestants: list[str], options: argparse.Namespace
     return {"characters": len(text), "results": results}
 
 
+def find_texts(folder: Path) -> list[Path]:
+    """Returns the default texts; source code is written to the folder."""
+    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("[a-m]*.py"))
+    source = folder / "python-library.txt"
+    source.write_text("".join(path.read_text(encoding="utf-8") for path in modules)[:300_000], encoding="utf-8")
+    names = ("alice29.txt", "timemachine.txt", "Linux_2k.log", "tinyshakespeare.txt")
+    return [*(Path(os.environ.get("CHARLOOM_DATA", "")) / name for name in names), source]
+
+
 def main() -> None:
     """Runs the benchmark and writes its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,10 +87,8 @@ def main() -> None:
     parser.add_argument("--contestants", nargs="*", default=["own-text", "default", "auto", *_PEERS])
     parser.add_argument("--max-chars", type=int, help="use only the start of each text")
     parser.add_argument("--models", type=Path, help="folder in which the models are kept")
-    parser.add_argument("texts", nargs="*", type=Path, help="default: the texts in CHARLOOM_DATA")
+    parser.add_argument("texts", nargs="*", type=Path, help="default: see above")
     options = parser.parse_args()
-    data = Path(os.environ.get("CHARLOOM_DATA", ""))
-    names = ("tinyshakespeare.txt", "timemachine.txt", "alice29.txt", "Linux_2k.log")
     contestants = [
         contestant
         for kind in options.contestants
@@ -88,12 +97,13 @@ def main() -> None:
         )
     ]
     before = json.loads(_RESULTS.read_text())["results"] if _RESULTS.exists() else {}
-    for path in options.texts or [data / name for name in names]:
-        measured = measure_text(path, contestants, options)
-        measured["results"] = before.get(path.name, {"results": {}})["results"] | measured["results"]
-        means = {name: statistics.mean(one["nats"] for one in found) for name, found in measured["results"].items()}
-        before[path.name] = measured | {"mean_nats": means}
-        write_result("quality", {"question": __doc__, "results": before, "machine": machine()})
+    with tempfile.TemporaryDirectory() as folder:
+        for path in options.texts or find_texts(Path(folder)):
+            measured = measure_text(path, contestants, options)
+            measured["results"] = before.get(path.name, {"results": {}})["results"] | measured["results"]
+            means = {name: statistics.mean(one["nats"] for one in found) for name, found in measured["results"].items()}
+            before[path.name] = measured | {"mean_nats": means}
+            write_result("quality", {"question": __doc__, "results": before, "machine": machine()})
 
 
 if __name__ == "__main__":

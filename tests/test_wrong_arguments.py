@@ -110,6 +110,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "record": (_RECORDS.encode, {"record": b"a"}),
     "blob": (_RECORDS.decode, {"blob": _RECORDS.encode(b"a")}),
     "records": (_RECORDS.encode_batch, {"records": [b"a"]}),
+    "measured records": (_RECORDS.measure_batch, {"records": [b"a"], "progress": None}),
     "blobs": (_RECORDS.decode_batch, {"blobs": [_RECORDS.encode(b"a")]}),
     "newest_checkpoint": (charloom.newest_checkpoint, {"path": "nowhere"}),
     "Checkpoint": (charloom.Checkpoint.read, {"path": "nowhere"}),

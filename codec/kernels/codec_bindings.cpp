@@ -30,7 +30,7 @@ nb::bytes encode(Coder &coder, const nb::bytes &data) {
   return bytes_of(payload);
 }
 
-// Returns a float32 for each byte.
+// Returns a float32 for each byte and, of a record, for its end.
 template <class Coder>
 nb::bytes measure(Coder &coder, const nb::bytes &data) {
   std::vector<float> bits;
@@ -137,7 +137,10 @@ void make_corrector(Corrector *self, Address inputs, Address rows, Address outpu
 
 template <class Coder>
 nb::class_<Coder> bind_session(nb::module_ &m, const char *name) {
-  return nb::class_<Coder>(m, name).def("encode", &encode<Coder>).def("decode", &decode<Coder>);
+  return nb::class_<Coder>(m, name)
+      .def("encode", &encode<Coder>)
+      .def("measure", &measure<Coder>)
+      .def("decode", &decode<Coder>);
 }
 
 }  // namespace
@@ -155,12 +158,11 @@ NB_MODULE(_codec, m) {
   nb::class_<Corrector>(m, "Corrector", "A feed-forward network that corrects the predictions of the mixture.")
       .def("__init__", &make_corrector);
   bind_session<Fast>(m, "FastSession")
-      .def("measure", &measure<Fast>)
       .def(
           "__init__", [](Fast *self, const Network &network, long lanes) { new (self) Fast(lanes, network); },
           nb::keep_alive<1, 2>());
   bind_session<FastRecords>(m, "FastRecords").def(nb::init<const Network &>(), nb::keep_alive<1, 2>());
-  bind_session<Mixed>(m, "MixingSession").def("measure", &measure<Mixed>).def("inspect", &inspect);
+  bind_session<Mixed>(m, "MixingSession").def("inspect", &inspect);
   bind_session<MixedRecords>(m, "MixingRecords");
   nb::class_<Mixing>(m, "Mixing", "The state that all mixing sessions start from: tables, and the priming text.")
       .def(nb::init<const Network &, const Corrector *, int, int, const nb::bytes &, size_t, bool>(),

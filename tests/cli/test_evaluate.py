@@ -71,6 +71,26 @@ def test_adaptive(home: Path, char_model: Path) -> None:
     assert " 13 " in top.splitlines()[1]
 
 
+def test_independent(home: Path, char_model: Path) -> None:
+    """The sum of the lines is the summary; the mode is shown, and contradictions are refused."""
+    result = call(home, "evaluate", char_model, "fox.log", "--independent", "--by-line")
+    assert "this model, independent" in result.errors
+    assert "scored each line by itself" in result.errors
+    rows = [json.loads(row) for row in result.out.splitlines()]
+    assert sum(row["bits"] for row in rows) / (17 * len(_LINE)) == pytest.approx(
+        float(result.errors.split("this model, independent")[1].split()[1]), abs=1e-4
+    )
+    top = call(home, "evaluate", char_model, "fox.log", "--independent", "--by-line", "--top", "1").out
+    assert " 13 " in top.splitlines()[1]
+    for options, message in {
+        (): "--independent requires --by-line",
+        ("--by-char",): "--independent requires --by-line",
+        ("--by-line", "--adaptive"): "--adaptive and --independent contradict each other",
+        ("--by-line", "--unknown", "skip"): "--unknown has no effect with --independent",
+    }.items():
+        assert message in call(home, "evaluate", char_model, "fox.log", "--independent", *options).error(2)
+
+
 def test_short_and_very_surprising_texts(home: Path, char_model: Path, tmp_path: Path) -> None:
     """A baseline is not reported if it would measure only its headers; huge and infinite numbers are shown short."""
     (home / "short.txt").write_text("the")

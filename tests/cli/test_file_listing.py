@@ -56,3 +56,6 @@ def test_files_that_cannot_be_listed_do_not_stop_the_others(home: Path) -> None:
     assert "missing: no such file" in errors[1]
     assert "a.txt: not a file compressed by charloom" in errors[2]
     assert [line.split()[-1] for line in result.out.splitlines()] == ["name", "a.txt.loom"]
+    # No table of nothing.
+    result = call(home, "compress", "-l", "missing")
+    assert (result.status, result.out) == (1, "")

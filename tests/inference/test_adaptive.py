@@ -14,6 +14,7 @@ from charloom import (
     InputError,
     LanguageModel,
     ModelFolderError,
+    RecordCodec,
     SettingsError,
     evaluate,
     evaluate_chunks,
@@ -89,11 +90,48 @@ def test_a_message_is_surprising_once(char_model: Path) -> None:
     assert alone[6].bits > 0.8 * alone[3].bits
 
 
-def test_progress_ends_with_all_bytes(char_model: Path) -> None:
+@settings(max_examples=25, deadline=None)
+@given(lines=st.lists(st.text("the fox\t\r\u2028é漢🙂", max_size=20), min_size=1, max_size=8), ends=st.booleans())
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_lines_alone_are_records(as_bytes: bool, lines: list[str], ends: bool, char_model: Path) -> None:
+    """Each line has the bits of its record, whatever the others are; a last line without line feed has no end."""
+    text = "\n".join(lines) + "\n" * ends
+    if not text:
+        with pytest.raises(CorpusError, match="empty"):
+            evaluate_lines(char_model, text, independent=True)
+        return
+    whole, found = evaluate_lines(char_model, text.encode() if as_bytes else text, independent=True)
+    if not as_bytes:
+        assert "".join(line.text for line in found) == text
+    assert whole.num_bytes == len(text.encode())
+    assert sum(line.num_chars for line in found) == whole.num_chars == len(text.encode() if as_bytes else text)
+    assert sum(line.nats for line in found) == pytest.approx(whole.total_nats, rel=1e-9)
+    bits = RecordCodec(char_model).measure_batch([line.encode() for line in lines])
+    for line, of_record in zip(found, bits, strict=False):
+        size = len(of_record) - (line.number == len(lines) and not ends)
+        assert line.bits == pytest.approx(of_record[:size].sum(dtype=float), abs=1e-6)
+
+
+def test_all_occurrences_of_a_message_are_surprising(char_model: Path) -> None:
+    new = "kernel panic at 0xdeadbeef\n"
+    _, lines = evaluate_lines(char_model, _LINE * 3 + new + _LINE * 2 + new, independent=True, sort="bits-per-char")
+    assert {line.number for line in lines[:2]} == {4, 7}
+    assert len({round(line.bits, 6) for line in lines}) == 2
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_progress_ends_with_all_bytes(independent: bool, char_model: Path) -> None:
     text, seen = _LINE * 4000, []
-    evaluate(char_model, text, adaptive=True, progress=lambda done, total: seen.append((done, total)))
+    count = len(text) - 4000 * independent  # the ends of records do not count
+    evaluate_lines(
+        char_model,
+        text,
+        adaptive=not independent,
+        independent=independent,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen == sorted(seen)
-    assert seen[-1] == (len(text), len(text))
+    assert seen[-1] == (count, count)
     assert len(seen) > 1
 
 
@@ -101,6 +139,12 @@ def test_progress_ends_with_all_bytes(char_model: Path) -> None:
 def test_wrong_arguments(char_model: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="empty"):
         evaluate_lines(char_model, "", adaptive=True)
+    with pytest.raises(SettingsError, match="adaptive=True and independent=True contradict"):
+        evaluate_lines(char_model, "text", adaptive=True, independent=True)
+    with pytest.raises(InputError, match="independent"):
+        evaluate_lines(char_model, "text", independent="yes")  # type: ignore[arg-type]
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        evaluate_lines(tmp_path / "none", "text", independent=True)
     with pytest.raises(ModelFolderError, match="no such model folder"):
         evaluate(tmp_path / "none", "text", adaptive=True)
     with pytest.raises(InputError, match="model folder"):

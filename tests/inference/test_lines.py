@@ -92,6 +92,18 @@ def test_rarity_of_lines(log_model: Path) -> None:
 
 
 @pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+def test_rarity_of_lines_alone(log_model: Path) -> None:
+    """Of all occurrences, and of a scale of its own: the held-out lines are scored alone, too."""
+    new = "THE QUICK BROWN FOX SLEEPS\n"
+    text = _LINE * 3 + new + _LINE * 2 + new
+    _, lines = evaluate_lines(log_model, text, independent=True, top=7)
+    assert {line.number for line in lines[:2]} == {4, 7}
+    assert lines[0].rarity == pytest.approx(lines[1].rarity)
+    assert (lines[0].rarity or 0) > 6
+    assert max(line.rarity or 0 for line in lines[2:]) < 2
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
 def test_rarity_needs_lines_that_the_model_knows(char_model: Path) -> None:
     """Nothing of the priming text of ``char_model`` was held out."""
     model = LanguageModel.load(char_model)

@@ -125,6 +125,10 @@ class PlainRecords:
         bits.code(64, 1)
         return bits.finish()
 
+    def measure(self, record: bytes) -> bytes:
+        """Returns the value of each byte as its bits, and 1000 for the end."""
+        return array("f", [*record, 1000]).tobytes()
+
     def decode(self, payload: bytes, limit: int) -> bytes:
         bits, model = _Bits(payload), PlainSession(1, self.start).model
         record = bytearray()
@@ -189,6 +193,9 @@ class ZlibRecords:
 
     def encode(self, record: bytes) -> bytes:
         return ZlibSession(self.start).encode(record)
+
+    def measure(self, record: bytes) -> bytes:
+        raise NotImplementedError
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         coder = zlib.decompressobj(-15, zdict=self.start)

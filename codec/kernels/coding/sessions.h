@@ -80,13 +80,22 @@ class RecordSession {
     Payload payload;
     Encoder encoder(payload);
     lanes_.start();
-    for (size_t i = 0; i <= size; i++) {
-      const uint8_t byte = i < size ? record[i] : '\n';
-      lanes_.encode(0, byte, encoder);
-      if (byte == '\n') encoder.encode_bit(i == size, kEndProbability);
-    }
+    for (size_t i = 0; i <= size; i++) encode(record, size, i, encoder);
     encoder.finish();
     return payload;
+  }
+
+  // Returns the bits that encode() would take for each byte of the record, and for its end.
+  std::vector<float> measure(const uint8_t *record, size_t size) {
+    const ResetGuard afterwards{lanes_};
+    std::vector<float> bits(size + 1);
+    lanes_.start();
+    for (size_t i = 0; i <= size; i++) {
+      CostMeter meter;
+      encode(record, size, i, meter);
+      bits[i] = (float)meter.bits();
+    }
+    return bits;
   }
 
   // Throws std::invalid_argument if the payload cannot be right or the record is longer than `limit`.
@@ -111,6 +120,14 @@ class RecordSession {
     Lanes &lanes;
     ~ResetGuard() { lanes.reset(); }
   };
+
+  // Codes byte i of the record, or its end if i is `size`. Output: an Encoder or a CostMeter.
+  template <class Output>
+  void encode(const uint8_t *record, size_t size, size_t i, Output &output) {
+    const uint8_t byte = i < size ? record[i] : '\n';
+    lanes_.encode(0, byte, output);
+    if (byte == '\n') output.encode_bit(i == size, kEndProbability);
+  }
 
   static constexpr int kEndProbability = 65472;  // 16-bit probability that a line feed ends its record
 

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -27,10 +27,13 @@ _MAX_PERPLEXITY = 1e7
 _MIN_TEXT = 20
 """Minimum number of columns for the text of a line beside two scores."""
 _ONE_LINE = str.maketrans("\t\n", "  ")
-_ADAPTIVE_PROTOCOL = (
-    "The context models had read the training text and learned from this text; every {unit} was scored."
-)
-_PROTOCOL = "The state started at zero and was never reset; every {unit} except the first{skipped} was scored."
+_Mode: TypeAlias = Literal["network", "adaptive", "independent"]
+_PROTOCOLS: dict[_Mode, str] = {
+    "network": "The state started at zero and was never reset; every {unit} except the first{skipped} was scored.",
+    "adaptive": "The context models had read the training text and learned from this text; every {unit} was scored.",
+    "independent": "The context models had read the training text, and scored each line by itself.",
+}
+"""How a text was scored, by mode."""
 
 
 def evaluate(
@@ -43,6 +46,7 @@ def evaluate(
     sort: LineOrder | None = None,
     top: int | None = None,
     adaptive: Flag = False,
+    independent: Flag = False,
     as_json: Annotated[Flag, Parameter(name="--json")] = False,
     unknown: UnknownPolicy | None = None,
     device: str = "cpu",
@@ -69,14 +73,18 @@ def evaluate(
         Print the surprisal of each line, including its line break, as JSON lines; print the summary on standard error.
     sort
         With --by-line: sort the lines by bits, by bits per character, by the mean bits of the words without digits
-        (times, counters and addresses then have no effect), or, with --adaptive, by rarity: the number of lines among
-        which one is as surprising, as a power of 10; highest first. Default: the order of the text.
+        (times, counters and addresses then have no effect), or, with --adaptive or --independent, by rarity: the
+        number of lines among which one is as surprising, as a power of 10; highest first. Default: the order of the
+        text.
     top
         With --by-line: print a table of the N most surprising lines. They are sorted by bits unless --sort is passed;
-        with --adaptive by rarity, if at least 20 lines were held out from training.
+        with --adaptive or --independent by rarity, if at least 20 lines were held out from training.
     adaptive
         Score with the predictor of `charloom compress`, which learns from the text while it reads it: what repeats
         becomes less surprising. The network alone and zpaq, if installed, are shown among the baselines.
+    independent
+        With --by-line: score with the same predictor, but each line by itself, as if it was the first one after the
+        training text: all occurrences of an unusual message are surprising.
     as_json
         Print the summary as JSON.
     unknown
@@ -94,30 +102,32 @@ def evaluate(
     from charloom.text.decoding import hint_at_byte_models
     from charloom.text.sources import read_sources
 
-    _check_options(by_char, by_line, sort, top, as_json)  # before a long text is read
-    if adaptive and unknown is not None:
-        raise SettingsError("--unknown has no effect with --adaptive, which scores every character: omit one of them")
+    # Before a long text is read.
+    _check_options(by_char, by_line, sort, top, as_json)
+    mode = _choose_mode(adaptive, independent, by_line, unknown)
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
     with hint_at_byte_models():
         text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
-    predictor = model if adaptive else loaded
+    by_network = mode == "network"
+    predictor = loaded if by_network else model
     with screen.reading_progress("reading") as show:
         if by_line:
+            modes = {"adaptive": adaptive, "independent": independent}
             result, surprisals = evaluate_lines(
-                predictor, text, adaptive=adaptive, unknown=unknown, sort=sort, top=top, progress=show
+                predictor, text, **modes, unknown=unknown, sort=sort, top=top, progress=show
             )
         else:
             chunks = split_chars(text) if by_char else [text]
             result, surprisals = evaluate_chunks(predictor, chunks, adaptive=adaptive, unknown=unknown, progress=show)
     # The baselines must measure the same characters as the model, or the comparison would be unfair.
-    measured = normalized = text if adaptive else vocabulary.clean_up(text)
+    measured = normalized = vocabulary.clean_up(text) if by_network else text
     if unknown == "skip":
         measured = vocabulary.decode(vocabulary.encode(text, unknown))
-    baselines = measure_baselines(measured, len(vocabulary), with_zpaq=adaptive)
-    if adaptive and len(text) > 1:  # the network does not score the first character
+    baselines = measure_baselines(measured, len(vocabulary), with_zpaq=not by_network)
+    if not by_network and len(text) > 1:  # the network does not score the first character
         baselines.insert(0, _measure_network(loaded, text))
     if as_json:
         results.print(json.dumps(_summary(result, baselines, len(measured))))
@@ -130,11 +140,11 @@ def evaluate(
     # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     num_skipped = len(normalized) - len(measured)
-    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped, adaptive=adaptive)
+    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped, mode=mode)
 
 
 def _measure_network(model: "LanguageModel", text: str | bytes) -> "Baseline":
-    """Returns the evaluation of the network alone as a baseline of an adaptive evaluation."""
+    """Returns the evaluation of the network alone as a baseline of an evaluation of the mixture."""
     from charloom.inference.baselines import Baseline
     from charloom.inference.evaluation import evaluate
 
@@ -154,6 +164,18 @@ def _check_options(by_char: bool, by_line: bool, sort: LineOrder | None, top: in
             raise SettingsError(f"{option} requires --by-line: pass both or neither")
     if top is not None and top < 1:
         raise SettingsError("it must be at least 1", setting="top", value=top)
+
+
+def _choose_mode(adaptive: bool, independent: bool, by_line: bool, unknown: UnknownPolicy | None) -> _Mode:
+    """Returns the mode that the options select. Raises SettingsError if they contradict each other."""
+    if adaptive and independent:
+        raise SettingsError("--adaptive and --independent contradict each other: omit one of them")
+    if independent and not by_line:
+        raise SettingsError("--independent requires --by-line: pass both or neither")
+    mode: _Mode = "adaptive" if adaptive else "independent" if independent else "network"
+    if mode != "network" and unknown is not None:
+        raise SettingsError(f"--unknown has no effect with --{mode}, which scores every character: omit one of them")
+    return mode
 
 
 def _summary(result: "Evaluation", baselines: list["Baseline"], num_chars: int) -> dict[str, object]:
@@ -214,7 +236,7 @@ def _show_summary(
     unit: str,
     *,
     num_skipped: int,
-    adaptive: bool,
+    mode: _Mode,
 ) -> None:
     from charloom.inference.surprisal import perplexity_of
 
@@ -224,7 +246,8 @@ def _show_summary(
     # The headers would make the model look better than it is.
     if too_short:
         baselines = [baseline for baseline in baselines if not baseline.compressed]
-    rows = [("this model, adaptive" if adaptive else "this model", result.bits_per_char, result.bits_per_byte, "")]
+    name = "this model" if mode == "network" else f"this model, {mode}"
+    rows = [(name, result.bits_per_char, result.bits_per_byte, "")]
     rows += [(b.name, b.total_bits / len(text), b.total_bits / num_bytes, b.note) for b in baselines]
     shown_rows = []
     for name, per_char, per_byte, note in rows:
@@ -244,9 +267,7 @@ def _show_summary(
             f"{' and '.join(compressors)} are not shown: for a text of fewer than {_MIN_COMPRESSED} bytes, their "
             "headers would distort the comparison."
         )
-    protocol = (_ADAPTIVE_PROTOCOL if adaptive else _PROTOCOL).format(
-        unit=noun, skipped=" and the skipped ones" if num_skipped else ""
-    )
+    protocol = _PROTOCOLS[mode].format(unit=noun, skipped=" and the skipped ones" if num_skipped else "")
     console.print(f"{pluralize(result.num_chars, noun)} scored in one pass. {protocol}")
     if num_skipped:
         console.print(

@@ -1,18 +1,23 @@
-"""Evaluation under the mixture of the codec: the network and context models, which learn from the text that they read.
+"""Evaluation under the mixture of the codec: the network and context models, which have read the training text.
 
-A message that occurs for the second time is far less surprising than the first time, which a network alone cannot know.
+The context models learn from the text that they read: a message that occurs for the second time is far less surprising
+than the first time, which a network alone cannot know. Or each line is scored by itself: then all occurrences of a
+message have about the same scores.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charloom.errors import CorpusError, InputError
 from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks
 from charloom_codec.arguments import TEXT, check_type
 from charloom_codec.codec import Codec
 from charloom_codec.format.opening import AnyModel
+from charloom_codec.format.ordered_work import Progress as ByteProgress
+from charloom_codec.records.record_codec import RecordCodec
 
 
 def score_adaptively(model: AnyModel, chunks: Sequence[str | bytes], progress: Progress | None = None) -> ScoredChunks:
@@ -30,26 +35,62 @@ def score_adaptively(model: AnyModel, chunks: Sequence[str | bytes], progress: P
         InputError: The model is of another type.
         ModelFolderError: A file of the folder cannot be read or written.
     """
+    encoded = _encode(model, chunks)
+    data = b"".join(encoded)
+    bits = Codec(model).measure(data, _make_counter(len(data), progress))
+    return _make_scores(chunks, encoded, bits)
+
+
+def score_lines_alone(model: AnyModel, lines: Sequence[str | bytes], progress: Progress | None = None) -> ScoredChunks:
+    """Measures the surprisal of every byte of lines under the probabilities that ``RecordCodec.encode`` codes with.
+
+    Each line is scored as if it was the first one after the training text: the order of the lines has no effect.
+
+    Args:
+        model: A model folder, whose priming the mixture has read; or a model, without priming.
+        lines: Lines of the text with their line feeds, which the last one may lack.
+        progress: Callback for the numbers of bytes that have been scored, and of all bytes; any thread may call it.
+
+    Raises:
+        CorpusError, InputError, ModelFolderError: As for ``score_adaptively``.
+    """
+    encoded = _encode(model, lines)
+    records = [line.removesuffix(b"\n") for line in encoded]
+    bits = RecordCodec(model).measure_batch(records, _make_counter(sum(map(len, records)), progress))
+    # The end of a record is its line feed, which is not scored if the last line has none.
+    of_lines = [of_record[: len(line)] for of_record, line in zip(bits, encoded, strict=True)]
+    return _make_scores(lines, encoded, np.concatenate(of_lines))
+
+
+def _encode(model: AnyModel, chunks: Sequence[str | bytes]) -> list[bytes]:
+    """Returns the chunks as bytes. Raises InputError or CorpusError if an argument cannot be scored."""
     if model is None:
         raise InputError("the model must be a model folder or a LanguageModel, not None")
     for number, chunk in enumerate(chunks):
         check_type(TEXT, **{f"chunks[{number}]": chunk})
-    # A str from Python can have lone surrogates, which strict UTF-8 does not encode.
-    encoded = [chunk if isinstance(chunk, bytes) else chunk.encode("utf-8", "surrogatepass") for chunk in chunks]
-    data = b"".join(encoded)
-    if not data:
+    if not any(chunks):
         raise CorpusError("the text is empty: pass at least one character")
+    # A str from Python can have lone surrogates, which strict UTF-8 does not encode.
+    return [chunk if isinstance(chunk, bytes) else chunk.encode("utf-8", "surrogatepass") for chunk in chunks]
+
+
+def _make_counter(num_bytes: int, progress: Progress | None) -> ByteProgress:
+    """Returns a callback for numbers of bytes, which calls another one with the bytes so far and all bytes."""
     done = 0
 
     def add_progress(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
-            progress(done, len(data))
+            progress(done, num_bytes)
 
-    bits = Codec(model).measure(data, add_progress)
+    return add_progress
+
+
+def _make_scores(chunks: Sequence[str | bytes], encoded: list[bytes], bits: NDArray[np.float32]) -> ScoredChunks:
+    """Returns the scores of chunks from the bits of each byte."""
     # In float64: float32 would lose digits over a long text.
     running = np.append(0.0, np.cumsum(bits, dtype=np.float64)) * math.log(2)
     num_chars = list(map(len, chunks))
-    evaluation = Evaluation(sum(num_chars), len(data), float(running[-1]))
+    evaluation = Evaluation(sum(num_chars), len(bits), float(running[-1]))
     return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), running)

@@ -8,16 +8,17 @@ from types import NoneType
 from typing import cast
 
 from charloom.errors import Argument, SettingsError
+from charloom.inference.adaptive import score_adaptively, score_lines_alone
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
-from charloom.inference.surprisal import Evaluation, Progress, Surprisal
+from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks, Surprisal
 from charloom.inference.words import mean_bits_per_word
 from charloom.models.predictor import Predictor
 from charloom.settings.corpus import LineOrder, UnknownPolicy
 from charloom.settings.limits import check_choice, check_count
 from charloom.text.chunks import split_lines
 from charloom_codec.arguments import PATH, TEXT, check_type
-from charloom_codec.format.opening import open_engine_before_held_out
+from charloom_codec.format.opening import AnyModel, open_engine_before_held_out
 
 _SORT_KEYS: dict[str, Callable[[Surprisal], tuple[float, ...]]] = {
     "bits": lambda line: (line.bits,),
@@ -32,6 +33,7 @@ def evaluate_lines(
     text: str | bytes,
     *,
     adaptive: bool = False,
+    independent: bool = False,
     unknown: UnknownPolicy = "unk",
     sort: LineOrder | None = None,
     top: int | None = None,
@@ -44,9 +46,12 @@ def evaluate_lines(
     characters.
 
     Args:
-        model: A language model; if ``adaptive``, a LanguageModel or a model folder, whose priming is used.
-        text: The text, which is normalized like the model's training text unless ``adaptive``.
+        model: A language model; if ``adaptive`` or ``independent``, a LanguageModel or a model folder, whose priming is
+            used.
+        text: The text, which is normalized like the model's training text unless ``adaptive`` or ``independent``.
         adaptive: True for the adaptive predictor, as in ``evaluate``: a message that repeats is surprising once.
+        independent: True for the adaptive predictor, but for each line as if it was the first one after the training
+            text: all occurrences of a message have about the same scores.
         unknown: Treatment of characters that are out of vocabulary: read as ``<unk>`` (unk), omit (skip), or raise
             (refuse).
         sort: Order of the lines, the most surprising first: by bits (``"bits"``), by bits per character
@@ -57,12 +62,12 @@ def evaluate_lines(
         progress: Callback, as in ``evaluate``.
 
     Returns:
-        The evaluation of the whole text, and the lines. They have a rarity if ``adaptive`` and ``model`` is a folder
-        whose priming text has at least 20 lines that were held out from training.
+        The evaluation of the whole text, and the lines. They have a rarity if ``adaptive`` or ``independent``, and
+        ``model`` is a folder whose priming text has at least 20 lines that were held out from training.
 
     Raises:
-        SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1; or lines are to be sorted by
-            rarity, which was not measured.
+        SettingsError: ``unknown`` or ``sort`` is not one of these, or ``top`` is below 1; both ``adaptive`` and
+            ``independent`` are True; or lines are to be sorted by rarity, which was not measured.
         UnknownCharacterError: ``unknown`` is refuse and a character is out of vocabulary.
         CorpusError, ModelFolderError, InputError: As for ``evaluate``.
     """
@@ -71,19 +76,31 @@ def evaluate_lines(
     if top is not None:
         check_count("top", top, minimum=1)
     check_type(bool, adaptive=adaptive)
+    check_type(bool, independent=independent)
+    if adaptive and independent:
+        raise SettingsError(
+            Argument("adaptive", True), " and ", Argument("independent", True), " contradict each other"
+        )
     check_type(TEXT, text=text)
-    if not adaptive:
+    by_mixture = adaptive or independent
+    if not by_mixture:
         check_type(Predictor, model=model)
         # Before splitting: a byte model's lines are lines of bytes, even if the text is a str.
         text = cast("Predictor", model).vocabulary.in_units(text)
     # Before the scale, whose measurement takes seconds.
     check_choice("unknown", unknown, UnknownPolicy)
     check_type((Callable, NoneType), progress=progress)
-    scale = make_rarity_scale(model) if adaptive and isinstance(model, PATH) else None
+    scale = make_rarity_scale(model, independent=independent) if by_mixture and isinstance(model, PATH) else None
     if sort == "rarity" and scale is None:
-        needed = f" and a model folder with at least {MIN_KNOWN_LINES} lines that were held out from training"
-        raise SettingsError("rarity needs ", Argument("adaptive", True), needed, setting="sort")
-    evaluation, lines = _score_lines(model, text, adaptive=adaptive, unknown=unknown, progress=progress)
+        folder = f", and a model folder with at least {MIN_KNOWN_LINES} lines that were held out from training"
+        mode = Argument("adaptive", True), " or ", Argument("independent", True)
+        raise SettingsError("rarity needs ", *mode, folder, setting="sort")
+    if independent:
+        evaluation, lines = _describe_lines(score_lines_alone(cast("AnyModel", model), split_lines(text), progress))
+    else:
+        evaluation, lines = _describe_lines(
+            score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
+        )
     if scale is not None:
         lines = [replace(line, rarity=scale.compute_rarity(line)) for line in lines]
     if sort is not None or top is not None:
@@ -91,28 +108,26 @@ def evaluate_lines(
     return evaluation, lines[:top]
 
 
-def make_rarity_scale(folder: str | Path) -> RarityScale | None:
+def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> RarityScale | None:
     """Returns the scale of a model folder; None if too few lines were held out.
 
-    Raises ModelFolderError if a file of the folder cannot be read or written.
+    Args:
+        folder: Model folder.
+        independent: True for the scale of lines that are scored alone.
+
+    Raises:
+        ModelFolderError: A file of the folder cannot be read or written.
     """
     engine, held_out = open_engine_before_held_out(folder)
     if held_out.count(b"\n") < MIN_KNOWN_LINES:
         return None
     # As bytes, because not every text is UTF-8: scores by character differ little.
-    return RarityScale(_score_lines(engine, held_out, adaptive=True)[1])
+    score = score_lines_alone if independent else score_adaptively
+    return RarityScale(_describe_lines(score(engine, split_lines(held_out)))[1])
 
 
-def _score_lines(
-    model: AnyPredictor,
-    text: str | bytes,
-    *,
-    adaptive: bool,
-    unknown: UnknownPolicy = "unk",
-    progress: Progress | None = None,
-) -> tuple[Evaluation, list[Surprisal]]:
-    """Measures a text, and its lines with their words."""
-    scored = score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
+def _describe_lines(scored: ScoredChunks) -> tuple[Evaluation, list[Surprisal]]:
+    """Returns the evaluation of a text, and its lines with the scores of their words."""
     running = scored.running_nats / math.log(2)
     starts = scored.get_ends().tolist()
     bits_per_word = [

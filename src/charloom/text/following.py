@@ -157,7 +157,7 @@ class FollowedFile:
         return lines
 
     def _switch_if_rotated(self) -> list[bytes]:
-        """Opens the next file, if the file was renamed or removed and a new one has text; returns the last old lines."""
+        """Opens the next file if the file was rotated, and the next one has text; returns the last old lines."""
         assert self._file is not None
         following = self._open_next(os.fstat(self._file.fileno()))
         if following is None:

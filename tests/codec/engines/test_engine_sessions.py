@@ -69,6 +69,28 @@ def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: 
 
 
 @_native
+@pytest.mark.parametrize("primed", PRIMINGS)
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_measured_bits_of_records(model: str, fast: bool, primed: str) -> None:
+    """As for blocks; and a record leaves no trace."""
+    if fast and primed != "unprimed":
+        pytest.skip("the fast engine is not primed")
+    records = [b"", TEXT.encode(), b"a\nb\n", random.Random(3).randbytes(60), TEXT.encode()]
+    measured = []
+    for name in ["reference", *supported()]:
+        session = engine_of(MODELS[model], PRIMINGS[primed], name, fast=fast).start_record_session()
+        bits = [np.frombuffer(session.measure(record), np.float32) for record in records]
+        np.testing.assert_array_equal(bits[1], bits[-1])
+        for record, of_record in zip(records, bits, strict=True):
+            assert len(of_record) == len(record) + 1
+            assert -72 < 8 * len(session.encode(record)) - of_record.sum() < 9
+        measured.append(np.concatenate(bits))
+    for others in measured[1:]:
+        np.testing.assert_allclose(others, measured[0], rtol=1e-5, atol=1e-6)
+
+
+@_native
 @pytest.mark.parametrize("fast", [True, False])
 def test_threads_give_the_same_bytes(fast: bool) -> None:
     """Many segments at once from the same initial state."""

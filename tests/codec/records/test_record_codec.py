@@ -43,6 +43,9 @@ class _Echo(Engine):
     def encode(self, record: bytes) -> bytes:
         return record[::-1]
 
+    def measure(self, record: bytes) -> bytes:
+        raise NotImplementedError
+
     def decode(self, payload: bytes, limit: int) -> bytes:
         if len(payload) > limit:
             raise ValueError
@@ -94,6 +97,21 @@ def test_batches(threads: int) -> None:
     with pytest.raises(DamagedRecordError, match=r"record 1234 \(counted from 0\)") as caught:
         codec.decode_batch(blobs)
     assert caught.value.records == (1234,)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_measured_batches(threads: int) -> None:
+    source = random.Random(2)
+    records = [source.randbytes(source.randrange(30)) for _ in range(700)]
+    done: list[int] = []
+    found = RecordCodec(PlainEngine(), threads=threads).measure_batch(records, done.append)
+    assert [bits.tolist() for bits in found] == [[*map(float, record), 1000.0] for record in records]
+    assert sum(done) == sum(map(len, records))
+    assert RecordCodec(PlainEngine()).measure_batch([]) == []
+    (bits,) = RecordCodec(ZlibEngine()).measure_batch([bytes(MAX_CODED_RECORD + 1)])
+    assert (bits == 8).all()
+    with pytest.raises(InputError, match="must be bytes"):
+        RecordCodec(PlainEngine()).measure_batch(["text"])  # type: ignore[list-item]
 
 
 def test_invalid_records() -> None:

@@ -29,7 +29,8 @@ def list_files(files: Sequence[str], *, verbose: bool) -> int:
         status = max(status, outcome.status)
     if num_listed > 1:
         rows.append(_format_row(listed, f"{num_listed:,} files"))
-    screen.show_table(screen.results(), _HEADINGS, rows, texts=(3, 5, 6, 7))
+    if rows:
+        screen.show_table(screen.results(), _HEADINGS, rows, texts=(3, 5, 6, 7))
     return status
 
 

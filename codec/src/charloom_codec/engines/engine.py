@@ -67,6 +67,9 @@ class RecordSession(Protocol):
     def encode(self, record: bytes) -> bytes:
         """Returns the payload of one record. The payload also codes the record's end."""
 
+    def measure(self, record: bytes) -> bytes:
+        """Returns the bits that ``encode`` would take for each byte of the record and for its end, as float32."""
+
     def decode(self, payload: bytes, limit: int) -> bytes:
         """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""
 

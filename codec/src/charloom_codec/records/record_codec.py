@@ -4,14 +4,21 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import NoneType
+from typing import TypeVar
 from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from charloom_codec.arguments import check_bytes, check_type
 from charloom_codec.engines.engine import MAX_CODED_RECORD, Engine, RecordSession
 from charloom_codec.errors import DamagedRecordError
 from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.format.opening import AnyModel, EngineChoice
-from charloom_codec.format.ordered_work import OrderedWork, resolve_threads
+from charloom_codec.format.ordered_work import OrderedWork, Progress, resolve_threads
+
+Result = TypeVar("Result")
 
 MAX_RECORD = 1 << 24
 """Bytes of the longest record in a file of records."""
@@ -101,24 +108,46 @@ class RecordCodec:
         """
         return self._process_batch(self.decode, blobs)
 
-    def _process_batch(self, function: Callable[[bytes], bytes], items: Sequence[bytes]) -> list[bytes]:
-        check_type(Sequence, records=items)
+    def measure_batch(self, records: Sequence[bytes], progress: Progress | None = None) -> list[NDArray[np.float32]]:
+        """Returns the bits that ``encode`` takes for each byte of each record, and then for the record's end.
 
-        def process(start: int) -> list[bytes]:
+        Their sum is the size of the blob to within two bytes, unless ``encode`` stores the record: then it is the size
+        that coding would give. Records of more than 1 MiB, which are never coded, take 8 bits for each byte.
+
+        Args:
+            records: The records. More than 256 are measured on several threads.
+            progress: Callback for the number of bytes that were measured since the last call; any thread may call it.
+        """
+        check_type((Callable, NoneType), progress=progress)
+
+        def measure(record: bytes) -> NDArray[np.float32]:
+            check_bytes(record=record)
+            return self._sessions.measure(bytes(record))
+
+        return self._process_batch(measure, records, progress)
+
+    def _process_batch(
+        self, function: Callable[[bytes], Result], items: Sequence[bytes], progress: Progress | None = None
+    ) -> list[Result]:
+        check_type(Sequence, records=items)
+        # Starting threads takes longer than a small batch.
+        work = OrderedWork(self.threads if len(items) > _BATCH else 1, progress)
+
+        def process(start: int) -> list[Result]:
             results = []
-            for number, item in enumerate(items[start : start + _BATCH], start):
+            batch = items[start : start + _BATCH]
+            for number, item in enumerate(batch, start):
                 try:
                     results.append(function(item))
                 except DamagedRecordError as error:
                     raise DamagedRecordError(
                         f"record {number} (counted from 0): ", *error.parts, records=(number,)
                     ) from None
+            work.add_progress(sum(map(len, batch)))
             return results
 
         tasks = (functools.partial(process, start) for start in range(0, len(items), _BATCH))
-        # Starting threads takes longer than a small batch.
-        threads = self.threads if len(items) > _BATCH else 1
-        return [result for results in OrderedWork(threads).run_in_order(tasks) for result in results]
+        return [result for results in work.run_in_order(tasks) for result in results]
 
     def _compute_check_byte(self, record: bytes) -> bytes:
         # The fingerprint comes first, so that a wrong model is detected too.
@@ -144,6 +173,13 @@ class RecordSessions:
             if len(blob) <= len(record) <= _compute_max_length(payload):
                 return blob
         return _STORED + record
+
+    def measure(self, record: bytes) -> NDArray[np.float32]:
+        """Returns the bits of each byte of a record, and of its end."""
+        if len(record) > MAX_CODED_RECORD:
+            return np.full(len(record) + 1, 8, np.float32)
+        with self._borrow_session() as session:
+            return np.frombuffer(session.measure(record), np.float32)
 
     def decode(self, blob: bytes, limit: int = MAX_CODED_RECORD) -> bytes:
         """Returns the record of a blob, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""

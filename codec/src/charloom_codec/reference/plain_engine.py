@@ -8,7 +8,7 @@ import array
 import itertools
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from charloom_codec.engines import engine
 from charloom_codec.engines.engine import Engine, RecordSession, Session, compute_lane_capacity
@@ -192,14 +192,15 @@ class ReferenceRecordSession:
 
     def encode(self, record: bytes) -> bytes:
         """Returns the payload of one record."""
-        lanes, encoder = self._start_lane(), Encoder()
-        for i, byte in enumerate([*record, _RECORD_END]):
-            lanes.code(0, encoder, byte)
-            # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
-            # 0.0014 bits.
-            if byte == _RECORD_END:
-                encoder.code_bit(int(i == len(record)), _P_END)
+        encoder = Encoder()
+        self._encode(record, itertools.repeat(encoder))
         return encoder.finish()
+
+    def measure(self, record: bytes) -> bytes:
+        """Returns the bits that ``encode`` would take for each byte of the record and for its end, as float32."""
+        meters = [CostMeter() for _ in range(len(record) + 1)]
+        self._encode(record, meters)
+        return array.array("f", [meter.bits for meter in meters]).tobytes()
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""
@@ -212,6 +213,16 @@ class ReferenceRecordSession:
             record.append(byte)
         decoder.finish()
         return bytes(record)
+
+    def _encode(self, record: bytes, coders: Iterable[Encoder | CostMeter]) -> None:
+        """Codes each byte of a record, and its end, with the next coder."""
+        lanes = self._start_lane()
+        for (i, byte), coder in zip(enumerate([*record, _RECORD_END]), coders, strict=False):
+            lanes.code(0, coder, byte)
+            # Records may contain line feeds, so each is marked. If it ends the record, as nearly always, this takes
+            # 0.0014 bits.
+            if byte == _RECORD_END:
+                coder.code_bit(int(i == len(record)), _P_END)
 
 
 class ReferenceEngine(Engine):
