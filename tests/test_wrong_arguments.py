@@ -101,6 +101,8 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "accelerate": (charloom.accelerate, {"module": torch.nn.GRU(2, 3), "precision": "float32"}),
     "restore": (charloom.restore, {"module": torch.nn.GRU(2, 3)}),
     "freeze": (charloom.freeze, {"module": charloom.layers.GRU(2, 3)}),
+    "export_html": (charloom.export_html, {"model": _MODEL, "precision": "int8", "title": "a", "force": False}),
+    "export_onnx": (charloom.export_onnx, {"model": _MODEL, "force": False}),
     "Codec": (Codec, {"model": _MODEL, "fast": False, "threads": 1}),
     "compress": (_CODEC.compress, {"data": b"a"}),
     "decompress": (_CODEC.decompress, {"blob": _CODEC.compress(b"a")}),
@@ -221,6 +223,8 @@ _ALSO: dict[str, dict[str, Any]] = {
     "evaluate, progress": {"model": _MODEL, "text": "a fox"},
     "evaluate_lines, progress": {"model": _MODEL, "text": "a fox"},
     "prepare_codec": {"folder": "/proc/nowhere"},
+    "export_html": {"path": "/proc/nowhere"},
+    "export_onnx": {"path": "/proc/nowhere"},
     **{name: {"num_chars": 1} for name in ("generate", "generate_samples", "stream")},
 }
 for _kind in (CorpusSettings, ForecastSettings, ModelSettings, SamplingSettings, TableSettings, TrainingSettings):

@@ -26,6 +26,8 @@ from .errors import TrainingDivergedError as TrainingDivergedError
 from .errors import TruncatedFileError as TruncatedFileError
 from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import WrongModelError as WrongModelError
+from .export.html import export_html as export_html
+from .export.onnx import export_onnx as export_onnx
 from .inference.evaluation import evaluate as evaluate
 from .inference.evaluation import evaluate_chunks as evaluate_chunks
 from .inference.generation import generate as generate

@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "codec" / "src" / "charloom_codec", ROOT / "src" / "charloom")
 COMMANDS = {
-    *("cache", "compress", "decompress", "evaluate", "forecast", "generate"),
+    *("cache", "compress", "decompress", "evaluate", "export", "forecast", "generate"),
     *("info", "recipes", "sweep", "train", "watch"),
 }
 
@@ -60,7 +60,7 @@ _NOUNS = re.compile(
     r"(?:This|Its|Bits|Bytes|Files|Ids|Names|Lines|Errors|Texts|Values|Messages|Sizes|Numbers|Always)\b"
 )
 _WHERE = re.compile(r"(?<![\w.])where(?![\w(])", re.IGNORECASE)
-_CODE = re.compile(r"np\.where|torch\.where")
+_CODE = re.compile(r"np\.where|torch\.where|\"Where\"")  # the last is an operator of ONNX
 
 
 class Finding(NamedTuple):

@@ -262,8 +262,7 @@ def test_program_that_writes_to_its_renamed_file_after_the_check(
     """The file's own new name is not that of the next file, though its time is newer than at the check."""
     path = tmp_path / "app.log"
     path.write_bytes(b"1\n")
-    followed = follow(path)
-    assert followed.read() == [b"1\n"]
+    assert (followed := follow(path)).read() == [b"1\n"]
     path.rename(tmp_path / "app.log.1")
     path.touch()
     found = following._find_siblings

@@ -5,6 +5,7 @@ import cyclopts
 from charloom.cli.cache import cache
 from charloom.cli.compress import compress
 from charloom.cli.evaluate import evaluate
+from charloom.cli.export import export
 from charloom.cli.forecast import forecast
 from charloom.cli.generate import generate
 from charloom.cli.info import info
@@ -32,8 +33,8 @@ Forecast a numeric series with networks of the same recurrent layers:
 """
 
 
-_COMMANDS = (train, sweep, generate, evaluate, watch, compress, decompress, forecast, info, recipes, cache)
-_REQUIRED = {**REQUIRED, "--output": "a folder for the results"}
+_COMMANDS = (train, sweep, generate, evaluate, watch, compress, decompress, forecast, export, info, recipes, cache)
+_REQUIRED = {**REQUIRED, "--output": "a folder for the results", "--to": "a format"}
 """Values of the required options."""
 _LESS_TRAINING = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
 _MEMORY_REMEDIES = {

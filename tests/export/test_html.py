@@ -1,0 +1,271 @@
+"""HTML files of models: in a browser, the text and the surprisal of charloom."""
+
+import itertools
+import json
+import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import charloom
+from browser import open_browser
+from charloom import InputError, LanguageModel, ModelSettings, SamplingSettings, SettingsError, Vocabulary
+from charloom.export import html
+from charloom.export.html import build_page, bundle_modules, encode_base93, export_html
+from charloom.text.clean_up import CleanUp
+
+_PAGE = Path(html.__file__).parent / "page"
+_TEXT = "The quick brown fox\njumps over the <lazy> dog; \u201cno\u201d \u6f22 \U0001f642"
+_SAMPLING = [
+    SamplingSettings(),
+    SamplingSettings(temperature=0.8, seed=3),
+    SamplingSettings(temperature=1.5, top_k=4, seed=2**62 + 5),
+    SamplingSettings(top_p=0.7, seed=0),
+]
+_ARCHITECTURES = [
+    ModelSettings(cell="rnn", hidden_size=24, num_layers=2),
+    ModelSettings(cell="rnn", nonlinearity="relu", hidden_size=16, embedding_size=5),
+    ModelSettings(cell="gru", hidden_size=33, num_layers=3, embedding_size=7),
+    ModelSettings(cell="gru", hidden_size=20),
+    ModelSettings(cell="lstm", hidden_size=24, num_layers=2, embedding_size=24, tied_output=True),
+    ModelSettings(cell="lstm", hidden_size=17),
+]
+
+
+def _make_model(settings: ModelSettings, vocabulary: Vocabulary | None = None) -> LanguageModel:
+    """Returns a model whose predictions are varied enough for a text that does not repeat."""
+    model = charloom.build_model(vocabulary or Vocabulary.of_text(_TEXT), settings, seed=1).eval()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = 3.0 if parameter is model.output.weight else 1.0
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale * parameter.shape[-1] ** -0.5)
+    return model
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+def _open(browser: Any, path: Path) -> None:
+    browser.get(path.as_uri())
+    about = browser.execute_async_script(
+        """const done = arguments[0];
+        const check = () => {
+          const about = document.getElementById("about").textContent;
+          if (about.startsWith("Loading")) setTimeout(check, 5); else done(about);
+        };
+        check();"""
+    )
+    assert "cannot be run" not in about
+
+
+def _generate(browser: Any, prefix: str, num_chars: int, sampling: SamplingSettings, stop: str = "") -> str:
+    temperature = 0.0 if sampling.greedy else 1 / sampling.exponent
+    options = {"numChars": num_chars, "stop": stop, "seed": str(sampling.seed or 0), "temperature": temperature}
+    options |= {"topK": sampling.top_k, "topP": sampling.top_p}
+    found = browser.execute_async_script(
+        """const [prefix, options, done] = arguments;
+        (async () => {
+          let text = "";
+          for await (const part of charloomModel.generate(prefix, options)) text += part;
+          return text;
+        })().then(done, (error) => done({ error: error.message }));""",
+        prefix,
+        options,
+    )
+    assert isinstance(found, str), found
+    return prefix + found
+
+
+def _score(browser: Any, text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = browser.execute_async_script(
+        "charloomModel.score(arguments[0]).then(arguments[1], (error) => arguments[1](error.message));", text
+    )
+    return found
+
+
+@pytest.mark.parametrize("settings", _ARCHITECTURES, ids=lambda settings: f"{settings.cell}-{settings.num_layers}")
+def test_text_and_surprisal(settings: ModelSettings, browser: Any, tmp_path: Path) -> None:
+    model = _make_model(settings)
+    export_html(model, tmp_path / "model.html")
+    _open(browser, tmp_path / "model.html")
+    for sampling in _SAMPLING:
+        text = charloom.generate(model, "The ", 500, sampling)
+        assert _generate(browser, "The ", 500, sampling) == text
+    assert len(set(text)) > 5
+    stop = text[60:63]
+    assert _generate(browser, "The ", 500, sampling, stop) == charloom.generate(model, "The ", 500, sampling, stop=stop)
+    _, parts = charloom.evaluate_chunks(model, charloom.split_chars(text[:200]))
+    scored = _score(browser, text[:200])
+    assert [one["text"] for one in scored] == list(text[:200])
+    assert scored[0]["bits"] is None
+    np.testing.assert_allclose([one["bits"] for one in scored[1:]], [part.bits for part in parts[1:]], atol=2e-4)
+    assert not browser.get_log("browser")
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_bytes_and_normalization(browser: Any, tmp_path: Path) -> None:
+    """Generated bytes are decoded as charloom does, and texts are normalized as the training text was."""
+    settings = ModelSettings(cell="gru", hidden_size=20, embedding_size=6)
+    clean_up = CleanUp(lowercase=True, collapse_whitespace=True)
+    for vocabulary in (Vocabulary(clean_up=clean_up), Vocabulary.of_text("the \u03c3igma i\u0307 fox", clean_up)):
+        model = _make_model(settings, vocabulary)
+        export_html(model, tmp_path / "model.html", force=True)
+        _open(browser, tmp_path / "model.html")
+        sampling = SamplingSettings(temperature=1.0, seed=4)
+        prefix = "The\t\u2003\u03a3IGMA \n\n FOX" if vocabulary.unit == "char" else "The\t ÉTÉ \n\n FOX"
+        read = vocabulary.clean_up(prefix if vocabulary.unit == "char" else prefix.encode())
+        start = read if isinstance(read, str) else read.decode()
+        assert (
+            _generate(browser, prefix, 300, sampling)[len(prefix) :]
+            == charloom.generate(model, prefix, 300, sampling)[len(start) :]
+        )
+        assert "".join(one["text"] for one in _score(browser, prefix)) == start
+
+
+def test_without_webassembly(browser: Any, tmp_path: Path) -> None:
+    model = _make_model(_ARCHITECTURES[4])
+    export_html(model, tmp_path / "model.html")
+    script = browser.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": "delete globalThis.WebAssembly;"}
+    )
+    _open(browser, tmp_path / "model.html")
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert browser.execute_script("return charloomModel.network.products.native === null")
+    assert _generate(browser, "The ", 300, _SAMPLING[1]) == charloom.generate(model, "The ", 300, _SAMPLING[1])
+
+
+def test_rounded_weights(browser: Any, tmp_path: Path) -> None:
+    """Little more than a byte for each weight beside the page itself, and nearly the same surprisal."""
+    model = _make_model(ModelSettings(cell="lstm", hidden_size=256, embedding_size=64))
+    export_html(model, tmp_path / "model.html", precision="int8")
+    num_weights = sum(parameter.numel() for parameter in model.parameters())
+    assert (tmp_path / "model.html").stat().st_size <= min(1.5 * num_weights, 1.25 * num_weights + 40_000)
+    _open(browser, tmp_path / "model.html")
+    text = charloom.generate(model, "The ", 300, SamplingSettings(temperature=1.0, seed=1))
+    mean = np.mean([one["bits"] for one in _score(browser, text)[1:]])
+    assert mean == pytest.approx(charloom.evaluate(model, text).bits_per_char, abs=0.05)
+
+
+def test_float16_weights_are_exact(browser: Any, tmp_path: Path) -> None:
+    model = _make_model(ModelSettings(cell="lstm", hidden_size=40, embedding_size=8))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
+        model.output.weight[0, :4] = torch.tensor([-0.0, 6e-8, -65504.0, 6.1e-5]).half().float()
+    description = build_page(model, "float32", "").split('type="application/json">')[1].split("</script>")[0]
+    assert {tensor["type"] for tensor in json.loads(description)["tensors"]} == {"float16"}
+    export_html(model, tmp_path / "model.html")
+    _open(browser, tmp_path / "model.html")
+    assert _generate(browser, "The ", 300, _SAMPLING[1]) == charloom.generate(model, "The ", 300, _SAMPLING[1])
+
+
+def test_the_page(browser: Any, tmp_path: Path) -> None:
+    """What a person does: write a prompt, generate, stop; look at a text with the keyboard."""
+    model = _make_model(_ARCHITECTURES[2])
+    model.provenance = {"prefix": ["The "], "corpus": {"name": "</title><b>&.txt", "num_chars": 1234}}
+    export_html(model, tmp_path / "model.html")
+    _open(browser, tmp_path / "model.html")
+    find = browser.find_element
+    assert browser.title == find("tag name", "h1").text == "A model of </title><b>&.txt"
+    assert "GRU, 3 layers of 33 units" in find("id", "about").text
+    assert "1,234 characters" in find("id", "about").text
+    prompt, status, text = find("name", "prompt"), find("id", "status"), find("id", "text")
+    assert prompt.get_attribute("value") == "The "
+    for name, value in {"seed": "3", "temperature": "0.8", "numChars": "200"}.items():
+        find("name", name).clear()
+        find("name", name).send_keys(value)
+    assert _press_start(browser, status).startswith("200 characters")
+    assert text.get_property("textContent") == charloom.generate(model, "The ", 200, _SAMPLING[1])
+    prompt.clear()
+    prompt.send_keys("ZQ")
+    assert _press_start(browser, status).startswith("Write a prompt")
+    prompt.send_keys("The ")
+    assert "skipped: \u201cZ\u201d \u201cQ\u201d" in _press_start(browser, status)
+    rows = browser.execute_async_script(
+        "setTimeout(() => arguments[0](document.querySelectorAll('#bars tr').length), 400);"
+    )
+    assert rows == 12
+    find("id", "scored").send_keys("The fox")
+    browser.execute_async_script("setTimeout(arguments[0], 600);")
+    assert "6 characters scored" in find("id", "summary").text
+    # In one script: the pointer may be over the text after the page has scrolled. Up goes to the start of a short text.
+    detail = browser.execute_script(
+        """const shaded = document.getElementById("shaded");
+        for (const key of ["ArrowUp", "ArrowRight"]) shaded.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        return document.getElementById("detail").textContent;"""
+    )
+    assert detail.startswith("\u201ch\u201d: ")
+    assert not browser.get_log("browser")
+
+
+def _press_start(browser: Any, status: Any) -> str:
+    browser.find_element("id", "start").click()
+    browser.execute_async_script(
+        """const done = arguments[0];
+        const check = () => (document.getElementById("start").disabled ? setTimeout(check, 5) : done());
+        check();"""
+    )
+    found: str = status.text
+    return found
+
+
+@given(st.binary(max_size=300))
+def test_base_93(data: bytes) -> None:
+    text = encode_base93(data)
+    assert all("!" <= digit <= "~" and digit != "<" for digit in text)
+    digits = [ord(digit) - ord("!") - (digit > "<") for digit in text]
+    number = sum((93 * a + b) << (13 * i) for i, (a, b) in enumerate(zip(digits[::2], digits[1::2], strict=True)))
+    assert number.to_bytes(len(data) + 2, "little")[: len(data)] == data
+    assert len(text) == 2 * math.ceil(8 * len(data) / 13)
+
+
+def test_the_file_is_self_contained() -> None:
+    page = build_page(_make_model(_ARCHITECTURES[0]), "float32", "{{weights}} </script>")
+    assert page.count("</script>") == 4
+    assert "{{weights}}" in page.split("<style>")[0]
+    assert "default-src 'none'" in page
+    assert not [word for word in ("http:", "https:", "src=", "href=", "fetch(", "import(") if word in page]
+    script = bundle_modules()
+    assert not [line for line in script.splitlines() if line.startswith(("import ", "export "))]
+    for name, other in itertools.combinations(sorted(path.name for path in _PAGE.glob("*.js")), 2):
+        assert name != other
+    assert {path.name for path in _PAGE.glob("*.js")} == {*html._MODULES}
+
+
+@pytest.mark.skipif(shutil.which("wat2wasm") is None, reason="needs wat2wasm")
+def test_the_webassembly_is_its_source(tmp_path: Path) -> None:
+    subprocess.run(["wat2wasm", _PAGE / "products.wat", "-o", tmp_path / "products.wasm"], check=True)
+    assert (tmp_path / "products.wasm").read_bytes() == (_PAGE / "products.wasm").read_bytes()
+
+
+def test_refusals(tmp_path: Path) -> None:
+    path = tmp_path / "model.html"
+    model = _make_model(_ARCHITECTURES[5])
+    with pytest.raises(SettingsError, match="float64"):
+        export_html(_make_model(_ARCHITECTURES[5]).double(), path)
+    layer = charloom.layers.LSTM(len(model.vocabulary), 8, proj_size=4)
+    with pytest.raises(SettingsError, match="proj_size"):
+        export_html(LanguageModel(layer, model.vocabulary), path)
+    hooked = _make_model(_ARCHITECTURES[5])
+    hooked.layer.register_forward_hook(lambda _, __, out: (2 * out[0], out[1]))
+    with pytest.raises(InputError, match="hooks"):
+        export_html(hooked, path)
+    with pytest.raises(SettingsError, match="precision"):
+        export_html(model, path, precision="int4")  # type: ignore[arg-type]
+    path.write_text("mine")
+    with pytest.raises(InputError, match="already exists"):
+        export_html(model, path)
+    assert path.read_text() == "mine"
+    assert [*tmp_path.iterdir()] == [path]
