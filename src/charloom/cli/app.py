@@ -10,6 +10,7 @@ from charloom.cli.forecast import forecast
 from charloom.cli.generate import generate
 from charloom.cli.info import info
 from charloom.cli.recipes import recipe_defaults, recipes
+from charloom.cli.serve import serve
 from charloom.cli.sweep import sweep
 from charloom.cli.train import train
 from charloom.cli.watch import watch
@@ -33,7 +34,21 @@ Forecast a numeric series with networks of the same recurrent layers:
 """
 
 
-_COMMANDS = (train, sweep, generate, evaluate, watch, compress, decompress, forecast, export, info, recipes, cache)
+_COMMANDS = (
+    train,
+    sweep,
+    generate,
+    evaluate,
+    watch,
+    compress,
+    decompress,
+    forecast,
+    export,
+    serve,
+    info,
+    recipes,
+    cache,
+)
 _REQUIRED = {**REQUIRED, "--output": "a folder for the results", "--to": "a format"}
 """Values of the required options."""
 _LESS_TRAINING = "decrease --hidden-size, --batch-size or --num-steps, or use less text"
@@ -63,6 +78,7 @@ for name, usage in {
     "sweep": "--output PATH [OPTIONS] [CORPUS...]",
     **COMPRESSION_USAGES,
     "watch": "MODEL [OPTIONS] [FILES...]",
+    "serve": "[OPTIONS] MODELS...",
     "info": "[MODEL]",
     "recipes": "[NAME]",
 }.items():

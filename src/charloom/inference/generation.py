@@ -10,6 +10,7 @@ from torch import Tensor
 
 from charloom.errors import InputError, SettingsError, UnknownCharacterError
 from charloom.inference.sampling import Sampler
+from charloom.inference.stop_texts import StopTexts
 from charloom.models.predictor import TRAIN_AGAIN, GeneratingPredictor, Predictor, check_weights, predicting
 from charloom.recurrence.native_generator import NativeGenerator
 from charloom.recurrence.state import state_to_tuple
@@ -284,16 +285,11 @@ def _decode_and_cut(
 
 def _cut_at(stop: AnyStr, chunks: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """Yields the text before ``stop``; holds text back while it may be the start of ``stop``."""
-    held = stop[:0]
+    stops = StopTexts([stop])
     for chunk in chunks:
-        held += chunk
-        if (end := held.find(stop)) >= 0:
-            held = held[:end]
-            break
-        # Length of the longest start of ``stop`` at the end of the text; size 0 always matches.
-        matched = next(size for size in range(min(len(stop) - 1, len(held)), -1, -1) if held.endswith(stop[:size]))
-        if len(held) > matched:
-            yield held[: len(held) - matched]
-            held = held[len(held) - matched :]
-    if held:
+        if passed := stops.feed(chunk):
+            yield passed
+        if stops.found:
+            return
+    if held := stops.finish():
         yield held

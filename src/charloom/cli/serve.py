@@ -1,0 +1,128 @@
+"""``charloom serve``."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from charloom.errors import CharloomError, SettingsError
+from charloom.settings.limits import check_count
+from charloom_codec.cli import screen
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_STOP_SECONDS = 5
+
+
+def serve(
+    *models: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    allowed_host: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    max_tokens: int = 10_000,
+    max_requests: int = 64,
+) -> None:
+    """Serve models over HTTP: an API in the form of OpenAI's, and a page for each model.
+
+        charloom serve mybook english
+
+    The page generates text, and shows surprise and the next characters. The API has /v1/completions (also streamed),
+    /v1/models, /tokenize, /detokenize, /health and /metrics (Prometheus). Requires pip install 'charloom[serve]'.
+
+    The server answers programs on this machine only, unless --host is another address: then each request needs a
+    token. Pages of other origins are refused. Ctrl-C stops the server after the running requests, or after 5 seconds.
+
+    Parameters
+    ----------
+    models
+        Folders of the models, or names of models of the package; each is served under the name of its folder.
+    host
+        Address to listen on; 0.0.0.0 for all addresses of this machine.
+    port
+        Port; 0 for any that is free.
+    token
+        Token that each request needs, as the header "Authorization: Bearer TOKEN"; browsers open the address with
+        ?token=TOKEN once. Default: none on this machine; a new one for any other address, which is printed.
+    allowed_host
+        Another name under which the server is reached, such as that of a proxy; repeat the option for several.
+    max_tokens
+        Maximum number of characters (bytes, for a byte model) to generate for a prompt.
+    max_requests
+        Maximum number of completions that are computed at the same time; further ones are refused with status 503.
+    """
+    if not models:
+        raise SettingsError("no model: pass the folders of one or more models")
+    if not 0 <= port <= 65_535:
+        raise SettingsError("it must be from 0 to 65535", setting="port", value=port)
+    check_count("max_tokens", max_tokens, minimum=1)
+    check_count("max_requests", max_requests, minimum=1)
+    if token is not None and (not token.isascii() or not token.isprintable() or " " in token or not token):
+        raise SettingsError("it must consist of ASCII characters without spaces", setting="token")
+    if token is None and host not in _LOOPBACK:
+        token = secrets.token_urlsafe(24)
+    # Before the models are loaded, so that a port in use is reported at once.
+    with _listen(host, port) as listener:
+        application = _load(models, [host, *allowed_host], token, max_tokens, max_requests)
+        address = _describe_address(host, listener.getsockname()[1])
+        query = "" if token is None else f"?token={token}"
+        screen.messages().print(f"Serving {', '.join(_get_names(models))} at {address}{query} (Ctrl-C stops)")
+        import uvicorn
+
+        # The access log is off: a prompt belongs to the person who wrote it.
+        config = uvicorn.Config(
+            application, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_SECONDS
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens. Raises SettingsError if the address cannot be used."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except (socket.gaierror, UnicodeError):
+        problem = "no such host"
+    except OSError as error:
+        problem = os.strerror(error.errno or 0).lower()  # without the address, which Python adds
+    raise SettingsError(f"cannot listen on {host}:{port}: {problem}; choose another --host or --port")
+
+
+def _describe_address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _get_names(models: tuple[Path, ...]) -> list[str]:
+    """Returns the names under which models are served. Raises SettingsError if two are equal."""
+    names = [path.resolve().name for path in models]
+    if len(set(names)) < len(names):
+        raise SettingsError("two models have the same name: rename one of the folders")
+    return names
+
+
+def _load(
+    models: tuple[Path, ...], hosts: list[str], token: str | None, max_tokens: int, max_requests: int
+) -> "Starlette":
+    """Returns the application with the models."""
+    try:
+        from charloom.serving.application import Server, make_application
+    except ImportError as error:
+        raise CharloomError(
+            f"{(error.name or '').partition('.')[0]} is not installed; install it with pip install 'charloom[serve]'"
+        ) from None
+    from charloom.models.language_model import LanguageModel
+    from charloom.serving.completions import ServedModel
+
+    served = [
+        ServedModel(name, LanguageModel.load(path)) for name, path in zip(_get_names(models), models, strict=True)
+    ]
+    return make_application(
+        Server(served, max_tokens=max_tokens, max_requests=max_requests),
+        hosts=[f"[{host}]" if ":" in host else host for host in hosts],
+        token=token,
+    )

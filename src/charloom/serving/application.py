@@ -1,0 +1,250 @@
+"""The server's application: OpenAI's completions, models, tokens, health, metrics, and a page for each model."""
+
+import html
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from charloom.errors import CharloomError
+from charloom.export.html import build_page
+from charloom.serving.access import AccessControl
+from charloom.serving.answers import Answer, CollectedChoice
+from charloom.serving.completions import Part, ServedModel
+from charloom.serving.metrics import Metrics
+from charloom.serving.requests import ApiError, CompletionRequest, read_completion_request
+
+_MAX_BODY = 16 << 20
+_BODY_SECONDS = 30.0
+"""Time in which a client must send its request."""
+_THREADS = 2
+"""Threads that compute. Requests take turns in them, a chunk of tokens each."""
+Result = TypeVar("Result")
+
+
+class Server:
+    """The models, and the answers to requests.
+
+    Attributes:
+        models: Models by name.
+        metrics: Counters of the requests.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], *, max_tokens: int, max_requests: int) -> None:
+        """Initializes the server.
+
+        Args:
+            models: Models with different names.
+            max_tokens: Maximum number of tokens to generate for a prompt.
+            max_requests: Maximum number of requests that are computed at the same time: further ones are refused.
+        """
+        self.models = {served.name: served for served in models}
+        self.metrics = Metrics()
+        self._max_tokens = max_tokens
+        self._max_requests = max_requests
+        self._running = 0
+        self._limiter = anyio.CapacityLimiter(_THREADS)
+        self._started = int(time.time())
+        self._pages: dict[str, str] = {}
+
+    async def compute(self, function: Callable[[], Result]) -> Result:
+        """Runs a function in one of the threads that compute."""
+        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+    async def complete(self, request: Request) -> Response:
+        """Answers ``POST /v1/completions``."""
+        wanted = read_completion_request(await _read_json(request), self._max_tokens)
+        served = self._find(wanted.model)
+        if self._running >= self._max_requests:
+            raise ApiError("the server is busy: try again later", status=503)
+        prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
+        answer = Answer(served.name, sum(map(len, prompts)))
+        parts = self._complete_prompts(served, wanted, prompts)
+        if not wanted.stream:
+            choices: dict[int, CollectedChoice] = {}
+            async for part in parts:
+                choices.setdefault(part.index, CollectedChoice()).add(part)
+                if await request.is_disconnected():
+                    await parts.aclose()
+                    raise ClientDisconnect
+            return JSONResponse(answer.make_whole(choices, wanted))
+        # The first part is computed before the headers are sent, so that an error still has its status.
+        first = await anext(parts)
+        return StreamingResponse(answer.stream(first, parts, wanted), media_type="text/event-stream")
+
+    async def _complete_prompts(
+        self, served: ServedModel, wanted: CompletionRequest, prompts: Sequence[list[int]]
+    ) -> AsyncGenerator[Part]:
+        """Yields the parts of all choices, computed chunk by chunk, so that requests take turns."""
+        self._running += 1
+        started = time.perf_counter()
+        try:
+            for number, ids in enumerate(prompts):
+                parts: Iterator[Part] = served.complete(wanted, ids, number * wanted.num_choices)
+                while (part := await self.compute(partial(next, parts, None))) is not None:
+                    self.metrics.add_tokens(served.name, part.num_tokens)
+                    yield part
+        finally:
+            self._running -= 1
+            self.metrics.add_completion(served.name, time.perf_counter() - started)
+
+    async def list_models(self, _: Request) -> Response:
+        """Answers ``GET /v1/models``."""
+        models = [
+            {"id": name, "object": "model", "created": self._started, "owned_by": "charloom"} for name in self.models
+        ]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def tokenize(self, request: Request) -> Response:
+        """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""
+        body = await _read_json(request)
+        served, prompt = self._find(body.get("model")), body.get("prompt")
+        if not isinstance(prompt, str):
+            raise ApiError("prompt must be a string", field="prompt")
+        ids = (await self.compute(lambda: served.model.vocabulary.encode(prompt, "unk"))).tolist()
+        return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": None})
+
+    async def detokenize(self, request: Request) -> Response:
+        """Answers ``POST /detokenize``."""
+        body = await _read_json(request)
+        vocabulary, ids = self._find(body.get("model")).model.vocabulary, body.get("tokens")
+        if not isinstance(ids, list) or not all(type(one) is int and 0 <= one < len(vocabulary) for one in ids):
+            raise ApiError(f"tokens must be a list of integers from 0 to {len(vocabulary) - 1}", field="tokens")
+        text = vocabulary.decode(ids)
+        return JSONResponse({"prompt": text if isinstance(text, str) else text.decode("utf-8", "replace")})
+
+    async def describe_tokenizer(self, _: Request) -> Response:
+        """Answers ``GET /tokenizer_info``, as vLLM does: the line feed, if there is one, precedes a text."""
+        vocabulary = next(iter(self.models.values())).model.vocabulary
+        first = "\n" if vocabulary.unit == "byte" or "\n" in vocabulary.tokens else " "
+        return JSONResponse({"eos_token": first, "bos_token": first, "pad_token": None, "chat_template": None})
+
+    async def show_metrics(self, _: Request) -> Response:
+        """Answers ``GET /metrics`` in the format of Prometheus."""
+        content, media_type = self.metrics.render(self._running)
+        return Response(content, media_type=media_type)
+
+    async def show_models(self, _: Request) -> Response:
+        """Answers ``GET /``: the models' pages; with one model, its page."""
+        if len(self.models) == 1:
+            return await self._make_page(next(iter(self.models)))
+        links = "".join(
+            f'<li><a href="/models/{quote(name, safe="")}">{html.escape(name)}</a></li>' for name in self.models
+        )
+        return HTMLResponse(_MODELS_PAGE.format(links=links), headers=_PAGE_HEADERS)
+
+    async def show_model(self, request: Request) -> Response:
+        """Answers ``GET /models/NAME``."""
+        name = request.path_params["name"]
+        if name not in self.models:
+            raise ApiError(f"there is no model {name:.100}", status=404)
+        return await self._make_page(name)
+
+    async def _make_page(self, name: str) -> Response:
+        if name not in self._pages:
+            served = self.models[name]
+            self._pages[name] = await self.compute(lambda: build_page(served.model, "float32", name))
+        return HTMLResponse(self._pages[name], headers=_PAGE_HEADERS)
+
+    def _find(self, name: object) -> ServedModel:
+        if name is None and len(self.models) == 1:
+            return next(iter(self.models.values()))
+        if not isinstance(name, str) or name not in self.models:
+            raise ApiError(f"model must be one of {', '.join(self.models)}", status=404, field="model")
+        return self.models[name]
+
+
+_PAGE_HEADERS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_MODELS_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>charloom</title></head>
+<body style="font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem">
+<h1>Models</h1><ul>{links}</ul></body></html>
+"""
+
+
+async def _read_json(request: Request) -> Any:
+    """Returns the JSON object of a request's body. Raises ApiError if there is none within the limits."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        # A form of another page could send other types without a question of the browser.
+        raise ApiError("the header Content-Type must be application/json", status=415)
+    data = bytearray()
+    try:
+        with anyio.fail_after(_BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > _MAX_BODY:
+                    raise ApiError(f"the body may have at most {_MAX_BODY >> 20} MiB", status=413)
+    except TimeoutError:
+        raise ApiError("the body was not sent in time", status=408) from None
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ApiError("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise ApiError("the body must be a JSON object")
+    return body
+
+
+async def _answer_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    detail = {"message": error.message, "type": "invalid_request_error", "param": error.field, "code": None}
+    return JSONResponse({"error": detail}, error.status)
+
+
+async def _answer_model_error(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": {"message": str(error), "type": "server_error"}}, 500)
+
+
+async def _answer_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": {"message": error.detail, "type": "invalid_request_error"}}, error.status_code)
+
+
+async def _answer_disconnected(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)
+
+
+def make_application(server: Server, *, hosts: Collection[str] = (), token: str | None = None) -> Starlette:
+    """Returns the ASGI application.
+
+    Args:
+        server: The models and their answers.
+        hosts: Names and addresses of the server, besides those of the loopback interface.
+        token: Token that requests must have; None for none.
+    """
+    routes = [
+        Route("/", server.show_models),
+        Route("/models/{name}", server.show_model),
+        Route("/v1/completions", server.complete, methods=["POST"]),
+        Route("/v1/models", server.list_models),
+        Route("/tokenize", server.tokenize, methods=["POST"]),
+        Route("/detokenize", server.detokenize, methods=["POST"]),
+        Route("/tokenizer_info", server.describe_tokenizer),
+        Route("/health", lambda _: PlainTextResponse("ok\n")),
+        Route("/metrics", server.show_metrics),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(server.metrics.middleware),
+            Middleware(AccessControl, hosts=hosts, token=token),
+        ],
+        exception_handlers={
+            ApiError: _answer_api_error,
+            CharloomError: _answer_model_error,
+            HTTPException: _answer_http_error,
+            ClientDisconnect: _answer_disconnected,
+        },
+    )

@@ -1,0 +1,143 @@
+"""The application: every route, errors, limits, and requests that take turns."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+import charloom
+from charloom import LanguageModel, SamplingSettings
+from charloom.serving.application import Server, make_application
+from charloom.serving.completions import ServedModel
+
+
+@pytest.fixture(scope="module")
+def models(char_model: Path, byte_model: Path) -> list[ServedModel]:
+    named = {"chars": char_model, "bytes & <more>": byte_model}
+    return [ServedModel(name, LanguageModel.load(path)) for name, path in named.items()]
+
+
+@pytest.fixture
+def client(models: list[ServedModel]) -> TestClient:
+    return _serve(models)
+
+
+def _serve(models: list[ServedModel], **limits: int) -> TestClient:
+    server = Server(models, **({"max_tokens": 500, "max_requests": 4} | limits))
+    return TestClient(make_application(server), base_url="http://127.0.0.1:8000")
+
+
+def _post(client: TestClient, path: str = "/v1/completions", **body: Any) -> Any:
+    return client.post(path, json={"model": "chars"} | body)
+
+
+def test_completions(client: TestClient, models: list[ServedModel]) -> None:
+    body = _post(client, prompt=["the ", "fox "], max_tokens=40, temperature=0.8, seed=3, n=2).json()
+    assert [choice["index"] for choice in body["choices"]] == [0, 1, 2, 3]
+    sampling = SamplingSettings(temperature=0.8, seed=3)
+    expected = [
+        text[4:]
+        for prompt in ("the ", "fox ")
+        for text in charloom.generate_samples(models[0].model, prompt, 40, sampling, num_samples=2)
+    ]
+    assert [choice["text"] for choice in body["choices"]] == expected
+    assert body["usage"] == {"prompt_tokens": 8, "completion_tokens": 160, "total_tokens": 168}
+    assert (body["object"], body["model"]) == ("text_completion", "chars")
+
+
+def test_streamed_completions(client: TestClient) -> None:
+    fields: dict[str, Any] = {"prompt": "the ", "max_tokens": 60, "seed": 1, "logprobs": 1}
+    whole = _post(client, **fields).json()["choices"][0]
+    response = _post(client, **fields, stream=True)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *events, last, rest = response.text.split("\n\n")
+    assert (last, rest) == ("data: [DONE]", "")
+    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]
+    assert len(choices) > 3
+    assert "".join(choice["text"] for choice in choices) == whole["text"]
+    assert [p for choice in choices for p in choice["logprobs"]["token_logprobs"]] == pytest.approx(
+        whole["logprobs"]["token_logprobs"], abs=1e-4
+    )
+
+
+def test_errors(client: TestClient) -> None:
+    for response, status, message in (
+        (_post(client, prompt="\u2603"), 400, "not in the model's vocabulary"),
+        (_post(client, prompt="\u2603", stream=True), 400, "not in the model's vocabulary"),
+        (_post(client, prompt="a", max_tokens=501), 400, "max_tokens must be an integer from 0 to 500"),
+        (_post(client, prompt="a", model="none"), 404, "model must be one of chars, bytes & <more>"),
+        (_post(client, prompt="a", model=None), 404, "model must be one of"),
+        (_post(client, "/tokenize", prompt=3), 400, "prompt must be a string"),
+        (_post(client, "/detokenize", tokens=[-1]), 400, "tokens must be a list of integers"),
+        (_post(client, "/detokenize", tokens=[True]), 400, "tokens must be a list of integers"),
+        (client.post("/v1/completions", content=b"{"), 415, "Content-Type must be application/json"),
+        (client.get("/nowhere"), 404, "Not Found"),
+        (client.get("/models/none"), 404, "there is no model none"),
+        (client.get("/v1/completions"), 405, "Method Not Allowed"),
+    ):
+        assert response.status_code == status
+        assert message in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b"", 400), (b"{", 400), (b"\xff", 400), (b"[1]", 400), (b"[" * 100_000, 400), (b" " * (17 << 20), 413)],
+    ids=["empty", "incomplete", "not text", "a list", "nested", "long"],
+)
+def test_bodies(content: bytes, status: int, client: TestClient) -> None:
+    for path in ("/v1/completions", "/tokenize", "/detokenize"):
+        response = client.post(path, content=content, headers={"content-type": "application/json"})
+        assert response.status_code == status
+
+
+def test_tokens(client: TestClient) -> None:
+    for model, text in (("chars", "the fox"), ("bytes & <more>", "the é \u2603")):
+        ids = _post(client, "/tokenize", prompt=text, model=model, add_special_tokens=False).json()["tokens"]
+        assert _post(client, "/detokenize", tokens=ids, model=model).json() == {"prompt": text}
+    assert _post(client, "/tokenize", prompt="\u2603").json()["tokens"] == [0]
+    assert client.get("/tokenizer_info").json()["eos_token"] in ("\n", " ")
+
+
+def test_pages_and_lists(client: TestClient, models: list[ServedModel]) -> None:
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["chars", "bytes & <more>"]
+    listed = client.get("/")
+    assert '<a href="/models/bytes%20%26%20%3Cmore%3E">bytes &amp; &lt;more&gt;</a>' in listed.text
+    page = client.get("/models/bytes%20%26%20%3Cmore%3E")
+    assert "<title>bytes &amp; &lt;more&gt;</title>" in page.text
+    for response in (listed, page):
+        assert response.headers["x-frame-options"] == "DENY"
+    assert client.get("/health").text == "ok\n"
+    alone = _serve(models[:1])
+    assert "<title>chars</title>" in alone.get("/").text
+    assert alone.post("/v1/completions", json={"prompt": "the"}).status_code == 200  # no model named
+    assert "charloom_generated_tokens_total" in alone.get("/metrics").text
+
+
+def test_limit_of_requests(models: list[ServedModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further requests are refused while the first is computed, and accepted after it."""
+    entered, released = threading.Event(), threading.Event()
+    complete = models[0].complete
+
+    def wait(*arguments: Any) -> Any:
+        entered.set()
+        released.wait(60)
+        yield from complete(*arguments)
+
+    monkeypatch.setattr(models[0], "complete", wait)
+    client = _serve(models[:1], max_requests=1)
+    with client:
+        statuses: list[int] = []
+        first = threading.Thread(target=lambda: statuses.append(_post(client, prompt="the").status_code))
+        first.start()
+        entered.wait(60)
+        refused = _post(client, prompt="the")
+        assert refused.status_code == 503
+        assert "try again later" in refused.json()["error"]["message"]
+        assert client.get("/health").status_code == 200
+        released.set()
+        first.join()
+        assert statuses == [200]
+        assert _post(client, prompt="the").status_code == 200
