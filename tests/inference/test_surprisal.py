@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from charloom import Evaluation, Surprisal
+from charloom import EvaluatedText, Evaluation, Surprisal, Surprisals
 from charloom.inference.surprisal import perplexity_of
 
 
@@ -25,3 +25,27 @@ def test_a_perplexity_beyond_the_largest_number_is_infinite() -> None:
     assert perplexity_of(1.0) == pytest.approx(math.e)
     assert perplexity_of(1e6) == math.inf
     assert perplexity_of(math.nan) == math.inf
+
+
+def test_a_part_of_the_chunks_is_of_their_class() -> None:
+    chunks = Surprisals(Surprisal(number, "a", 1, 0.5) for number in range(1, 6))
+    assert isinstance(chunks[:2], Surprisals)
+    assert chunks[1:3] == list(chunks)[1:3]
+    assert chunks[-1].number == 5
+
+
+def test_a_frame_has_a_row_for_each_chunk() -> None:
+    """A rarity that was not measured is NaN."""
+    chunks = [Surprisal(1, "a<b>\n", 2, math.log(2), 1, 0.5), Surprisal(3, "\ud800", 1, 0.0, rarity=4.0)]
+    frame = Surprisals(chunks).to_frame()
+    assert frame["number"].tolist() == [1, 3]
+    assert frame["bits"].tolist() == [1.0, 0.0]
+    assert frame["bits_per_char"].tolist() == [0.5, 0.0]
+    assert frame["rarity"].isna().tolist() == [True, False]
+    assert frame["text"].tolist() == ["a<b>\n", "\ud800"]
+    assert len(Surprisals().to_frame()) == 0
+
+
+def test_an_evaluated_text_is_a_pair() -> None:
+    evaluation, chunks = result = EvaluatedText(Evaluation(1, 1, 0.5), Surprisals())
+    assert result == (evaluation, chunks) == (Evaluation(1, 1, 0.5), [])

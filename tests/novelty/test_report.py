@@ -12,6 +12,7 @@ from charloom.errors import CorpusError, InputError, SettingsError
 from charloom.novelty import report as module
 from charloom.novelty.report import check_novelty
 from charloom.text.clean_up import CleanUp
+from html_fragments import cells_of, show
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -135,3 +136,24 @@ def test_a_corpus_of_megabytes(text: str) -> None:
     corpus = rest[:1_000_000] + text + rest[1_000_000:]
     found = charloom.check_novelty(["-" + text[100:400] + "-", rest[-100:]], corpus)
     assert [stretch.corpus_start for stretch in found.stretches[:2]] == [1_000_100, len(corpus) - 100]
+
+
+@given(text=st.text(st.characters(), max_size=40), as_bytes=st.booleans())
+def test_notebook_with_any_text(text: str, as_bytes: bool) -> None:
+    both: Any = (text + "x").encode("utf-8", "surrogatepass") if as_bytes else text + "x"
+    show(check_novelty(both, both, min_length=1))
+
+
+def test_notebook() -> None:
+    """It shows the shares, the baseline and the copied stretches with their sources."""
+    corpus = _noise(20_000, 1)
+    report = check_novelty("<&>" + corpus[100:300] + "!", [("<a>.txt", corpus)])
+    rows = cells_of(show(report))
+    assert rows[:3] == [
+        ["characters", "204"],
+        ["copied, in stretches of at least 32", "98.0%"],
+        ["longest copied stretch", "200"],
+    ]
+    assert rows[3] == ["baseline: copied", "0.0%"]
+    assert rows[5:] == [["characters", "copied", "from"], ["200", corpus[100:300], "<a>.txt:1"]]
+    assert cells_of(show(check_novelty("", "x")))[0] == ["characters", "0"]

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from charloom import CorpusSettings, EpochRecord, History, ModelSettings, Recipe, TrainingSettings
 from charloom.sweeps.picture import draw_sweep
 from charloom.sweeps.results import SweepResults, SweepRun, combinations_as_csv, runs_as_json_lines
+from html_fragments import cells_of, show, text_of
 
 _BASE = Recipe(CorpusSettings(), ModelSettings(), TrainingSettings(validation_fraction=0.1))
 
@@ -89,3 +91,22 @@ def test_without_validation_sorted_by_training() -> None:
     assert results.combinations()[0].validation_perplexity is None
     assert "gru,1,0,,,,,,,2.0,,1.0," in combinations_as_csv(results)
     assert draw_sweep(results).startswith(b"\x89PNG")
+
+
+def test_notebook() -> None:
+    """A row for each combination, best first; runs that are missing or failed have notes."""
+    html = show(replace(_RESULTS, num_missing=2, failures={"seed=<3>": "killed"}))
+    headings, *rows = cells_of(html)
+    assert headings[:2] == ["hidden size", "validation perplexity"]
+    assert [row[0] for row in rows] == ["16", "8", "32"]
+    assert [row[1] for row in rows] == ["4.4", "5.5 ± 0.71", "inf"]
+    assert text_of(html).endswith("2 runs missingseed=<3>: killed")
+    show(SweepResults((), []))
+    show(SweepResults(("hidden_size",), [_run([], hidden_size=8, outcome="diverged")]))
+
+
+def test_frame() -> None:
+    """It has the columns and rows of results.csv."""
+    frame = _RESULTS.to_frame()
+    assert frame.to_csv(index=False) == combinations_as_csv(_RESULTS)
+    assert len(SweepResults((), []).to_frame()) == 0

@@ -35,3 +35,13 @@ def test_other_json_is_refused(wrong: dict[str, object]) -> None:
     values = EpochRecord(1, 2.0, None, 1.0, 1.0).to_dict() | wrong
     with pytest.raises((KeyError, TypeError, ValueError, OverflowError)):
         EpochRecord.from_dict(values, validated=False)  # type: ignore[arg-type]
+
+
+def test_a_frame_has_a_row_for_each_epoch() -> None:
+    """Without validation its column is NaN."""
+    frame = History([EpochRecord(1, 3.0, None, 0.5, 9.0), EpochRecord(2, math.inf, 2.5, 1.0, 9.0, True)]).to_frame()
+    assert frame["epoch"].tolist() == [1, 2]
+    assert frame["perplexity"].tolist() == [3.0, math.inf]
+    assert frame["validation_perplexity"].isna().tolist() == [True, False]
+    assert frame["reached_time_limit"].tolist() == [False, True]
+    assert len(History().to_frame()) == 0

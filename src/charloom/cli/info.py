@@ -10,7 +10,6 @@ from charloom_codec.version import __version__
 
 if TYPE_CHECKING:
     from charloom.forecasting import Forecaster
-    from charloom.models.language_model import LanguageModel
 
 
 def info(model: Path | None = None, /) -> None:
@@ -26,6 +25,7 @@ def info(model: Path | None = None, /) -> None:
     import torch
 
     from charloom.forecasting.forecaster import KIND, Forecaster
+    from charloom.models.description import describe_model
     from charloom.models.device import find_device
     from charloom.models.folder import read_kind
     from charloom.models.language_model import LanguageModel
@@ -45,34 +45,10 @@ def info(model: Path | None = None, /) -> None:
     # A folder states its kind, so that a forecaster is not loaded as a language model.
     if model is not None:
         is_forecaster = read_kind(model) == KIND
-        found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else _model_rows(LanguageModel.load(model))
+        found = _forecaster_rows(Forecaster.load(model)) if is_forecaster else describe_model(LanguageModel.load(model))
         rows += [("", ""), ("model", str(model)), *found]
     shown = [(name, screen.printable(value)) for name, value in rows]
     screen.show_table(screen.results(), ("", ""), shown, texts=(0, 1))
-
-
-def _model_rows(model: "LanguageModel") -> list[tuple[str, str]]:
-    """Returns names and values of a language model's properties, and of its training as far as it is known."""
-    layer, vocabulary = model.layer, model.vocabulary
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    normalization = [name.replace("_", " ") for name, on in vars(vocabulary.clean_up).items() if on]
-    rows = [
-        ("cell", layer.mode.lower().replace("_", " ")),
-        ("layers", f"{layer.num_layers} x {layer.hidden_size} units"),
-        ("input", f"embedding of size {model.embedding.embedding_dim}" if model.embedding else "one-hot"),
-        ("vocabulary", f"{len(vocabulary)} tokens, unit {vocabulary.unit}"),
-        ("normalization", ", ".join(normalization) or "none"),
-        ("parameters", f"{parameters:,} ({sum(p.nbytes for p in model.parameters()):,} bytes)"),
-    ]
-    # The folder may come from another program or a later version: only what is present and a table is shown.
-    provenance = model.provenance
-    for title, table in (("text", "corpus"), ("result", "results"), ("training", "training")):
-        values = provenance.get(table)
-        if isinstance(values, dict):
-            rows += [(f"{title} {name.replace('_', ' ')}", _shown(value)) for name, value in values.items()]
-    if "charloom" in provenance:
-        rows.append(("saved by", f"charloom {provenance['charloom']}"))
-    return rows
 
 
 def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
@@ -90,14 +66,3 @@ def _forecaster_rows(forecaster: "Forecaster") -> list[tuple[str, str]]:
         ("horizon", pluralize(settings.horizon, "step")),
         ("series", f"{forecaster.series.name}, {pluralize(len(forecaster.series), 'point')}"),
     ]
-
-
-def _shown(value: object) -> str:
-    # JSON has one type of number, so an int may come back as a float: 3.0 is shown as 3.
-    if isinstance(value, float) and value == value // 1:
-        return f"{value:.0f}"
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or "none"
-    if isinstance(value, bool):  # as in recipes
-        return "true" if value else "false"
-    return "not set" if value is None else f"{value:.6g}" if isinstance(value, float) else f"{value}"

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.errors import SettingsError
+from charloom.export.files import write_export
 from charloom.models.language_model import LanguageModel
 from charloom.settings.limits import check_choice
 from charloom.settings.sampling import GenerationPrecision
 from charloom.version import __version__
 from charloom_codec.arguments import PATH, check_type
-from charloom_codec.io.atomic import atomic_file
 
 _PAGE = Path(__file__).parent / "page"
 _MODULES = ("products.js", "network.js", "random.js", "weights.js", "model.js", "app.js")
@@ -75,7 +75,7 @@ def export_html(
         SettingsError: ``precision`` is not one of these, or the page cannot run the model: it has projections, or
             weights of float64.
         InputError: The model has parts that a configuration cannot describe, or its weights are not finite; the file
-            exists; or an argument is of the wrong type.
+            exists or cannot be written; or an argument is of the wrong type.
     """
     check_type(LanguageModel, model=model)
     check_type(PATH, path=path)
@@ -83,8 +83,7 @@ def export_html(
     check_type(bool, force=force)
     check_choice("precision", precision, GenerationPrecision)
     content = build_page(model, precision, title or _find_title(model))
-    with atomic_file(Path(path), overwrite=force) as file:
-        file.write(content.encode())
+    write_export(Path(path), content.encode(), force=force)
 
 
 def build_page(model: LanguageModel, precision: GenerationPrecision, title: str) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from charloom.errors import CharloomError, InputError, SettingsError, describe_os_error, pluralize
+from charloom.errors import InputError, SettingsError, pluralize
+from charloom.export.files import write_export
 from charloom.export.model_parts import RecurrentPart, TokenParts, read_language_model, read_recurrent_layer
 from charloom.layers.deferred_restoration import restore_scripted
 from charloom.models.language_model import LanguageModel
 from charloom_codec.arguments import PATH, check_type
 from charloom_codec.cells import CELL_OF_MODE
-from charloom_codec.io.atomic import atomic_file
 from charloom_codec.version import __version__
 
 _MAX_BYTES = 2**31 - 2**25
@@ -71,14 +71,7 @@ def export_onnx(model: nn.Module, path: str | Path, *, force: bool = False) -> N
             part = read_recurrent_layer(model)
             _check_size(part)
             built = onnx_graph.build_layer(part, _describe_part(part))
-    target, content = Path(path), built.SerializeToString()
-    try:
-        with atomic_file(target, overwrite=force) as file:
-            file.write(content)
-    except CharloomError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{target}: cannot be written ({describe_os_error(error)})") from error
+    write_export(Path(path), built.SerializeToString(), force=force)
 
 
 @contextmanager

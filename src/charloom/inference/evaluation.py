@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from charloom.errors import CorpusError, InputError
 from charloom.inference.adaptive import score_adaptively
-from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks, Surprisal
+from charloom.inference.surprisal import EvaluatedText, Evaluation, Progress, ScoredChunks
 from charloom.models.predictor import TRAIN_AGAIN, Predictor, check_weights, predicting
 from charloom.settings.corpus import UnknownPolicy
 from charloom.settings.limits import check_choice
@@ -72,14 +72,14 @@ def evaluate_chunks(
     adaptive: bool = False,
     unknown: UnknownPolicy = "refuse",
     progress: Progress | None = None,
-) -> tuple[Evaluation, list[Surprisal]]:
+) -> EvaluatedText:
     """Measures the concatenation of chunks as ``evaluate`` does, and the surprisal of each chunk in the same pass.
 
     ``split_lines`` and ``split_chars`` split a text into chunks. The other arguments, and the errors, are those of
     ``evaluate``.
     """
     scored = score_chunks(model, chunks, adaptive=adaptive, unknown=unknown, progress=progress)
-    return scored.evaluation, scored.get_surprisals()
+    return EvaluatedText(scored.evaluation, scored.get_surprisals())
 
 
 def score_chunks(

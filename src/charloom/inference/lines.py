@@ -11,7 +11,7 @@ from charloom.errors import Argument, SettingsError
 from charloom.inference.adaptive import score_adaptively, score_lines_alone
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
-from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks, Surprisal
+from charloom.inference.surprisal import EvaluatedText, Progress, ScoredChunks, Surprisal, Surprisals
 from charloom.inference.words import mean_bits_per_word
 from charloom.models.predictor import Predictor
 from charloom.settings.corpus import LineOrder, UnknownPolicy
@@ -38,7 +38,7 @@ def evaluate_lines(
     sort: LineOrder | None = None,
     top: int | None = None,
     progress: Progress | None = None,
-) -> tuple[Evaluation, list[Surprisal]]:
+) -> EvaluatedText:
     """Measures the surprisal of a text and of each of its lines in one pass, for example to find anomalies in a log.
 
     Such a search looks for out-of-vocabulary characters, so by default they are scored, too: the surprisal of each is
@@ -102,10 +102,10 @@ def evaluate_lines(
             score_chunks(model, split_lines(text), adaptive=adaptive, unknown=unknown, progress=progress)
         )
     if scale is not None:
-        lines = [replace(line, rarity=scale.compute_rarity(line)) for line in lines]
+        lines = Surprisals(replace(line, rarity=scale.compute_rarity(line)) for line in lines)
     if sort is not None or top is not None:
         lines.sort(key=_SORT_KEYS[sort or ("bits" if scale is None else "rarity")], reverse=True)
-    return evaluation, lines[:top]
+    return EvaluatedText(evaluation, lines[:top])
 
 
 def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> RarityScale | None:
@@ -126,7 +126,7 @@ def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> Rarit
     return RarityScale(_describe_lines(score(engine, split_lines(held_out)))[1])
 
 
-def _describe_lines(scored: ScoredChunks) -> tuple[Evaluation, list[Surprisal]]:
+def _describe_lines(scored: ScoredChunks) -> EvaluatedText:
     """Returns the evaluation of a text, and its lines with the scores of their words."""
     running = scored.running_nats / math.log(2)
     starts = scored.get_ends().tolist()
@@ -135,4 +135,4 @@ def _describe_lines(scored: ScoredChunks) -> tuple[Evaluation, list[Surprisal]]:
         for start, line in zip(starts, scored.units, strict=False)
     ]
     lines = zip(scored.get_surprisals(), bits_per_word, strict=True)
-    return scored.evaluation, [replace(line, bits_per_word=bits) for line, bits in lines]
+    return EvaluatedText(scored.evaluation, Surprisals(replace(line, bits_per_word=bits) for line, bits in lines))

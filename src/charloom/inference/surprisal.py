@@ -6,10 +6,17 @@ The surprisal of a character is minus the logarithm of the probability that a mo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from charloom.inference import surprisal_markup
+from charloom.io.frames import make_frame
+from charloom.io.markup import join
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def perplexity_of(mean_nats: float) -> float:
@@ -55,6 +62,9 @@ class Evaluation:
         """exp(nats_per_char): 1 if all predictions are certain and correct, the vocabulary size if all are uniform."""
         return perplexity_of(self.nats_per_char)
 
+    def _repr_html_(self) -> str:
+        return join(surprisal_markup.make_figures(self))
+
 
 @dataclass(frozen=True)
 class Surprisal:
@@ -92,6 +102,51 @@ class Surprisal:
         return self.bits / self.num_chars if self.num_chars else 0.0
 
 
+class Surprisals(list[Surprisal]):
+    """The list of the chunks of a text. A notebook shows it as text that is shaded by surprisal.
+
+    Chunks that are not consecutive, such as the most surprising lines, are shown as a table.
+    """
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Surprisal: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Surprisals": ...
+    def __getitem__(self, index: SupportsIndex | slice) -> "Surprisal | Surprisals":
+        found = super().__getitem__(index)
+        return Surprisals(found) if isinstance(found, list) else found
+
+    def to_frame(self) -> "DataFrame":
+        """Returns a pandas DataFrame with a row for each chunk: its figures in bits, and its text.
+
+        Raises:
+            CharloomError: pandas is not installed.
+        """
+        names = ("number", "num_chars", "num_unknown", "bits", "bits_per_char", "bits_per_word", "rarity", "text")
+        columns = {name: [getattr(one, name) for one in self] for name in names}
+        # A column of None would have the type of arbitrary objects.
+        columns["rarity"] = [math.nan if value is None else value for value in columns["rarity"]]
+        return make_frame(columns)
+
+    def _repr_html_(self) -> str:
+        return join(surprisal_markup.make_text(self))
+
+
+class EvaluatedText(NamedTuple):
+    """The evaluation of a text, and the surprisals of its chunks: the pair that ``evaluate_lines`` returns.
+
+    Attributes:
+        evaluation: Evaluation of the whole text.
+        surprisals: Its chunks, or the lines that were asked for.
+    """
+
+    evaluation: Evaluation
+    surprisals: Surprisals
+
+    def _repr_html_(self) -> str:
+        return join(surprisal_markup.make_figures(self.evaluation), surprisal_markup.make_text(self.surprisals))
+
+
 Progress: TypeAlias = Callable[[int, int], None]
 """A callback for the number of tokens (bytes, if adaptive) that have been scored, and the number of all to score."""
 
@@ -116,17 +171,17 @@ class ScoredChunks:
     num_unknown: Sequence[int]
     running_nats: NDArray[np.float64]
 
-    def get_surprisals(self) -> list[Surprisal]:
+    def get_surprisals(self) -> Surprisals:
         """Returns the surprisal of each chunk."""
         # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
         nats = np.diff(self.running_nats[self.get_ends()]).tolist()
         columns = zip(self.chunks, self.num_chars, nats, self.num_unknown, strict=True)
-        return [
+        return Surprisals(
             Surprisal(
                 number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk
             )
             for number, (chunk, *of_chunk) in enumerate(columns, 1)
-        ]
+        )
 
     def get_ends(self) -> NDArray[np.int64]:
         """Returns the positions in the joined units at which the chunks end, after a 0."""

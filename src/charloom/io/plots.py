@@ -1,6 +1,7 @@
 """Figures, and the bytes of their pictures."""
 
 import io
+import re
 import warnings
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -29,6 +30,21 @@ def render_figure(figure: "Figure", format: PictureFormat = "png") -> bytes:  # 
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the font draws a box for a character that it lacks
         figure.savefig(picture, format=format, dpi=130)
     return picture.getvalue()
+
+
+def render_inline(figure: "Figure") -> str:
+    """Returns the figure as an SVG element for a page, without a background, with text and axes in the page's color."""
+    # Text in the default color of matplotlib, black, has no fill of its own and inherits that of the root.
+    for background in (figure.patch, *(axes.patch for axes in figure.axes)):
+        background.set_visible(False)
+    svg = render_figure(figure, "svg").decode()
+    # The declarations before the root are not allowed within a page; the metadata contain the time.
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg ") :], flags=re.DOTALL)
+    # matplotlib's style sheet is that of all elements of the page: the root's style replaces it.
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    style = "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt"
+    svg = svg.replace("<svg ", f'<svg fill="currentColor" style="{style}" ', 1)
+    return svg.replace("stroke: #000000", "stroke: currentColor")
 
 
 def set_perplexity_axis(axes: "Axes") -> None:

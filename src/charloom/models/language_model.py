@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from charloom.errors import InputError, ModelFolderError
 from charloom.layers import RecurrentLayer
-from charloom.models import checks
+from charloom.models import checks, description
 from charloom.models.configuration import make_config, make_settings, model_without_weights
 from charloom.models.folder import (
     CONFIG_FILE,
@@ -176,8 +176,7 @@ class LanguageModel(nn.Module):
             logits, state = self(ids, state)
         checks.check_range(targets, logits.shape[-1])
         dtype = self._example.dtype  # under autocast the logits are bfloat16, which is too coarse for a loss
-        logits = logits.to(dtype).flatten(0, 1)
-        loss = functional.cross_entropy(logits, targets.t().flatten(), ignore_index=_NO_TARGET)
+        loss = functional.cross_entropy(logits.to(dtype).flatten(0, 1), targets.t().flatten(), ignore_index=_NO_TARGET)
         return loss, map_state(lambda part: part.detach().to(dtype), state)
 
     def backpropagate(self, ids: Ids, targets: Ids, state: State | None = None) -> tuple[Scalar, State]:
@@ -227,9 +226,10 @@ class LanguageModel(nn.Module):
         """Returns the layer's input, (steps, batch, features), for ids (batch, steps)."""
         if self.embedding is not None:
             return self.dropout(self.embedding(ids.t()))  # type: ignore[no-any-return] # one-hot inputs have no dropout
-        dtype = self._example.dtype
-        one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=dtype, device=ids.device)
+        one_hot = torch.zeros(*ids.t().shape, len(self.vocabulary), dtype=self._example.dtype, device=ids.device)
         return one_hot.scatter_(2, ids.t().unsqueeze(2), 1.0)
+
+    _repr_html_ = description.make_model_markup
 
     def save(self, path: str | Path) -> None:
         """Writes ``config.json`` and ``model.safetensors`` to a folder, each atomically.
@@ -294,7 +294,7 @@ _METHODS = {
     name: value
     for name, value in (vars(LanguageModel) | {name: getattr(LanguageModel, name) for name in _OF_MODULE}).items()
     if name in _OF_MODULE
-    or (isinstance(value, FunctionType | property) and not name.startswith("__") and name != "save")
+    or (isinstance(value, FunctionType | property) and not name.startswith(("__", "_repr_")) and name != "save")
 }
 """Methods that determine a model's results and what is saved of it, to detect overridden ones."""
 _METHODS_OF_STEP = {name: _METHODS[name] for name in (*_OF_MODULE, "forward", "_encode", "_example")}

@@ -8,6 +8,7 @@ from types import NoneType
 from typing import Any
 
 from charloom.errors import CorpusError, InputError
+from charloom.io import markup
 from charloom.novelty.longest_matches import longest_matches
 from charloom.settings.limits import check_count
 from charloom.text.chunks import AnyText, join_chunks, split_lines
@@ -97,6 +98,23 @@ class NoveltyReport:
     def longest(self) -> int:
         """Length of the longest copied stretch, in characters."""
         return total(self.samples).longest
+
+    def _repr_html_(self) -> str:
+        copied = total(self.samples)
+        figures = markup.make_properties(
+            [
+                ("characters", copied.num_chars),
+                (f"copied, in stretches of at least {self.min_length:,}", f"{copied.share:.1%}"),
+                ("longest copied stretch", copied.longest),
+                *([("baseline: copied", f"{self.baseline.share:.1%}")] if self.num_chunks else []),
+                *([("baseline: longest", self.baseline.longest)] if self.num_chunks else []),
+            ]
+        )
+        rows = [
+            [len(one.text), _as_text(one.text), f"{one.source}:{one.line}" if one.source else f"line {one.line:,}"]
+            for one in self.stretches
+        ]
+        return markup.join(figures, *([markup.make_table(["characters", "copied", "from"], rows)] if rows else []))
 
 
 def check_novelty(
@@ -220,6 +238,10 @@ def _stretches(
         ):
             chosen.append(CopiedStretch(text, number, start, *line_index.locate(text)))
     return chosen
+
+
+def _as_text(text: str | bytes) -> str:
+    return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
 
 
 class _LineIndex:

@@ -168,7 +168,7 @@ class Server:
 _PAGE_HEADERS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _MODELS_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>charloom</title></head>
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>charloom</title></head>
 <body style="font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem">
 <h1>Models</h1><ul>{links}</ul></body></html>
 """

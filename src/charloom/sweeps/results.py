@@ -8,12 +8,18 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from charloom.errors import pluralize
+from charloom.io import markup
+from charloom.io.frames import make_frame
 from charloom.settings.names import Value
 from charloom.settings.recipes import Recipe
 from charloom.sweeps.plan import Combination
 from charloom.training.history import EpochRecord, History
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Outcome: TypeAlias = Literal["finished", "diverged"]
 
@@ -183,6 +189,32 @@ class SweepResults:
             raise KeyError(f"{len(found)} combinations have {values}")
         return found[0]
 
+    def to_frame(self) -> "DataFrame":
+        """Returns a pandas DataFrame with a row for each combination, best first, and the columns of ``results.csv``.
+
+        Raises:
+            CharloomError: pandas is not installed.
+        """
+        headings, rows = _make_rows(self)
+        return make_frame({name: [row[place] for row in rows] for place, name in enumerate(headings)})
+
+    def _repr_html_(self) -> str:
+        metrics = [name for name in _METRICS if name != "best_epoch"]
+        headings = [*self.varied, *metrics, "runs", "diverged"]
+        rows = [
+            [
+                *one.values.values(),
+                *(_describe(getattr(one, name)) for name in metrics),
+                len(one.runs),
+                one.num_diverged,
+            ]
+            for one in self.combinations()
+        ]
+        table = markup.make_table([heading.replace("_", " ") for heading in headings], rows)
+        notes = [f"{pluralize(self.num_missing, 'run')} missing"] if self.num_missing else []
+        notes += [f"{name}: {message}" for name, message in self.failures.items()]
+        return markup.join(table, *map(markup.make_note, notes[: markup.MAX_ROWS]))
+
 
 def runs_as_json_lines(results: SweepResults) -> str:
     """Returns a JSON line for each run: varied settings, seed, outcome and results; an infinite value is null."""
@@ -207,17 +239,27 @@ def combinations_as_csv(results: SweepResults) -> str:
     An infinite value is inf, a missing one an empty cell.
     """
     text = io.StringIO()
-    # The default line end of csv is that of Windows.
-    writer = csv.writer(text, lineterminator="\n")
-    columns = [f"{metric}{part}" for metric in _METRICS for part in ("", "_sd")]
-    writer.writerow([*results.varied, "runs", "diverged", *columns])
-    for one in results.combinations():
-        # csv writes None as an empty cell.
-        pairs = [getattr(one, metric) or (None, None) for metric in _METRICS]
-        writer.writerow(
-            [*one.values.values(), len(one.runs), one.num_diverged, *(part for pair in pairs for part in pair)]
-        )
+    # The default line end of csv is that of Windows. It writes None as an empty cell.
+    headings, rows = _make_rows(results)
+    csv.writer(text, lineterminator="\n").writerows([headings, *rows])
     return text.getvalue()
+
+
+def _make_rows(results: SweepResults) -> tuple[list[str], list[list[object]]]:
+    """Returns the headings of the table of combinations, and a row for each, best first."""
+    columns = [f"{metric}{part}" for metric in _METRICS for part in ("", "_sd")]
+    rows: list[list[object]] = []
+    for one in results.combinations():
+        pairs = [getattr(one, metric) or (None, None) for metric in _METRICS]
+        rows.append([*one.values.values(), len(one.runs), one.num_diverged, *(part for pair in pairs for part in pair)])
+    return [*results.varied, "runs", "diverged", *columns], rows
+
+
+def _describe(pair: MeanAndSpread | None) -> object:
+    """Returns a mean as a number, or with its standard deviation as a text; None if it is not known."""
+    if pair is None or pair.spread is None:
+        return None if pair is None else pair.mean
+    return f"{pair.mean:.4g} ± {pair.spread:.2g}"
 
 
 def _mean_and_spread(values: Sequence[float]) -> MeanAndSpread:

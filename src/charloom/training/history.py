@@ -3,9 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
+from charloom.io.frames import make_frame
 from charloom.settings.training import TrainingSettings
+from charloom.training.picture import make_history_markup
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class EpochRecord:
 
 
 class History(list[EpochRecord]):
-    """The list of a run's records, in order of epochs."""
+    """The list of a run's records, in order of epochs. A notebook shows it as curves."""
 
     @property
     def best(self) -> EpochRecord | None:
@@ -69,6 +75,22 @@ class History(list[EpochRecord]):
     def reached_time_limit(self) -> bool:
         """True if the run reached its time limit in the last epoch."""
         return bool(self) and self[-1].reached_time_limit
+
+    def to_frame(self) -> "DataFrame":
+        """Returns a pandas DataFrame with a row for each epoch, whose columns are the attributes of the records.
+
+        Raises:
+            CharloomError: pandas is not installed.
+        """
+        columns = {field.name: [getattr(record, field.name) for record in self] for field in fields(EpochRecord)}
+        # A column of None would have the type of arbitrary objects.
+        columns["validation_perplexity"] = [
+            math.nan if value is None else value for value in columns["validation_perplexity"]
+        ]
+        return make_frame(columns)
+
+    def _repr_html_(self) -> str:
+        return make_history_markup(self)
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Returns True if validation has not improved for ``patience`` epochs; False if patience is None."""
