@@ -63,6 +63,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "evaluate_chunks": (charloom.evaluate_chunks, {"model": _MODEL, "chunks": ["a fox"]}),
     "evaluate_lines": (charloom.evaluate_lines, {"model": _MODEL, "text": "a fox", "sort": "bits", "top": 1}),
     "split_lines": (charloom.split_lines, {"text": "a"}),
+    "show_progress": (charloom.show_progress, {"description": "work"}),
     "split_chars": (charloom.split_chars, {"text": "a"}),
     "train": (charloom.train, {"model": _MODEL, "corpus": _CORPUS, "settings": TrainingSettings(batch_size=999)}),
     "train, listeners": (charloom.train, {"listeners": [print]}),
@@ -157,6 +158,9 @@ _SERIES = np.sin(np.arange(40.0))
 _QUICK = ForecastSettings(horizon=2, method="drift")
 _DRIFT = forecasting.fit(_SERIES, _QUICK)
 _NAIVE = forecasting.Naive()
+_TABULATED: dict[str, Any] = {"series": _SERIES, "forecast": _DRIFT.forecast(), "levels": (0.5,)}
+_AUTO = forecasting.AutoCharloom(settings=_QUICK).fit(_SERIES)
+_AUTO_ARGUMENTS: dict[str, Any] = {"y": _SERIES, "h": 2, "X": None, "X_future": None, "level": [80], "fitted": True}
 _ORIGINS: dict[str, Any] = {"values": _SERIES, "origins": [30, 40], "horizon": 2}
 _PUBLIC |= {
     "Series": (forecasting.Series, {"values": _SERIES, "name": "n", "dates": None, "filled": 0}),
@@ -185,16 +189,16 @@ _PUBLIC |= {
     "Forecaster.forecast_from": (_DRIFT.forecast_from, _ORIGINS | {"num_paths": 2}),
     "Forecaster.sample_paths": (_DRIFT.sample_paths, {"num_paths": 3, "horizon": 2}),
     "Forecaster.load": (forecasting.Forecaster.load, {"path": "nowhere"}),
+    "Forecast.to_frame": (_DRIFT.forecast().to_frame, {"level": 0.5}),
     "Forecast.interval": (_DRIFT.forecast().interval, {"level": 0.5}),
-    "draw_forecast": (
-        forecasting.draw_forecast,
-        {
-            "series": forecasting.Series(_SERIES),
-            "forecast": _DRIFT.forecast(),
-            "levels": (0.5,),
-            "format": "svg",
-        },
-    ),
+    "draw_forecast": (forecasting.draw_forecast, _TABULATED | {"format": "svg"}),
+    "tabulate_forecast": (forecasting.tabulate_forecast, _TABULATED),
+    "AutoCharloom": (forecasting.AutoCharloom, {"season_length": 4, "settings": _QUICK, "alias": "a"}),
+    "AutoCharloom.fit": (forecasting.AutoCharloom(settings=_QUICK).fit, {"y": _SERIES, "X": None}),
+    "AutoCharloom.predict": (_AUTO.predict, {"h": 2, "X": None, "level": [80]}),
+    "AutoCharloom.predict_in_sample": (_AUTO.predict_in_sample, {"level": [80]}),
+    "AutoCharloom.forecast": (_AUTO.forecast, _AUTO_ARGUMENTS),
+    "AutoCharloom.forward": (_AUTO.forward, _AUTO_ARGUMENTS),
     "SeasonalNaive": (forecasting.SeasonalNaive, {"season": 4}),
     "SeasonalMean": (forecasting.SeasonalMean, {"season": 4, "num_seasons": 2}),
     "AutoRegression": (forecasting.AutoRegression, {"num_lags": 2}),
@@ -279,7 +283,8 @@ _NOT_TRIED = {
     "WeightsAndBiases": "starts a run of another program",
     "Predictor": "a protocol",
     "Corpus": "load_corpus and corpus_from make it",
-    **dict.fromkeys(["Evaluation", "Surprisal", "Copied", "CopiedStretch", "NoveltyReport"], "a result"),
+    **dict.fromkeys(["Evaluation", "EvaluatedText", "Surprisal", "Surprisals", "Copied"], "a result"),
+    **dict.fromkeys(["CopiedStretch", "NoveltyReport"], "a result"),
     **dict.fromkeys(["CombinationResult", "MeanAndSpread", "SweepResults", "SweepRun"], "a result"),
     **dict.fromkeys(["EpochRecord", "History", "Start", "Outcome"], "a result"),
 }

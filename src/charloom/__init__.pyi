@@ -1,5 +1,6 @@
 from . import forecasting as forecasting
 from . import layers as layers
+from .cli.progress import show_progress as show_progress
 from .compression import Codec as Codec
 from .compression import RecordCodec as RecordCodec
 from .compression import RecordFile as RecordFile
@@ -28,14 +29,17 @@ from .errors import UnknownCharacterError as UnknownCharacterError
 from .errors import WrongModelError as WrongModelError
 from .export.html import export_html as export_html
 from .export.onnx import export_onnx as export_onnx
+from .hub.upload import push_model as push_model
 from .inference.evaluation import evaluate as evaluate
 from .inference.evaluation import evaluate_chunks as evaluate_chunks
 from .inference.generation import generate as generate
 from .inference.generation import generate_samples as generate_samples
 from .inference.generation import stream as stream
 from .inference.lines import evaluate_lines as evaluate_lines
+from .inference.surprisal import EvaluatedText as EvaluatedText
 from .inference.surprisal import Evaluation as Evaluation
 from .inference.surprisal import Surprisal as Surprisal
+from .inference.surprisal import Surprisals as Surprisals
 from .layers.accelerate import accelerate as accelerate
 from .layers.accelerate import restore as restore
 from .layers.freeze import freeze as freeze

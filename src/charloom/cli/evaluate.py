@@ -64,7 +64,7 @@ def evaluate(
     Parameters
     ----------
     model
-        Folder of the model.
+        Folder of the model, or name of a model of the package or on the Hub (hf:USER/NAME).
     file
         Text file (.gz, .xz and .zst are decompressed); - for standard input.
     by_char

@@ -37,7 +37,7 @@ def export(
     Parameters
     ----------
     model
-        Folder of the model, or name of a model of the package.
+        Folder of the model, or name of a model of the package or on the Hub (hf:USER/NAME).
     to
         Format of the file.
     output

@@ -54,7 +54,7 @@ def generate(
     Parameters
     ----------
     model
-        Folder of the model.
+        Folder of the model, or name of a model of the package or on the Hub (hf:USER/NAME).
     prefix
         Text to continue, normalized as the training text was. Default: the first prefix of the training run.
     num_chars

@@ -18,7 +18,8 @@ def info(model: Path | None = None, /) -> None:
     Parameters
     ----------
     model
-        Folder of a model saved by 'charloom train' or 'charloom forecast --save'. Default: no model is shown.
+        Folder of a model saved by 'charloom train' or 'charloom forecast --save', or name of a model on the Hub
+        (hf:USER/NAME). Default: no model is shown.
     """
     # Imported here: importing PyTorch takes seconds, for which "charloom --help" must not wait.
     import numpy as np

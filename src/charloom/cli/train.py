@@ -64,7 +64,8 @@ def train(
         run diverged; --epochs (not with --schedule cosine), --patience, --keep-best, --device and --threads; and those
         for reports, samples and checkpoints. With --output, the run continues in another folder.
     init_from
-        Folder of a model to train further, on the same text or a different one: the run starts from its weights.
+        Folder of a model, or its name on the Hub (hf:USER/NAME), to train further, on the same text or a different one:
+        the run starts from its weights.
     extend_vocabulary
         With --init-from: add the characters of the text that the model's vocabulary lacks.
     tensorboard

@@ -52,7 +52,7 @@ def watch(
     Parameters
     ----------
     model
-        Folder of a model that was trained on past lines of the log.
+        Folder of a model that was trained on past lines of the log, or its name on the Hub (hf:USER/NAME).
     files
         Log files; - for standard input, the default. A file may be missing: it is read once it exists.
     alerts_per

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,18 @@ from charloom.forecasting.autoregression import select_future
 from charloom.forecasting.baselines import Baseline
 from charloom.forecasting.candidates import MIN_GAIN, compute_rmse, mean_log_error, select_best
 from charloom.forecasting.fitting import check_length, fit_all, replace_horizon
+from charloom.forecasting.forecast_markup import make_backtest_markup
 from charloom.forecasting.forecaster import Forecaster
 from charloom.forecasting.intervals import sort_levels
 from charloom.forecasting.network import Progress
 from charloom.forecasting.series import SeriesLike, Values, as_series
+from charloom.io.frames import make_frame
 from charloom.settings.forecasting import DEFAULT_LEVELS, ForecastSettings
 from charloom.settings.limits import check_count
 from charloom_codec.arguments import check_type
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _NUM_PATHS = 100
 """Paths per origin: fewer than for a final forecast, because there are many origins."""
@@ -67,6 +73,30 @@ class Backtest:
     def mean_log_error(self, name: str) -> float:
         """Returns the logarithm of a model's RMSE, averaged over steps 1, 2, 4, ... and the last."""
         return mean_log_error(self.scores[name].rmse, _MIN_VALUE)
+
+    def to_frame(self) -> "DataFrame":
+        """Returns a pandas DataFrame with a row for each model and step ahead.
+
+        Returns:
+            The columns ``model``, ``step``, from 1, ``rmse``, ``mae``, ``mase`` and ``num_forecasts``.
+
+        Raises:
+            CharloomError: pandas is not installed.
+        """
+        horizon, count = len(self.num_forecasts), len(self.scores)
+        return make_frame(
+            {
+                "model": [name for name in self.scores for _ in range(horizon)],
+                "step": [step + 1 for _ in range(count) for step in range(horizon)],
+                "rmse": [value for one in self.scores.values() for value in one.rmse.tolist()],
+                "mae": [value for one in self.scores.values() for value in one.mae.tolist()],
+                "mase": [value for one in self.scores.values() for value in one.mase.tolist()],
+                "num_forecasts": self.num_forecasts.tolist() * count,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        return make_backtest_markup(self)
 
 
 def default_held_out(length: int, horizon: int) -> int:

@@ -81,7 +81,8 @@ def fit(
     that predict nothing do no harm, even on a short series.
 
     Args:
-        series: At least 4 evenly spaced values, the oldest first.
+        series: At least 4 evenly spaced values, the oldest first; also a series of pandas or polars, or a frame with
+            the columns ``ds`` and ``y``.
         settings: Settings; the defaults if None.
         horizon: Number of steps ahead; overrides the settings.
         progress: Callback with the completed share, 0 to 1.
@@ -124,10 +125,12 @@ def fit_all(
     if len(latest) < len(series):
         message = f"the series has {len(series):,} points: only the last {MAX_POINTS:,} are used for fitting"
         warnings.warn(message, CharloomWarning, stacklevel=3)
-    scale = make_scale(latest, settings.transform, _choose_season(settings.season, latest), settings.domain)
+    season = _choose_season(settings.season, latest)
+    scale = make_scale(latest, settings.transform, season, settings.domain)
     values = scale.to_unit(latest)
-    # Logarithms may show a season that the values do not, so it is detected again after the transform.
-    season = _choose_season(settings.season, values)
+    # Logarithms may show a season that the values do not; a change of the unit does not.
+    if scale.transform == "log":
+        season = _choose_season(settings.season, values)
     if is_constant(latest):
         if settings.method in ("network", "ar"):
             raise SeriesError(

@@ -4,12 +4,18 @@
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charloom.forecasting.forecast_markup import make_forecast_markup
 from charloom.forecasting.intervals import interpolate_half_width
 from charloom.forecasting.series import Values
 from charloom.forecasting.transforms import Scale
+from charloom.io.frames import make_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _ROUNDING = 1e-12
 """Relative rounding error that the forecast even of a perfect line has."""
@@ -59,3 +65,27 @@ class Forecast:
         low, high = self._scale.round_bounds(low, high)
         # After clipping and rounding the mean may lie slightly outside its interval.
         return np.minimum(low, self.mean), np.maximum(high, self.mean)
+
+    def to_frame(self, level: float = 0.95) -> "DataFrame":
+        """Returns a pandas DataFrame with a row for each step ahead, and the bounds of an interval.
+
+        Args:
+            level: Nominal coverage of the interval, as for ``interval``.
+
+        Returns:
+            The columns ``step``, from 1, ``mean``, ``lower`` and ``upper``; if the forecast is from several origins,
+            also ``origin``, their number from 0.
+
+        Raises:
+            SettingsError: The level is not in this range.
+            CharloomError: pandas is not installed.
+        """
+        low, high = self.interval(level)
+        # The axes are those of the origins, if there are several, and of the steps.
+        places = dict(zip(("step", "origin"), np.indices(self.mean.shape)[::-1], strict=False))
+        columns = dict(reversed(places.items())) | {"mean": self.mean, "lower": low, "upper": high}
+        columns["step"] = columns["step"] + 1
+        return make_frame({name: values.ravel() for name, values in columns.items()})
+
+    def _repr_html_(self) -> str:
+        return make_forecast_markup(self)

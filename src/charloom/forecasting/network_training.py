@@ -143,16 +143,19 @@ def _train_epoch(
     # Windows overlap, so that half of them contain each point many times.
     num_windows = len(batch.inputs)
     steps = min(max(1, num_windows // batch_size // 2), _MAX_STEPS)
-    order = torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")
-    for start in range(0, min(steps * batch_size, num_windows), batch_size):
-        chosen = order[start : start + batch_size]
-        # Transposed to (steps, batch), the order of the layer.
-        weights = batch.fitted[chosen].T
+    order = torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")[: steps * batch_size]
+    # One gather for all minibatches, transposed to (steps, batch), the order of the layer.
+    inputs = batch.inputs[order].transpose(0, 1)
+    targets, fitted = batch.targets[order].T, batch.fitted[order].T
+    for start in range(0, len(order), batch_size):
+        chosen = slice(start, start + batch_size)
+        weights = fitted[:, chosen]
+        total = weights.sum()
         # The loss would be 0 / 0.
-        if not weights.any():
+        if not total:
             continue
-        prediction, _ = network(batch.inputs[chosen].transpose(0, 1).contiguous())
-        loss = (weights * compute_gaussian_nll(prediction, batch.targets[chosen].T)).sum() / weights.sum()
+        prediction, _ = network(inputs[:, chosen].contiguous())
+        loss = (weights * compute_gaussian_nll(prediction, targets[:, chosen])).sum() / total
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

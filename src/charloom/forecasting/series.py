@@ -5,13 +5,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charloom.errors import SeriesError
 from charloom.forecasting.dates import Dates, read_dates
+from charloom.forecasting.frames import TIME, read_frame, write_labels
 from charloom.settings.limits import check_count
 from charloom_codec.arguments import check_type
 
@@ -28,10 +29,11 @@ class Series:
     """Evenly spaced numbers. Raises SeriesError for values that cannot be forecast.
 
     Attributes:
-        values: Finite values, a read-only copy of the argument: (points,).
-        name: Name of the values, for tables and plots.
-        dates: Dates of the points; None if only their order is known. Default: the index of a pandas series, if it
-            contains dates.
+        values: Finite values, a read-only copy of the argument: (points,). The argument may also be a series of pandas
+            or polars, or a frame with the columns ``ds`` and ``y``, and ``unique_id`` if it has one value.
+        name: Name of the values, for tables and plots. Default: that of a series or column of pandas or polars.
+        dates: Dates of the points; None if only their order is known. Default: the column ``ds`` of a frame or the
+            index of a pandas series, if they contain dates.
         filled: Number of missing values that were interpolated.
     """
 
@@ -44,8 +46,9 @@ class Series:
         check_type(str, name=self.name)
         check_type((Dates, type(None)), dates=self.dates)
         check_count("filled", self.filled)
-        # Also pandas and PyTorch objects, without an import of either.
-        array = as_array(self.values)
+        # Also objects of pandas, polars and PyTorch, without an import of any of them.
+        frame = read_frame(self.values)
+        array = as_array(self.values if frame is None else frame.values)
         if array is None or array.dtype.kind not in "biuf":
             raise SeriesError("the series is not a sequence of numbers; pass a list or an array of floats")
         if array.ndim != 1:
@@ -53,9 +56,14 @@ class Series:
         with np.errstate(over="ignore"):  # longer floats overflow, and are then refused as infinite
             values = np.ma.filled(array.astype(np.float64), np.nan)
         _check_values(array, values)
-        if self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
-            # The class is frozen for its users.
-            object.__setattr__(self, "dates", _read_index_dates(np.asarray(index)))
+        # The class is frozen for its users.
+        if frame is not None and frame.name is not None and self.name == Series.name:
+            object.__setattr__(self, "name", frame.name)
+        if self.dates is None and frame is not None and frame.times is not None:
+            object.__setattr__(self, "dates", _read_frame_dates(write_labels(frame), frame.times_name))
+        elif self.dates is None and hasattr(index := getattr(self.values, "index", None), "dtype"):
+            # Libraries with the interface of pandas.
+            object.__setattr__(self, "dates", _read_frame_dates(np.asarray(index), "index"))
         # A forecaster keeps the series that it was fitted to: nobody may change it.
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
@@ -77,7 +85,15 @@ class Series:
         return str(place + 1) if self.dates is None else self.dates.label(place)
 
 
-SeriesLike: TypeAlias = Series | Sequence[float] | NDArray[np.floating]
+class SeriesOrFrame(Protocol):
+    """Series or frame of pandas or polars."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of rows and, for a frame, of columns."""
+
+
+SeriesLike: TypeAlias = Series | Sequence[float] | NDArray[np.floating] | SeriesOrFrame
 
 
 def as_series(series: SeriesLike) -> Series:
@@ -114,23 +130,26 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
             )
 
 
-def _read_index_dates(index: NDArray[np.generic]) -> Dates | None:
-    """Reads the dates of a pandas index; None for one of numbers. Raises SeriesError if it is not evenly spaced."""
-    remedy = "sort the series by its index and fill its gaps, or pass its values alone if they are evenly spaced"
+def _read_frame_dates(index: NDArray[np.generic], name: str) -> Dates | None:
+    """Reads the dates of an index or a column; None for numbers. Raises SeriesError if they are not evenly spaced.
+
+    ``name``: The index or column, as messages name it.
+    """
+    remedy = f"sort the series by its {name} and fill its gaps, or pass its values alone if they are evenly spaced"
     if index.dtype.kind in "iufm":
         # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
         if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
-            raise SeriesError("the numbers of the index do not increase in equal steps", hint=remedy)
+            raise SeriesError(f"the numbers of the {name} do not increase in equal steps", hint=remedy)
         return None
     if index.dtype.kind == "M":
         times = index.astype(np.datetime64)
         # Midnights are formatted as days, so that the dates are read as days and not as times.
         index = np.datetime_as_string(times, "D" if np.all(times == times.astype("M8[D]")) else None)
     try:
-        return read_dates([str(label) for label in index], range(1, len(index) + 1), "index")
+        return read_dates([str(label) for label in index], range(1, len(index) + 1), TIME)
     except SeriesError as error:
-        raise SeriesError("the index (line 1 is its first label): ", *error.message, hint=remedy) from None
+        raise SeriesError(f"the {name} (line 1 is its first label): ", *error.message, hint=remedy) from None
 
 
 def is_constant(values: Values) -> bool:

@@ -82,7 +82,7 @@ def _without_port(host: str) -> str:
 
 
 def _equal(given: str, token: str) -> bool:
-    # In constant time, so that the time does not tell how much of a token is right.
+    # In constant time: otherwise, the time would reveal how much of a token is right.
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
 
 
