@@ -104,6 +104,7 @@ _PUBLIC: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "freeze": (charloom.freeze, {"module": charloom.layers.GRU(2, 3)}),
     "export_html": (charloom.export_html, {"model": _MODEL, "precision": "int8", "title": "a", "force": False}),
     "export_onnx": (charloom.export_onnx, {"model": _MODEL, "force": False}),
+    "push_model": (charloom.push_model, {"folder": "no", "repository": "a/b", "license": "a", "language": ["en"]}),
     "Codec": (Codec, {"model": _MODEL, "fast": False, "threads": 1}),
     "compress": (_CODEC.compress, {"data": b"a"}),
     "decompress": (_CODEC.decompress, {"blob": _CODEC.compress(b"a")}),

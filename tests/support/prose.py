@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "codec" / "src" / "charloom_codec", ROOT / "src" / "charloom")
 COMMANDS = {
     *("cache", "compress", "decompress", "evaluate", "export", "forecast", "generate"),
-    *("info", "recipes", "serve", "sweep", "train", "watch"),
+    *("info", "push", "recipes", "serve", "sweep", "train", "watch"),
 }
 
 # Word forms that the glossary replaces, matched within names too (``num_pieces``); the second item is the term to use.

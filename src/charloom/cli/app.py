@@ -9,6 +9,7 @@ from charloom.cli.export import export
 from charloom.cli.forecast import forecast
 from charloom.cli.generate import generate
 from charloom.cli.info import info
+from charloom.cli.push import push
 from charloom.cli.recipes import recipe_defaults, recipes
 from charloom.cli.serve import serve
 from charloom.cli.sweep import sweep
@@ -44,6 +45,7 @@ _COMMANDS = (
     decompress,
     forecast,
     export,
+    push,
     serve,
     info,
     recipes,

@@ -41,7 +41,8 @@ def serve(
     Parameters
     ----------
     models
-        Folders of the models, or names of models of the package; each is served under the name of its folder.
+        Folders of the models, names of models of the package, or models on the Hub (hf:USER/NAME); each is served under
+        the name of its folder.
     host
         Address to listen on; 0.0.0.0 for all addresses of this machine.
     port

@@ -16,7 +16,7 @@ class StopTexts(Generic[Text]):
     def __init__(self, stops: Sequence[Text]) -> None:
         """Initializes the search; ``stops`` are not empty texts."""
         self.found = False
-        self._stops = stops
+        self._stops: Sequence[Text] = stops
         self._held: Text | None = None
 
     def feed(self, chunk: Text) -> Text:

@@ -83,8 +83,9 @@ def write_model_folder(path: str | Path, config: Config, tensors: dict[str, Tens
 def read_kind(path: Path) -> str | None:
     """Returns the kind of model in a folder; None for a language model, and for a folder that does not exist.
 
-    Raises ModelFolderError for a folder without a valid config.
+    Raises ModelFolderError for a folder without a valid config, and for a model on the Hub that is not available.
     """
+    path = find_folder(path, _NAMED_MODELS)
     kind = _read_config(path).get("kind") if path.is_dir() else None
     return kind if isinstance(kind, str) else None
 
@@ -118,7 +119,7 @@ def read_model_folder(path: str | Path, kind: str | None = None) -> tuple[Config
     """Returns the config and the tensors, whose values may be NaN or infinite.
 
     Args:
-        path: The folder, or the name of a model that is part of the package.
+        path: The folder, or the name of a model that is part of the package or on the Hub.
         kind: Expected ``kind`` in the config; None for a language model.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The folders of the models of the package, by name and by version."""
+"""The folders of models that have names: of the package, by name and by version, and of the Hub."""
 
 from pathlib import Path
 
@@ -30,3 +30,25 @@ def test_an_existing_model_takes_precedence(tmp_path: Path, monkeypatch: pytest.
     assert find_folder("english") == find_folder("english-1")  # texts, not a model
     (tmp_path / "english" / "config.json").touch()
     assert find_folder("english") == Path("english")
+
+
+def test_models_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are downloaded by the names of charloom's files, unless a model folder has that path."""
+    asked: list[tuple[str | Path, str, tuple[str, ...]]] = []
+
+    def download(model: str | Path, config: str, files: tuple[str, ...]) -> Path:
+        asked.append((model, config, files))
+        return tmp_path / "snapshot"
+
+    monkeypatch.setattr(finding, "download_snapshot", download)
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "hf:me" / "fox"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").touch()  # texts, not a model
+    for model in ("hf:me/fox", Path("hf:me/fox@v1")):
+        assert find_folder(model) == find_folder(model, tmp_path) == tmp_path / "snapshot"
+        assert asked.pop() == asked.pop() == (model, "config.json", finding.HUB_FILES)
+    (folder / "codec.safetensors").touch()
+    assert find_folder("hf:me/fox") == Path("hf:me/fox")
+    assert find_folder("./hf:me/other") == Path("hf:me/other")
+    assert not asked

@@ -48,7 +48,8 @@ def compress(
     files
         Files to compress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model, or name of a model of the package. Default: the environment variable CHARLOOM_MODEL.
+        Folder of the model, or name of a model of the package or on the Hub (hf:USER/NAME). Default: the environment
+        variable CHARLOOM_MODEL.
     force
         Overwrite existing output files, compress files that are already compressed, and allow output to a terminal.
     """

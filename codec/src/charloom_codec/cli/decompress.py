@@ -24,6 +24,7 @@ from charloom_codec.errors import (
     SettingsError,
     pluralize,
 )
+from charloom_codec.io.hub import is_hub_name
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 from charloom_codec.named_models.finding import find_folder
 
@@ -47,9 +48,9 @@ def decompress(
     files
         Files to decompress; - or none reads standard input and writes to standard output.
     model
-        Folder of the model that compressed the files, or name of a model of the package. Default: the environment
-        variable CHARLOOM_MODEL. Files that were compressed with a model of the package, or stored uncompressed, need
-        no other.
+        Folder of the model that compressed the files, or name of a model of the package or on the Hub (hf:USER/NAME).
+        Default: the environment variable CHARLOOM_MODEL. Files that were compressed with a model of the package, or
+        stored uncompressed, need no other.
     force
         Overwrite existing output files.
     record
@@ -105,8 +106,8 @@ def _check_folder(model: Path | None) -> Path | None:
     """Returns the folder of a model, by default that of the environment. Raises ModelFolderError if there is none."""
     if model is None:
         model = find_default_model()
-        # A default that is no longer there is an error only if a file needs it.
-        return model if model is not None and find_folder(model).is_dir() else None
+        # A default that is no longer there is an error only if a file needs it, as is one that cannot be downloaded.
+        return model if model is not None and (is_hub_name(model) or find_folder(model).is_dir()) else None
     # Checked here because the codec reads the model only when a file needs it.
     if not find_folder(model).is_dir():
         problem = "not a folder" if model.exists() else "no such model folder"

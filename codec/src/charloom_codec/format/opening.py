@@ -1,5 +1,6 @@
 """The choice of the engine of a model: the one that a caller requests, or the one that a compressed file names."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -8,6 +9,7 @@ from charloom_codec.engines.engine import VERSIONS, Engine, Mode
 from charloom_codec.engines.native import NativeEngine, choose_instruction_set
 from charloom_codec.errors import Argument, InputError, WrongModelError
 from charloom_codec.format.container import FINGERPRINT_BYTES, Header
+from charloom_codec.io.hub import is_hub_name
 from charloom_codec.model.codec_files import FloatModel, load_codec_files, quantize
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
@@ -19,7 +21,7 @@ _SAMPLE = 1 << 14
 _MAX_HELD_OUT = 1 << 16  # bytes, unless that is less than a tenth of the priming text
 
 AnyModel: TypeAlias = str | Path | FloatModel | Engine
-"""Model folder or name of a model of the package, model, or engine."""
+"""Model folder or name of a model of the package or on the Hub, model, or engine."""
 
 
 class EngineChoice:
@@ -35,9 +37,19 @@ class EngineChoice:
             raise InputError(f"the model must be a model folder or a LanguageModel, not {type(model).__name__}")
         check_type(bool, fast=fast)
         self.mode: Mode = model.mode if isinstance(model, Engine) else "fast" if fast else "mixing"
-        self._model = find_folder(model) if isinstance(model, PATH) else model
-        self._is_named = isinstance(model, PATH) and self._model != Path(model)
+        self._given = model
         self._opened: dict[tuple[int | Path, Mode, int, bool], Engine] = {}
+
+    @cached_property
+    def _model(self) -> Path | FloatModel | Engine | None:
+        """The model, or its folder: a model on the Hub is downloaded only if one of its engines is needed."""
+        return find_folder(self._given) if isinstance(self._given, PATH) else self._given
+
+    @property
+    def _is_of_package(self) -> bool:
+        """True if the model is named, and part of the package."""
+        is_path = isinstance(self._given, PATH) and not is_hub_name(self._given)
+        return is_path and self._model != Path(self._given)  # type: ignore[arg-type] # a path
 
     def open_for_compression(self, data: bytes = b"") -> Engine:
         """Returns the engine that compresses. Raises WrongModelError if there is no model.
@@ -52,7 +64,7 @@ class EngineChoice:
             raise WrongModelError("compression needs a model: pass a model folder or a LanguageModel")
         primed = self._open(self._model, self.mode)
         sample = data[:_SAMPLE]
-        if not self._is_named or self.mode == "fast" or not sample:
+        if not self._is_of_package or self.mode == "fast" or not sample:
             return primed
         unprimed = self._open(self._model, self.mode, primed=False)
         sizes = [len(engine.start_session(1).encode(sample)) for engine in (primed, unprimed)]

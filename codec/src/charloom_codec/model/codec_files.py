@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from charloom_codec.errors import Argument, CharloomWarning, ModelFolderError
 from charloom_codec.io.atomic import write_atomically
+from charloom_codec.io.hub import find_repository
 from charloom_codec.model.integer_model import INTEGER_MODEL_FILE, IntegerModel
 from charloom_codec.model.priming import PRIMING_FILE, Priming
 
@@ -84,6 +85,13 @@ def save_codec_files(folder: Path, integers: IntegerModel, priming: Priming) -> 
 def _create_codec_files(folder: Path) -> tuple[IntegerModel, Priming]:
     if not folder.is_dir():
         raise ModelFolderError(f"{folder}: no such model folder" if not folder.exists() else f"{folder}: not a folder")
+    # The cache of the Hub's client must stay as it was downloaded. Integers in memory would be lost, and could
+    # differ on another machine, which could then not decompress what they compressed.
+    if repository := find_repository(folder):
+        raise ModelFolderError(
+            f"hf:{repository}: the repository has no {INTEGER_MODEL_FILE}, which compression needs",
+            hint="copy its files to a folder of your own, as 'hf download' does, and pass this folder",
+        )
     integers, priming = quantize(folder), Priming.load(folder)
     # Saved, because another machine's floats may give other integers, and decompression needs the same integers.
     save_codec_files(folder, integers, priming)

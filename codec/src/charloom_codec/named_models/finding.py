@@ -1,7 +1,9 @@
-"""The folders of models that are part of the package."""
+"""The folders of models that are named: those that are part of the package, and those on the Hub."""
 
 from collections.abc import Mapping
 from pathlib import Path
+
+from charloom_codec.io.hub import download_snapshot, is_hub_name
 
 NAMED_MODELS: Mapping[str, tuple[str, ...]] = {"english": ("english-1",)}
 """Folders by name, the current version first. Earlier versions are for decompression: a file names its model by a
@@ -9,6 +11,8 @@ fingerprint, so that a folder that was published must never change."""
 
 _FILES = ("config.json", "codec.safetensors")
 """Files by which a folder is a model: one of the same name that has none, such as a folder of texts, hides nothing."""
+HUB_FILES = (*_FILES, "model.safetensors", "priming.safetensors", "history.jsonl", "history.png", "README.md")
+"""Files of a model on the Hub. No other file of its repository is uploaded or downloaded."""
 _FINGERPRINTS: Mapping[str, tuple[str, ...]] = {
     "english-1": ("b5a1ff5f04e9badd", "88cff0275dfd51dc", "5968020bf894dd91", "c9a5d73379c8539c", "578173fdc0871257"),
 }
@@ -30,16 +34,21 @@ def find_compressor(fingerprint: bytes, packaged: Path = Path(__file__).parent) 
 
 
 def find_folder(model: str | Path, packaged: Path = Path(__file__).parent) -> Path:
-    """Returns the folder of a model: that at the path or, by name, that of the package, by default the current version.
+    """Returns the folder of a model: that at the path or, by name, of the package or of a snapshot from the Hub.
 
     Args:
-        model: Path of a model folder, which takes precedence, or the name of a model, with or without a version.
+        model: Path of a model folder, which takes precedence; the name of a model of the package, with or without a
+            version, by default the current one; or ``hf:USER/NAME[@REVISION]``, which is downloaded if necessary.
         packaged: Folder of the package that has the files.
+
+    Raises:
+        ModelFolderError: A model on the Hub is not available, or its name is malformed.
     """
     path, (version, *_) = Path(model), NAMED_MODELS.get(str(model), (str(model),))
-    if version not in find_all_names() or any((path / file).exists() for file in _FILES):
+    is_packaged = version in find_all_names()
+    if not (is_packaged or is_hub_name(model)) or any((path / file).exists() for file in _FILES):
         return path
-    return packaged / version
+    return packaged / version if is_packaged else download_snapshot(model, _FILES[0], HUB_FILES)
 
 
 def find_all_names() -> list[str]:
