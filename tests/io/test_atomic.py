@@ -47,6 +47,12 @@ def test_what_failed_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(ValueError, match="null byte"), atomic_file(Path("a\0b")):
+        pass
+    remove_unfinished()  # nothing was left to remove
+
+
 def test_a_process_that_exits_removes_its_temporary_files(tmp_path: Path) -> None:
     """Also if a signal came before the ``with`` statement had the file, as it can between any two steps."""
     context = atomic_file(tmp_path / "a.bin")

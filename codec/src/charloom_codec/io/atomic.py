@@ -109,7 +109,7 @@ def _temporary_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
             with contextlib.suppress(OSError):
                 file.close()
     finally:
-        with contextlib.suppress(OSError):  # an earlier error is more informative
+        with contextlib.suppress(OSError, ValueError):  # an earlier error is more informative; a NUL in the name
             temporary.unlink()
         _unfinished.discard(temporary)
 
