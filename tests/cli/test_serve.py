@@ -168,6 +168,29 @@ def test_signals_end_the_server(number: signal.Signals, status: int, char_model:
         assert "Traceback" not in process.stderr.read()
 
 
+def test_a_signal_ends_running_requests(char_model: Path, tmp_path: Path) -> None:
+    """A long completion, and a request whose body never arrives: the end is quick and clean."""
+    with _serve(tmp_path, char_model, "--max-tokens", "1000000") as (port, process):
+        head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as long,
+            socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as half,
+        ):
+            body = json.dumps({"prompt": "the ", "max_tokens": 1_000_000, "n": 20, "stream": True}).encode()
+            long.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            half.sendall(f"{head}Content-Length: 100\r\n\r\n".encode())
+            assert long.recv(100)
+            process.send_signal(signal.SIGTERM)
+            answer = b""
+            while part := long.recv(65_536):
+                answer += part
+            assert b"the server is stopping" in answer
+            assert process.wait(_SECONDS) == 143
+            assert b" 503 " in half.recv(65_536)
+        assert process.stderr is not None
+        assert process.stderr.read() == "charloom: error: stopped\n"
+
+
 def test_other_addresses_need_a_token(char_model: Path, tmp_path: Path) -> None:
     with _serve(tmp_path, char_model, "--host", "0.0.0.0", "--token", "s3cret", "--allowed-host", "box") as (port, _):
         for headers, status in (

@@ -134,6 +134,20 @@ def test_bytes_and_normalization(browser: Any, tmp_path: Path) -> None:
         assert "".join(one["text"] for one in _score(browser, prefix)) == start
 
 
+def test_carriage_returns(browser: Any, tmp_path: Path) -> None:
+    """A text field has line feeds only; a model that knows carriage returns has learned both."""
+    model = _make_model(ModelSettings(cell="gru", hidden_size=20), Vocabulary.of_text("The fox\r\n"))
+    export_html(model, tmp_path / "model.html")
+    _open(browser, tmp_path / "model.html")
+    browser.find_element("id", "scored").send_keys("The\nfox")
+    summary = browser.execute_async_script(
+        "setTimeout(() => arguments[0](document.getElementById('summary').textContent), 600);"
+    )
+    expected = charloom.evaluate(model, "The\r\nfox").bits_per_char
+    assert summary.startswith(f"{expected:.3f} bits per character")
+    assert "7 characters scored" in summary
+
+
 def test_without_webassembly(browser: Any, tmp_path: Path) -> None:
     model = _make_model(_ARCHITECTURES[4])
     export_html(model, tmp_path / "model.html")
@@ -188,6 +202,13 @@ def test_the_page(browser: Any, tmp_path: Path) -> None:
         find("name", name).send_keys(value)
     assert _press_start(browser, status).startswith("200 characters")
     assert text.get_property("textContent") == charloom.generate(model, "The ", 200, _SAMPLING[1])
+    stop = charloom.generate(model, "The ", 200, _SAMPLING[1])[50:52]
+    find("name", "stopText").send_keys(stop.replace("\n", "")[:1])
+    assert _press_start(browser, status)
+    assert text.get_property("textContent") == charloom.generate(
+        model, "The ", 200, _SAMPLING[1], stop=stop.replace("\n", "")[:1]
+    )
+    find("name", "stopText").clear()
     prompt.clear()
     prompt.send_keys("ZQ")
     assert _press_start(browser, status).startswith("Write a prompt")

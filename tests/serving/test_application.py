@@ -73,6 +73,8 @@ def test_errors(client: TestClient) -> None:
         (_post(client, "/tokenize", prompt=3), 400, "prompt must be a string"),
         (_post(client, "/detokenize", tokens=[-1]), 400, "tokens must be a list of integers"),
         (_post(client, "/detokenize", tokens=[True]), 400, "tokens must be a list of integers"),
+        (_post(client, prompt="the " * 50_000, echo=True, logprobs=20, max_tokens=0), 400, "too long for echo"),
+        (client.get("/v1/models/none"), 404, "model must be one of"),
         (client.post("/v1/completions", content=b"{"), 415, "Content-Type must be application/json"),
         (client.get("/nowhere"), 404, "Not Found"),
         (client.get("/models/none"), 404, "there is no model none"),
@@ -103,6 +105,7 @@ def test_tokens(client: TestClient) -> None:
 
 def test_pages_and_lists(client: TestClient, models: list[ServedModel]) -> None:
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["chars", "bytes & <more>"]
+    assert client.get("/v1/models/chars").json()["id"] == "chars"
     listed = client.get("/")
     assert '<a href="/models/bytes%20%26%20%3Cmore%3E">bytes &amp; &lt;more&gt;</a>' in listed.text
     page = client.get("/models/bytes%20%26%20%3Cmore%3E")
@@ -141,3 +144,35 @@ def test_limit_of_requests(models: list[ServedModel], monkeypatch: pytest.Monkey
         first.join()
         assert statuses == [200]
         assert _post(client, prompt="the").status_code == 200
+
+
+def test_many_requests_at_once(models: list[ServedModel]) -> None:
+    """No more than the limit are computed, however many arrive together."""
+    client = _serve(models[:1], max_requests=2, max_tokens=100_000)
+    with client:
+        statuses: list[int] = []
+        fields = {"prompt": "the", "max_tokens": 20_000}
+        threads = [
+            threading.Thread(target=lambda: statuses.append(_post(client, **fields).status_code)) for _ in range(10)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert set(statuses) == {200, 503}
+    assert statuses.count(503) >= 1
+
+
+def test_stopping_ends_requests_with_an_error(models: list[ServedModel]) -> None:
+    server = Server(models[:1], max_tokens=500, max_requests=4)
+    server.is_stopping = True
+    client = TestClient(make_application(server), base_url="http://127.0.0.1:8000")
+    for stream in (False, True):
+        response = client.post("/v1/completions", json={"prompt": "the", "stream": stream})
+        assert response.status_code == 503
+        assert response.json()["error"] == {
+            "message": "the server is stopping",
+            "type": "server_error",
+            "param": None,
+            "code": None,
+        }

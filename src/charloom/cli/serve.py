@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -36,7 +37,7 @@ def serve(
     /v1/models, /tokenize, /detokenize, /health and /metrics (Prometheus). Requires pip install 'charloom[serve]'.
 
     The server answers programs on this machine only, unless --host is another address: then each request needs a
-    token. Pages of other origins are refused. Ctrl-C stops the server after the running requests, or after 5 seconds.
+    token. Pages of other origins are refused. Ctrl-C stops the server; running requests end with an error.
 
     Parameters
     ----------
@@ -73,13 +74,27 @@ def serve(
         address = _describe_address(host, listener.getsockname()[1])
         query = "" if token is None else f"?token={token}"
         screen.messages().print(f"Serving {', '.join(_get_names(models))} at {address}{query} (Ctrl-C stops)")
-        import uvicorn
+        _run(application, listener)
 
-        # The access log is off: a prompt belongs to the person who wrote it.
-        config = uvicorn.Config(
-            application, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_SECONDS
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+
+def _run(application: "Starlette", listener: socket.socket) -> None:
+    """Serves until a signal arrives."""
+    import uvicorn
+
+    class StoppingServer(uvicorn.Server):
+        """A server whose running requests end at their next chunk after a signal."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """Notes the signal."""
+            application.state.server.is_stopping = True
+            super().handle_exit(sig, frame)
+
+    # The access log is off: a prompt belongs to the person who wrote it. At the end, uvicorn logs the requests that it
+    # cancels as errors.
+    config = uvicorn.Config(
+        application, log_level="critical", access_log=False, timeout_graceful_shutdown=_STOP_SECONDS
+    )
+    StoppingServer(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

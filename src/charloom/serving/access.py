@@ -57,8 +57,9 @@ class AccessControl:
         return self._check_token(scope, headers, self._token)
 
     def _check_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        given = headers.get("authorization", "").removeprefix("Bearer ")
-        if not given:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given:
+            given = ""
             try:
                 cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
             except CookieError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from charloom.errors import CharloomError
 from charloom.serving.completions import Part, TokenScore
-from charloom.serving.requests import CompletionRequest
+from charloom.serving.requests import ApiError, CompletionRequest
 
 
 class CollectedChoice:
@@ -66,7 +66,7 @@ class Answer:
         try:
             async for part in parts:
                 yield make_event(part)
-        except CharloomError as error:
+        except (CharloomError, ApiError) as error:
             yield f"data: {json.dumps({'error': {'message': str(error), 'type': 'server_error'}})}\n\n"
             return
         yield "data: [DONE]\n\n"

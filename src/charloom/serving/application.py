@@ -22,12 +22,15 @@ from charloom.export.html import build_page
 from charloom.serving.access import AccessControl
 from charloom.serving.answers import Answer, CollectedChoice
 from charloom.serving.completions import Part, ServedModel
+from charloom.serving.ending import EndCleanly
 from charloom.serving.metrics import Metrics
 from charloom.serving.requests import ApiError, CompletionRequest, read_completion_request
 
 _MAX_BODY = 16 << 20
 _BODY_SECONDS = 30.0
 """Time in which a client must send its request."""
+_MAX_SCORES = 3_000_000
+"""Maximum number of log probabilities of prompts in an answer: each takes some hundred bytes of memory."""
 _THREADS = 2
 """Threads that compute. Requests take turns in them, a chunk of tokens each."""
 Result = TypeVar("Result")
@@ -39,6 +42,7 @@ class Server:
     Attributes:
         models: Models by name.
         metrics: Counters of the requests.
+        is_stopping: True to end running requests with an error.
     """
 
     def __init__(self, models: Sequence[ServedModel], *, max_tokens: int, max_requests: int) -> None:
@@ -53,6 +57,7 @@ class Server:
         self.metrics = Metrics()
         self._max_tokens = max_tokens
         self._max_requests = max_requests
+        self.is_stopping = False
         self._running = 0
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._started = int(time.time())
@@ -66,10 +71,15 @@ class Server:
         """Answers ``POST /v1/completions``."""
         wanted = read_completion_request(await _read_json(request), self._max_tokens)
         served = self._find(wanted.model)
+        prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
+        num_prompt_tokens = sum(map(len, prompts))
+        if wanted.echo and num_prompt_tokens * ((wanted.num_logprobs or 0) + 1) * wanted.num_choices > _MAX_SCORES:
+            raise ApiError(f"too long for echo: prompt tokens x (logprobs + 1) x n may be at most {_MAX_SCORES:,}")
+        answer = Answer(served.name, num_prompt_tokens)
+        # Without an await between the check and the count: many requests may arrive at once.
         if self._running >= self._max_requests:
             raise ApiError("the server is busy: try again later", status=503)
-        prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
-        answer = Answer(served.name, sum(map(len, prompts)))
+        self._running += 1
         parts = self._complete_prompts(served, wanted, prompts)
         if not wanted.stream:
             choices: dict[int, CollectedChoice] = {}
@@ -86,13 +96,17 @@ class Server:
     async def _complete_prompts(
         self, served: ServedModel, wanted: CompletionRequest, prompts: Sequence[list[int]]
     ) -> AsyncGenerator[Part]:
-        """Yields the parts of all choices, computed chunk by chunk, so that requests take turns."""
-        self._running += 1
+        """Yields the parts of all choices, computed chunk by chunk, so that requests take turns.
+
+        The caller has counted the request as running, and takes the first part.
+        """
         started = time.perf_counter()
         try:
             for number, ids in enumerate(prompts):
                 parts: Iterator[Part] = served.complete(wanted, ids, number * wanted.num_choices)
                 while (part := await self.compute(partial(next, parts, None))) is not None:
+                    if self.is_stopping:
+                        raise ApiError("the server is stopping", status=503)
                     self.metrics.add_tokens(served.name, part.num_tokens)
                     yield part
         finally:
@@ -105,6 +119,11 @@ class Server:
             {"id": name, "object": "model", "created": self._started, "owned_by": "charloom"} for name in self.models
         ]
         return JSONResponse({"object": "list", "data": models})
+
+    async def describe_model(self, request: Request) -> Response:
+        """Answers ``GET /v1/models/NAME``."""
+        name = self._find(request.path_params["name"]).name
+        return JSONResponse({"id": name, "object": "model", "created": self._started, "owned_by": "charloom"})
 
     async def tokenize(self, request: Request) -> Response:
         """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""
@@ -199,7 +218,8 @@ async def _read_json(request: Request) -> Any:
 
 async def _answer_api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    detail = {"message": error.message, "type": "invalid_request_error", "param": error.field, "code": None}
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    detail = {"message": error.message, "type": kind, "param": error.field, "code": None}
     return JSONResponse({"error": detail}, error.status)
 
 
@@ -229,15 +249,17 @@ def make_application(server: Server, *, hosts: Collection[str] = (), token: str 
         Route("/models/{name}", server.show_model),
         Route("/v1/completions", server.complete, methods=["POST"]),
         Route("/v1/models", server.list_models),
+        Route("/v1/models/{name}", server.describe_model),
         Route("/tokenize", server.tokenize, methods=["POST"]),
         Route("/detokenize", server.detokenize, methods=["POST"]),
         Route("/tokenizer_info", server.describe_tokenizer),
         Route("/health", lambda _: PlainTextResponse("ok\n")),
         Route("/metrics", server.show_metrics),
     ]
-    return Starlette(
+    application = Starlette(
         routes=routes,
         middleware=[
+            Middleware(EndCleanly),
             Middleware(server.metrics.middleware),
             Middleware(AccessControl, hosts=hosts, token=token),
         ],
@@ -248,3 +270,5 @@ def make_application(server: Server, *, hosts: Collection[str] = (), token: str 
             ClientDisconnect: _answer_disconnected,
         },
     )
+    application.state.server = server
+    return application

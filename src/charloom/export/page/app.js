@@ -19,6 +19,12 @@ function afterPause(work, milliseconds = 250) {
   };
 }
 
+// Returns the text of a field. Browsers change its line ends to "\n"; a model that knows "\r" has learned "\r\n".
+function readText({ vocabulary }, field, end = field.value.length) {
+  const text = field.value.slice(0, end);
+  return vocabulary.unit === "char" && vocabulary.ids.has("\r") ? text.replaceAll("\n", "\r\n") : text;
+}
+
 function describe({ shape, parameters, training, precision }) {
   const cell = shape.cell.replace("_TANH", "").replace("_RELU", " with ReLU");
   const layers = shape.layers > 1 ? `${shape.layers} layers of ` : "";
@@ -39,18 +45,19 @@ function setUpGeneration(model) {
     const text = find("text"), status = find("status");
     const seed = form.elements.seed.value || String(crypto.getRandomValues(new Uint32Array(1))[0]);
     const sampling = { temperature: number("temperature") ?? 1, topK: number("topK"), topP: number("topP") };
-    const unknown = model.vocabulary.findUnknown(prompt.value);
+    const start = readText(model, prompt);
+    const unknown = model.vocabulary.findUnknown(start);
     const notes = unknown.length ? ` Not known to the model, and skipped: ${unknown.map(quote).join(" ")}` : "";
     text.textContent = "";
     const shown = document.createElement("span");
     shown.className = "prompt";
-    shown.textContent = prompt.value;
+    shown.textContent = start;
     const added = document.createTextNode("");
     text.append(shown, added);
     status.textContent = `Generating …${notes}`;
     const started = performance.now();
-    const options = { numChars: number("numChars") ?? 500, stop: form.elements.stop.value, seed, ...sampling };
-    for await (const part of model.generate(prompt.value, options, () => stopped)) added.data += part;
+    const options = { numChars: number("numChars") ?? 500, stop: readText(model, form.elements.stopText), seed, ...sampling };
+    for await (const part of model.generate(start, options, () => stopped)) added.data += part;
     const seconds = (performance.now() - started) / 1000;
     const count = Array.from(added.data).length;
     const seedNote = sampling.temperature ? `, seed ${seed}` : "";
@@ -106,7 +113,7 @@ function setUpSurprise(model) {
   }
 
   const update = afterPause(async (isStopped) => {
-    const text = find("scored").value;
+    const text = readText(model, find("scored"));
     find("summary").textContent = text ? "Reading …" : "";
     characters = await model.score(text.slice(0, MAX_SHOWN), 5, isStopped);
     if (isStopped()) return;
@@ -146,7 +153,7 @@ function setUpSurprise(model) {
 function setUpNext(model) {
   const { prompt } = find("generation").elements;
   const update = afterPause(async () => {
-    const found = await model.predict(prompt.value.slice(0, prompt.selectionEnd), 12);
+    const found = await model.predict(readText(model, prompt, prompt.selectionEnd), 12);
     const largest = found[0]?.probability ?? 1;
     find("bars").tBodies[0].replaceChildren(...found.map(({ text, probability }) => {
       const row = document.createElement("tr"), name = document.createElement("th");

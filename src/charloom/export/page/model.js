@@ -50,7 +50,7 @@ class Vocabulary {
   // Returns a name for a token in a list.
   describe(token) {
     if (this.unit === "char") return token ? this.characters[token - 1] : "<unk>";
-    return token > 32 && token < 127 ? String.fromCharCode(token) : `0x${token.toString(16).padStart(2, "0")}`;
+    return token >= 32 && token < 127 ? String.fromCharCode(token) : `0x${token.toString(16).padStart(2, "0")}`;
   }
 }
 
@@ -66,7 +66,7 @@ function computeProbabilities(logits, forbidden, { temperature = 1, topK = null,
     const total = kept.reduce((sum, token) => sum + weights[token], 0);
     let before = 0;
     const chosen = new Set(kept.filter((token) => {
-      const isKept = before < (topP ?? 1) || topP === null;
+      const isKept = topP === null || before < topP || before === 0; // the first always stays
       before += weights[token] / total;
       return isKept;
     }));
