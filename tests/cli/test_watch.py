@@ -134,3 +134,15 @@ def test_full_disk(home: Path, log_model: Path) -> None:
     assert result.status == 1
     assert "watch.state" in result.errors.splitlines()[-1]
     assert _ODD.strip() in result.out
+
+
+def test_contradictions(log_model: Path, tmp_path: Path) -> None:
+    for words, message in {
+        ("--bits", "nan"): "--bits is nan: it must be above 0",
+        ("--bits", "inf"): "--bits is inf: it must be above 0",
+        ("--alerts-per", "nan"): "--alerts-per is nan: it must be at least 1",
+        ("--bits", "5", "--alerts-per", "5"): "--bits and --alerts-per contradict each other",
+    }.items():
+        assert call(tmp_path, "watch", log_model, *words).error(2).startswith(message)
+    message = call(tmp_path, "watch", log_model, "old.log.gz").error(2)
+    assert message.startswith("old.log.gz: compressed files are not followed")

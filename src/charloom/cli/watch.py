@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 _FOUND_STATUS = 3
 """Exit status if all lines were read and at least one was reported."""
 _SAVE_SECONDS = 60.0
+_ALERTS_PER = 10_000
+_COMPRESSED = (".gz", ".xz", ".zst", ".bz2")
 
 
 def watch(
     model: Path,
     /,
     *files: Word[str],
-    alerts_per: float = 10_000,
+    alerts_per: float | None = None,
     bits: float | None = None,
     repeats: Flag = False,
     as_json: Annotated[Flag, Parameter(name="--json")] = False,
@@ -57,6 +59,7 @@ def watch(
         Log files; - for standard input, the default. A file may be missing: it is read once it exists.
     alerts_per
         Print the lines that are as unusual as one line in N, measured on lines that were held out from training.
+        Default: 10000.
     bits
         Print the lines with at least this number of bits instead.
     repeats
@@ -72,10 +75,7 @@ def watch(
     no_follow
         Read the FILEs from start to end, and exit.
     """
-    if bits is not None and bits <= 0:
-        raise SettingsError("it must be above 0", setting="bits", value=bits)
-    if not 1 <= alerts_per < math.inf:
-        raise SettingsError("it must be at least 1", setting="alerts_per", value=alerts_per)
+    _check_options(files, alerts_per, bits)
     results = screen.results()
 
     from charloom.inference.watch_state import WatchState
@@ -89,7 +89,9 @@ def watch(
 
     # Opened before the model is loaded: lines that are written meanwhile are read, too.
     with LogReader(sources, follow=not no_follow, from_start=from_start, positions=before.positions) as reader:
-        alerts = _open_model(model, before, alerts_per=alerts_per, bits=bits, with_repeats=repeats, show=show)
+        alerts = _open_model(
+            model, before, alerts_per=alerts_per or _ALERTS_PER, bits=bits, with_repeats=repeats, show=show
+        )
         screen.messages().print(_describe(sources, alerts))
         status = _follow(reader, alerts, before, state)
     screen.messages().print(
@@ -97,6 +99,21 @@ def watch(
         f"{pluralize(alerts.num_repeated, 'repetition')} not shown"
     )
     return status or (_FOUND_STATUS if alerts.num_shown else 0)
+
+
+def _check_options(files: Sequence[str], alerts_per: float | None, bits: float | None) -> None:
+    # The comparisons are false for NaN.
+    if bits is not None and not 0 < bits < math.inf:
+        raise SettingsError("it must be above 0", setting="bits", value=bits)
+    if alerts_per is not None and not 1 <= alerts_per < math.inf:
+        raise SettingsError("it must be at least 1", setting="alerts_per", value=alerts_per)
+    if bits is not None and alerts_per is not None:
+        raise SettingsError("--bits and --alerts-per contradict each other: omit one of them")
+    for file in files:
+        if Path(file).suffix in _COMPRESSED:
+            raise SettingsError(
+                f"{file}: compressed files are not followed: decompress it to a pipe, and omit the file"
+            )
 
 
 def _follow(reader: "LogReader", alerts: "_Alerts", before: "WatchState", state: Path | None) -> int:
@@ -189,7 +206,7 @@ def _describe(sources: Sequence[str], alerts: _Alerts) -> str:
 
 def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json: bool) -> None:
     surprisal = scored.surprisal
-    line, unexpected = scored.data.removesuffix(b"\n"), scored.find_unexpected()
+    line, unexpected = scored.data.rstrip(b"\r\n"), scored.find_unexpected()
     if as_json:
         row = {
             "line": surprisal.number,
