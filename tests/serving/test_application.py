@@ -151,7 +151,7 @@ def test_many_requests_at_once(models: list[ServedModel]) -> None:
     client = _serve(models[:1], max_requests=2, max_tokens=100_000)
     with client:
         statuses: list[int] = []
-        fields = {"prompt": "the", "max_tokens": 20_000}
+        fields: dict[str, Any] = {"prompt": "the", "max_tokens": 20_000}
         threads = [
             threading.Thread(target=lambda: statuses.append(_post(client, **fields).status_code)) for _ in range(10)
         ]
