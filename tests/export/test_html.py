@@ -186,7 +186,7 @@ def test_float16_weights_are_exact(browser: Any, tmp_path: Path) -> None:
 
 
 def test_the_page(browser: Any, tmp_path: Path) -> None:
-    """What a person does: write a prompt, generate, stop; look at a text with the keyboard."""
+    """A person writes a prompt, generates with a stop text, and looks at a text with the keyboard."""
     model = _make_model(_ARCHITECTURES[2])
     model.provenance = {"prefix": ["The "], "corpus": {"name": "</title><b>&.txt", "num_chars": 1234}}
     export_html(model, tmp_path / "model.html")

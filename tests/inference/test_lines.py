@@ -93,7 +93,7 @@ def test_rarity_of_lines(log_model: Path) -> None:
 
 @pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
 def test_rarity_of_lines_alone(log_model: Path) -> None:
-    """Of all occurrences, and of a scale of its own: the held-out lines are scored alone, too."""
+    """All occurrences have the same rarity, on a scale of held-out lines that were scored alone, too."""
     new = "THE QUICK BROWN FOX SLEEPS\n"
     text = _LINE * 3 + new + _LINE * 2 + new
     _, lines = evaluate_lines(log_model, text, independent=True, top=7)

@@ -72,7 +72,7 @@ def _scores(parts: list[Part]) -> Iterator[Any]:
 
 
 def test_log_probabilities() -> None:
-    """Of prompt and completion in one pass, as evaluate computes them; without echo, of the completion."""
+    """Prompt and completion are scored in one pass, as evaluate does; without echo, the completion alone."""
     text = "The " + _join(_complete(seed=3))
     _, expected = charloom.evaluate_chunks(_MODEL, charloom.split_chars(text))
     found = [*_scores(_complete(seed=3, logprobs=2, echo=True))]

@@ -33,7 +33,7 @@ _PROTOCOLS: dict[_Mode, str] = {
     "adaptive": "The context models had read the training text and learned from this text; every {unit} was scored.",
     "independent": "The context models had read the training text, and scored each line by itself.",
 }
-"""How a text was scored, by mode."""
+"""Description of the scoring, by mode."""
 
 
 def evaluate(

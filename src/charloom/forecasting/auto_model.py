@@ -40,7 +40,7 @@ class AutoCharloom:
     """
 
     uses_exog = False
-    """Whether StatsForecast passes further columns of a frame to the model."""
+    """True if StatsForecast passes further columns of a frame to the model."""
 
     def __init__(
         self, season_length: int | None = None, settings: ForecastSettings | None = None, alias: str = ALIAS

@@ -58,7 +58,7 @@ def tabulate_forecast(series: SeriesLike, forecast: Forecast, levels: Sequence[f
         return columns
     if frame.ids is not None:
         columns = {ID: _repeat_id(frame, len(forecast.mean))} | columns
-    return load_library(frame.library).DataFrame(columns)
+    return load_library(frame.origin).DataFrame(columns)
 
 
 def name_intervals(forecast: Forecast, percentages: Sequence[float], prefix: str = "") -> dict[str, Values]:
@@ -84,11 +84,11 @@ def _continue_times(series: Series, frame: FrameColumns | None, horizon: int) ->
             return np.array(places) + 1  # points are counted from 1, as labels are
         return np.array(_find_utc_times(series.dates, places, None), "datetime64[us]")
     assert frame is not None
-    if getattr(times.dtype, "kind", "") in "iufm" if frame.library == "pandas" else times.dtype.is_numeric():
+    if getattr(times.dtype, "kind", "") in "iufm" if frame.origin == "pandas" else times.dtype.is_numeric():
         return _continue_numbers(np.asarray(times), horizon)
     if series.dates is None:
         raise SeriesError(f"the {frame.times_name} of the series contains one date, which cannot be continued")
-    if frame.library == "polars":
+    if frame.origin == "polars":
         return _continue_polars(series.dates, times, places)
     return _continue_pandas(series.dates, times, places)
 
@@ -159,6 +159,6 @@ def _continue_objects(dates: Dates, last: object, places: range) -> list[Any]:
 
 def _repeat_id(frame: FrameColumns, number: int) -> Any:
     """Returns a column with the identifier of the series in each row."""
-    if frame.library == "polars":
+    if frame.origin == "polars":
         return frame.ids.head(1).gather([0] * number)
     return frame.ids.iloc[[0] * number].reset_index(drop=True)

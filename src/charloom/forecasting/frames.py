@@ -24,7 +24,7 @@ class FrameColumns(NamedTuple):
     """Contents of a series or a frame.
 
     Attributes:
-        library: Library of the object.
+        origin: Library of the object.
         values: Numbers, NaN if missing: (points,).
         name: Name of the numbers; None if they have none.
         times: Column or index of the dates, as an object of the library; None for a series of polars, which has none.
@@ -32,7 +32,7 @@ class FrameColumns(NamedTuple):
         ids: Column of the identifier, as an object of the library; None if there is none.
     """
 
-    library: Library
+    origin: Library
     values: NDArray[np.generic]
     name: str | None
     times: Any
@@ -90,10 +90,10 @@ def read_times(library: Library, times: Any) -> Any:
 def write_labels(frame: FrameColumns) -> NDArray[np.generic]:
     """Returns the dates as time stamps of NumPy, as numbers, or as objects whose ``str`` is the date."""
     times = frame.times
-    if frame.library == "polars" and getattr(times.dtype, "time_zone", None):
+    if frame.origin == "polars" and getattr(times.dtype, "time_zone", None):
         # NumPy has no time zones: it would return the times of UTC.
         times = times.dt.to_string("%Y-%m-%d %H:%M:%S%.6f%:z")
-    return np.asarray(times) if frame.library == "pandas" else np.asarray(times.to_numpy())
+    return np.asarray(times) if frame.origin == "pandas" else np.asarray(times.to_numpy())
 
 
 def _find_class(source: object) -> tuple[Library, str] | None:

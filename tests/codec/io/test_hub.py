@@ -153,7 +153,7 @@ def test_an_interrupted_download_continues(server: Hub) -> None:
 
 
 def test_without_network(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in the cache is used; what is not is an error with the remedy."""
+    """Files in the cache are used; a missing one is an error with the remedy."""
     from huggingface_hub import constants
 
     server.add("me/fox", {"config.json": _CONFIG, "model.safetensors": b"w"})
