@@ -1,5 +1,6 @@
 """Lines of files that grow: following through rotation, truncation and absence, as ``tail -F`` does."""
 
+import codecs
 import math
 import os
 import re
@@ -152,8 +153,12 @@ class FollowedFile:
     def _read_lines(self, file: BinaryIO) -> list[bytes]:
         lines: list[bytes] = []
         # Until a line ends: a long one takes several chunks.
-        while not lines and (data := file.read(_CHUNK)):
-            lines = self._splitter.feed(data)
+        while not lines:
+            is_start = file.tell() == 0
+            if not (data := file.read(_CHUNK)):
+                break
+            # Programs on Windows start a file with a byte order mark, which is not part of its first line.
+            lines = self._splitter.feed(data.removeprefix(codecs.BOM_UTF8) if is_start else data)
         return lines
 
     def _switch_if_rotated(self) -> list[bytes]:
