@@ -57,11 +57,11 @@ def test_the_text_of_generate(fields: dict[str, Any]) -> None:
 @settings(max_examples=40)
 @given(st.integers(0, 50), st.integers(1, 4), st.text(_TEXT, min_size=1, max_size=2))
 def test_stops(start: int, length: int, other: str) -> None:
-    """The completion ends before the first of the texts, in any division into chunks."""
+    """The completion ends before the text that is complete first, in any division into chunks."""
     whole = _join(_complete(seed=3))
     stops = [whole[start : start + length], other]
     found = _complete(seed=3, stop=stops, logprobs=0)
-    end = min(place for place in map(whole.find, stops) if place >= 0)
+    _, end = min((whole.find(one) + len(one), whole.find(one)) for one in stops if one in whole)
     assert _join(found) == whole[:end]
     assert found[-1].finish_reason == "stop"
     assert "".join(score.token for part in found for score in part.scores) == whole[:end]

@@ -7,7 +7,7 @@ Text = TypeVar("Text", str, bytes)
 
 
 class StopTexts(Generic[Text]):
-    """Cuts a text before the first occurrence of one of several texts.
+    """Cuts a text before the one of several texts that is complete first, in any division into chunks.
 
     Attributes:
         found: True after a stop text has occurred: nothing more is passed on.
@@ -22,9 +22,10 @@ class StopTexts(Generic[Text]):
     def feed(self, chunk: Text) -> Text:
         """Returns the text that may be passed on after a chunk: what may be the start of a stop text is held back."""
         text = chunk if self._held is None else self._held + chunk
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if self.found or places:
-            passed = text[: 0 if self.found else min(places)]
+        # The first that ends, not the first that starts: generation stops as soon as one is complete.
+        ends = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        if self.found or ends:
+            passed = text[: 0 if self.found else min(ends)[1]]
             self.found, self._held = True, None
             return passed
         end = len(text) - max((_match_length(text, stop) for stop in self._stops), default=0)
