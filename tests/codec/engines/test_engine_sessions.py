@@ -73,7 +73,7 @@ def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("model", MODELS)
 def test_measured_bits_of_records(model: str, fast: bool, primed: str) -> None:
-    """As for blocks; and a record does not change the state."""
+    """Bits are those of the payload, as for blocks, and a record does not change the state."""
     if fast and primed != "unprimed":
         pytest.skip("the fast engine is not primed")
     records = [b"", TEXT.encode(), b"a\nb\n", random.Random(3).randbytes(60), TEXT.encode()]
