@@ -22,6 +22,7 @@ from charloom.training.checkpoints.checkpoint import Checkpoint
 from charloom.training.checkpoints.folder import list_checkpoint_files
 from charloom.training.events import EpochEnded, Event
 from charloom.training.history import History
+from charloom.training.picture import draw_curves
 from charloom.training.run_checks import compute_training_length
 from charloom_codec.io.atomic import remove_leftovers, write_atomically
 from charloom_codec.model import priming
@@ -230,21 +231,9 @@ def plot_history(history: History, kept_epoch: int | None = None) -> bytes:
     Returns:
         The plot as a PNG.
     """
-    # Imported here, since matplotlib takes long to import and most commands plot nothing.
-    from matplotlib.ticker import MaxNLocator
-
     figure = plots.new_figure(7, 4.2)
     axes = figure.add_subplot()
-    epochs = [record.epoch for record in history]
-    # A line of one point is invisible without a marker.
-    marker = "o" if len(history) == 1 else None
-    axes.plot(epochs, [record.perplexity for record in history], label="training", marker=marker)
-    validation = [(r.epoch, r.validation_perplexity) for r in history if r.validation_perplexity is not None]
-    if validation:
-        axes.plot(*zip(*validation, strict=True), label="validation", marker=marker)
-    plots.set_perplexity_axis(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel("epoch")
+    draw_curves(axes, history)
     kept, of_all = history[-1], ""
     if kept_epoch is not None and kept_epoch < history[-1].epoch:
         axes.axvline(kept_epoch, color="0.4", linestyle=":", label="kept")

@@ -115,15 +115,14 @@ class Server:
 
     async def list_models(self, _: Request) -> Response:
         """Answers ``GET /v1/models``."""
-        models = [
-            {"id": name, "object": "model", "created": self._started, "owned_by": "charloom"} for name in self.models
-        ]
-        return JSONResponse({"object": "list", "data": models})
+        return JSONResponse({"object": "list", "data": [*map(self._describe, self.models)]})
 
     async def describe_model(self, request: Request) -> Response:
         """Answers ``GET /v1/models/NAME``."""
-        name = self._find(request.path_params["name"]).name
-        return JSONResponse({"id": name, "object": "model", "created": self._started, "owned_by": "charloom"})
+        return JSONResponse(self._describe(self._find(request.path_params["name"]).name))
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._started, "owned_by": "charloom"}
 
     async def tokenize(self, request: Request) -> Response:
         """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from charloom.io import markup, plots
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from charloom.training.history import EpochRecord, History
 
 _MAX_VALUE = 1e6
@@ -33,17 +35,22 @@ def make_history_markup(history: "History") -> str:
 
 def _draw(history: "History") -> str:
     """Returns the curves as SVG; an empty text if no perplexity is finite."""
+    figure = plots.new_figure(6, 3.2)
+    if not draw_curves(figure.add_subplot(), history):
+        return ""
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    return plots.render_inline(figure)
+
+
+def draw_curves(axes: "Axes", history: "History") -> bool:
+    """Draws training and validation perplexity over epochs; returns False if there is nothing to draw."""
+    # Imported here, since matplotlib takes long to import.
+    from matplotlib.ticker import MaxNLocator
+
     curves = {
         "training": _points(history, [record.perplexity for record in history]),
         "validation": _points(history, [record.validation_perplexity for record in history]),
     }
-    if not any(curves.values()):
-        return ""
-    # Imported here, since matplotlib takes long to import.
-    from matplotlib.ticker import MaxNLocator
-
-    figure = plots.new_figure(6, 3.2)
-    axes = figure.add_subplot()
     for label, points in curves.items():
         if points:
             # A line of one point is invisible without a marker.
@@ -51,8 +58,7 @@ def _draw(history: "History") -> str:
     plots.set_perplexity_axis(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    return plots.render_inline(figure)
+    return any(curves.values())
 
 
 def _points(history: Sequence["EpochRecord"], values: Sequence[float | None]) -> list[tuple[int, float]]:
