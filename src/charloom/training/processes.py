@@ -19,7 +19,7 @@ from hashlib import sha256
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore, Store, Work
 from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import Argument, InputError, OtherProcessFailedError, ProcessLostError, SettingsError
@@ -29,6 +29,9 @@ _TIMEOUT = timedelta(minutes=30)
 """Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. The
 loss of a process is noticed at once, because its connections close."""
 _POLL_SECONDS = 0.02
+_SIGNAL_INTERVAL = timedelta(seconds=1)
+"""Time after which a waiting collective handles signals and looks again whether it has failed. An unlimited wait, which
+does neither, was seen to miss the loss of a process."""
 _STARTED, _RUN = "charloom/started", "charloom/run"
 _REQUIRED_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -117,7 +120,7 @@ class Processes:
             return [part]
         part = part.detach().cpu().contiguous()
         parts = [torch.empty_like(part) for _ in range(self.size)]
-        call_collective(lambda: distributed.all_gather(parts, part))
+        call_collective(lambda: distributed.all_gather(parts, part, async_op=True))
         return parts
 
     @contextmanager
@@ -205,16 +208,35 @@ def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
     return prefix, int(prefix.partition("/")[2])
 
 
-def call_collective(call: Callable[[], object]) -> None:
-    """Calls a collective. Raises ProcessLostError if it fails because another process is lost."""
+def call_collective(start: Callable[[], Work | None]) -> None:
+    """Starts a collective and waits for it; signal handlers run meanwhile.
+
+    Raises ProcessLostError if it fails because another process is lost.
+
+    Args:
+        start: Starts the collective and returns its work. None if there is nothing to wait for, as after NCCL's
+            collectives, which do not block and whose wait with a time limit would abort the process group.
+    """
     try:
-        call()
+        work = start()
+        while work is not None and not _has_completed(work):
+            pass
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
             raise ProcessLostError(
                 f"another process of this run ended or can no longer be reached ({_extract_reason(error)})"
             ) from error
         raise
+
+
+def _has_completed(work: Work) -> bool:
+    """Waits for a collective for a limited time; returns whether it has completed. Raises its error if it failed."""
+    try:
+        return work.wait(_SIGNAL_INTERVAL)
+    except RuntimeError:
+        if not work.is_completed():  # the time is over
+            return False
+        return work.wait()
 
 
 def _select_device(device: str) -> str:
