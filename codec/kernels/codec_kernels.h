@@ -52,12 +52,36 @@ struct NetworkFunctions {
   void (*step)(const void *packed, long lanes, const int32_t *tokens, void *memory, uint32_t *frequencies);
 };
 
+constexpr int kLogitLimit = 2815;  // logits are in steps of 1/256: 11 nats, a probability of about 1/65536
+
+// The sizes of a prediction: StateMaps that take part in it, and nodes of slots; the inputs of the mixer, padded to
+// whole vectors of every instruction set; the weight sets.
+constexpr int kStateMaps = 16, kNodes = 5, kUsedInputs = 2 * kStateMaps + kNodes + 1, kInputs = 64, kSets = 7;
+
 // Fraction bits of the mixer's weights.
 constexpr int kWeightBits = 14, kWeightOne = 1 << kWeightBits;
+
+// The mixer, as in PAQ and lpaq: the logits of the inputs are added with the weights of each selected weight set, and
+// the outputs of the sets with the final weights. Sums of the sets wrap around, so the order of the additions does not
+// matter.
+struct Mixer {
+  alignas(64) int16_t inputs[kInputs];           // logits; zeros from kUsedInputs on
+  alignas(32) int32_t outputs[kSets + 1];        // of the weight sets, logits; the last is 0
+  alignas(32) int32_t probabilities[kSets + 1];  // of these outputs, 16 bits
+  int16_t *weights[kSets];                       // (kInputs) each; 1.0 is 2^14
+  int32_t *final_weights;                        // (kSets + 1); 1.0 is 2^16
+};
+
+// Adaptive probabilities of a prediction, see StateMap in mixing/state_maps.h and Node in mixing/memory.h.
+struct Probabilities {
+  alignas(64) uint32_t maps[kStateMaps];
+  alignas(64) uint32_t nodes[16];  // p | count << 16; kNodes are used, padded to whole vectors
+};
 
 // The corrector: a feed-forward network with one hidden layer, see mixing/corrector.h. Its inputs are numbers, and
 // categories, each of which adds the row of its value to the sums of the hidden units.
 constexpr int kCorrectorInputs = 68, kCorrectorUnits = 32, kCategories = 4;
+constexpr int kStageInputs = kCorrectorInputs - kUsedInputs;  // those that are not inputs of the mixer
 
 struct CorrectorWeights {
   int16_t inputs[kCorrectorInputs / 2][kCorrectorUnits][2];  // inputs in pairs, as pair_products takes them
@@ -66,20 +90,21 @@ struct CorrectorWeights {
 };
 
 // The functions of one instruction set.
-//
-// The mixer, as in PAQ and lpaq: the logits of the inputs are added with the weights of each selected weight set. x:
-// int16 (inputs), logits. weights: int16 (inputs), 1.0 is 2^14. Sums have 32 bits and wrap around, so the order of the
-// additions does not matter.
 struct CodecKernels {
   const char *name;
   NetworkFunctions network[4];  // indexed by CellKind
-  // sums[s] = x weights[s], for `sets` weight sets of `inputs` weights, a multiple of 32.
-  void (*mix)(const int16_t *x, const int16_t *const *weights, int sets, int inputs, int32_t *sums);
-  // weights[s] += x steps[s] / 2^15, rounded and saturated.
-  void (*train)(const int16_t *x, int16_t *const *weights, int sets, int inputs, const int16_t *steps);
-  // Returns the output of the corrector, a logit with 23 fraction bits. x: (kCorrectorInputs). rows: of each category,
-  // the row of its value, (kCorrectorUnits). Sums wrap around. A hidden unit is (sum >> 11), within 0 to 32767.
-  int32_t (*correct)(const CorrectorWeights &, const int16_t *x, const int32_t *const *rows);
+  // Sets the outputs of the weight sets, and returns that of the final weights, a logit.
+  int (*mix)(Mixer &);
+  // Trains the weights by the errors of the probabilities. target: the bit << 16. error: of the final output. rate: of
+  // the weight sets; each step is rate / 2^10 of the error.
+  void (*train)(Mixer &, int target, int error, int rate);
+  // Updates the probabilities with a bit.
+  void (*adapt)(const Probabilities &before, int bit, Probabilities &after);
+  // Returns the output of the corrector, a logit with 23 fraction bits. inputs: of the mixer. stages: (kStageInputs).
+  // rows: of each category, the row of its value, (kCorrectorUnits). Sums wrap around. A hidden unit is (sum >> 11),
+  // within 0 to 32767.
+  int32_t (*correct)(const CorrectorWeights &, const int16_t *inputs, const int16_t *stages,
+                     const int32_t *const *rows);
 };
 
 }  // namespace charloom

@@ -1,5 +1,6 @@
 // The codec's kernels of one instruction set. CMakeLists.txt compiles this file once for each, with other flags and
 // another name in CHARLOOM_VARIANT.
+#include "mixing/adaptation.h"
 #include "mixing/feed_forward.h"
 #include "mixing/mixer.h"
 #include "network/network_step.h"
@@ -22,6 +23,7 @@ const CodecKernels CHARLOOM_VARIANT = {
     {kNetwork<RnnTanhCell>, kNetwork<RnnReluCell>, kNetwork<GruCell>, kNetwork<LstmCell>},
     mix,
     train,
+    adapt,
     correct};
 
 }  // namespace charloom

@@ -171,7 +171,8 @@ class MixingLanes {
       const int bit = byte >> i & 1;
       if (networks_[lane].predicts()) {
         const CorrectorInputs &inputs = mixture_.corrector_inputs();
-        rows.insert(rows.end(), inputs.x, inputs.x + kCorrectorInputs);
+        for (int input = 0; input < kUsedInputs; input++) rows.push_back(inputs.mixer[mixer_input_of(input)]);
+        rows.insert(rows.end(), inputs.stages, inputs.stages + kStageInputs);
         for (int category : inputs.category) rows.push_back((int16_t)category);
         rows.push_back((int16_t)bit);
       }

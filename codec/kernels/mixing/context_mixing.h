@@ -20,7 +20,10 @@ class ContextMixing {
         memory_(memory),
         c_(memory.counters()),
         buffer_(buffer),
-        correction_(kernels, corrector, memory) {}
+        correction_(kernels, corrector, memory) {
+    mixer_.inputs[kConstantInput] = 256;
+    correction_.inputs.mixer = mixer_.inputs;
+  }
 
   // The order of the statements hides cache misses: the match models' text is prefetched, slots are found, then the
   // text is read.
@@ -34,20 +37,26 @@ class ContextMixing {
     network.start_byte();
     lane.bit = 0;
     lane.partial = 1;
+    // Long before the second half is known: memory takes longer than a bit.
+    if (network.predicts()) prefetch_second_half(lane, 16 | network.likeliest_byte() >> 4);
     set_rate(network);
   }
 
   int predict(Lane &lane, const NetworkPrediction &network) {
     const int partial = lane.partial;
-    uint16_t *const of_last = apm_points(0, partial | (lane.text.last4 & 0xff) << 8);
-    uint16_t *const of_last3 = apm_points(1, hash(lane.text.last4 & 0xffffff, partial) & 0xffff);
+    uint16_t *const of_last = apm_of_last(lane, partial), *const of_last3 = apm_of_last3(lane, partial);
+    for (int bit = 0; bit < 2 && lane.bit < 7; bit++) {
+      prefetch(apm_of_last(lane, 2 * partial + bit));
+      prefetch(apm_of_last3(lane, 2 * partial + bit));
+    }
     const int order = add_contexts(lane);
     const auto [expected, length] = add_matches(lane);
     const int logit_step = add_network(lane, network);
-    uint16_t *const of_expected = apm_points(2, (expected & 255) * 64 + length * 2);
+    uint16_t *const of_expected = c_.apms[2][(expected & 255) * 64 + length * 2];
     choose_weights(lane, network, order, length, logit_step);
-    const int logit = mix();
+    const int logit = kernels_.mix(mixer_);
     mixed_ = squash(logit);
+    for (int s = 0; s < kSets; s++) mixer_.probabilities[s] = squash(mixer_.outputs[s]);
     const int refined[kAPMs] = {apms_[0].p(of_last, logit), apms_[1].p(of_last3, logit),
                                 apms_[2].p(of_expected, logit)};
     int p = (mixed_ + refined[0] + refined[1] + refined[2] + 2) >> 2;
@@ -57,11 +66,7 @@ class ContextMixing {
       p = correction_.correct(p);
     }
     // Prefetches the slots of the second half on the assumption that the likelier bit ends the first half.
-    if (lane.bit == 3) {
-      uint32_t contexts[kContexts];
-      for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial * 2 + (p > kOne / 2));
-      fetch_slots(contexts);
-    }
+    if (lane.bit == 3) prefetch_second_half(lane, partial * 2 + (p > kOne / 2));
     return p;
   }
 
@@ -74,34 +79,11 @@ class ContextMixing {
       for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
       fetch_slots(lane.context);
     }
-    const int target = bit << 16, error = target - mixed_;
-    memory_.save(final_weights_, 8);
-    int16_t steps[kSets];
-    for (int s = 0; s < kSets; s++) {
-      memory_.save(weights_[s], kInputs);
-      final_weights_[s] += ((int64_t)answers_[s] * error * 8 + (1 << 20)) >> 21;
-      steps[s] = step_of(target - squash(answers_[s]), rate_);
-    }
-    kernels_.train(inputs_, weights_, kSets, kInputs, steps);
-    for (int i = 0; i < kContexts; i++) {
-      const int history = *histories_[i];
-      if (history) update(c_.histories[i][history], bit);
-      memory_.save(histories_[i]);
-      *histories_[i] = (uint8_t)kBitHistoryTable.next(history, bit);
-    }
-    for (int i = 0; i < kFull; i++) {
-      Node &n = *nodes_[i];
-      const int p = n.p + ((target - bit - n.p) * (int)kRates.of[n.count] >> 16);
-      n.p = (uint16_t)(p < 32 ? 32 : p > kOne - 33 ? kOne - 33 : p);
-      if (n.count < 250) n.count++;
-    }
-    for (StateMap *matched : matched_)
-      if (matched) update(*matched, bit);
-    if (network_map_) update(*network_map_, bit);
-    for (APM &stage : apms_) {
-      memory_.save(stage.nearer());
-      APM::update(stage.nearer(), bit);
-    }
+    if (memory_.is_logging()) save_changes();
+    const int target = bit << 16;
+    kernels_.train(mixer_, target, target - mixed_, rate_);
+    update_slots(bit);
+    for (APM &stage : apms_) APM::update(stage.nearer(), bit);
     correction_.update(target);
     network.update(bit);
     if (lane.bit == 4) find_slots(lane);
@@ -114,31 +96,42 @@ class ContextMixing {
     lane.text.update(byte, lane.position);
     make_contexts(lane.text, buffer_.text, lane.position, lane.context);
     fetch_slots(lane.context);
+    prefetch(apm_of_last3(lane, 1));
+    prefetch(apm_of_last(lane, 1));
     for (int k = 0; k < kMatches; k++)
       lane.matches[k].prefetch_entry(buffer_.text, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k]);
     return byte;
   }
 
  private:
-  static constexpr int kInitialRate = 655, kNetworkRate = 328, kFinalRate = 100;  // see step_of
+  static constexpr int kInitialRate = 655, kNetworkRate = 328, kFinalRate = 100;  // see CodecKernels::train
   static constexpr uint32_t kMaxCountedBytes = 1 << 30;
   static constexpr int kMatchLengths[kMatches] = {6, 16};
+
+  // Adds the prediction of a StateMap to the inputs.
+  void add_map(int number, int map) {
+    maps_[number] = map;
+    const uint32_t bits = c_.maps[map].bits;
+    probabilities_.maps[number] = bits;
+    memcpy(mixer_.inputs + 2 * number, &kLogistic.inputs[bits >> 16], sizeof kLogistic.inputs[0]);
+  }
 
   // Adds the predictions of the slots to the inputs. Returns the number of orders that were seen before.
   int add_contexts(const Lane &lane) {
     const int in_half = lane.bit & 3, node = (1 << in_half) - 1 + (lane.partial & ((1 << in_half) - 1));
     int order = 0;
-    int16_t *x = inputs_;
-    for (int i = 0; i < kContexts; i++, x += 2) {
-      histories_[i] = i < kFull ? &lane.full[i]->node[node].history : &lane.light[i]->history[node];
-      const int history = *histories_[i], p = c_.histories[i][history].p();
-      x[0] = history ? (int16_t)stretch(p) : 0;
-      x[1] = history ? (int16_t)((p - kOne / 2) >> 6) : 0;
+    for (int i = 0; i < kContexts; i++) {
+      if (i < kFull) {
+        nodes_[i] = &lane.full[i]->node[node];
+        probabilities_.nodes[i] = word_of(*nodes_[i]);
+        mixer_.inputs[kNodeInput + i] = (int16_t)stretch(nodes_[i]->p);
+        histories_[i] = &nodes_[i]->history;
+      } else {
+        histories_[i] = &lane.light[i]->history[node];
+      }
+      const int history = seen_[i] = *histories_[i];
+      add_map(i, history ? i * 256 + history : (int)Memory::kUnusedMap);
       order += history && i > 0 && i < kOrders;
-    }
-    for (int i = 0; i < kFull; i++, x++) {
-      nodes_[i] = &lane.full[i]->node[node];
-      x[0] = *histories_[i] ? (int16_t)stretch(nodes_[i]->p) : 0;
     }
     return order;
   }
@@ -150,36 +143,31 @@ class ContextMixing {
   // Adds the predictions of the match models to the inputs. Returns the expectation of the longest match.
   Expected add_matches(const Lane &lane) {
     Expected longest{0, 0};
-    int16_t *x = inputs_ + kMatchInput;
-    for (int k = 0; k < kMatches; k++, x += 2) {
-      x[0] = x[1] = 0;
-      matched_[k] = nullptr;
+    for (int k = 0; k < kMatches; k++) {
       const Match &match = lane.matches[k];
       const int byte = match.expected(buffer_);
-      if (!byte || byte >> (8 - lane.bit) != lane.partial) continue;
-      matched_[k] = &c_.matches[k][match.map(byte >> (7 - lane.bit) & 1, k ? 0 : lane.bit)];
-      const int p = matched_[k]->p();
-      x[0] = (int16_t)stretch(p);
-      x[1] = (int16_t)((p - kOne / 2) >> 6);
-      if (match.length_class() + 1 > longest.length) longest = {byte, match.length_class() + 1};
+      int map = Memory::kUnusedMap;
+      if (byte && byte >> (8 - lane.bit) == lane.partial) {
+        map = Memory::kMatchMaps + k * Match::kMaps + match.map(byte >> (7 - lane.bit) & 1, k ? 0 : lane.bit);
+        if (match.length_class() + 1 > longest.length) longest = {byte, match.length_class() + 1};
+      }
+      add_map(kMatchMap + k, map);
     }
     return longest;
   }
 
-  // Adds the network's prediction and the constant input. Returns the quantized logit of the network, 0 without one.
+  // Adds the network's prediction to the inputs. Returns the quantized logit of the network, 0 without one.
   int add_network(const Lane &lane, const NetworkPrediction &network) {
-    int logit_step = 0;
-    int16_t *const x = inputs_ + kNetworkInput;
-    x[0] = x[1] = 0;
-    x[2] = 256;
-    network_map_ = nullptr;
-    if (network.predicts()) {
-      const int logit = stretch(network.p());
-      logit_step = (logit + kLogitLimit) * (kLogitSteps - 1) / (2 * kLogitLimit);
-      network_map_ = &c_.network_maps[logit_step * 64 + network.confidence() * 8 + lane.bit];
-      x[0] = (int16_t)logit;
-      x[1] = (int16_t)stretch(network_map_->p());
+    if (!network.predicts()) {
+      add_map(kNetworkMap, Memory::kUnusedMap);
+      return 0;
     }
+    const int logit = stretch(network.p());
+    const int logit_step = (logit + kLogitLimit) * (kLogitSteps - 1) / (2 * kLogitLimit);
+    add_map(kNetworkMap, Memory::kNetworkMaps + logit_step * 64 + network.confidence() * 8 + lane.bit);
+    int16_t *const x = mixer_.inputs + 2 * kNetworkMap;
+    x[1] = x[0];
+    x[0] = (int16_t)logit;
     return logit_step;
   }
 
@@ -196,44 +184,58 @@ class ContextMixing {
                                logit_step * 64 + confidence * 8 + bit,
                                before * 8 + bit,
                                network.likeliest_byte()};
-    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) weights_[s] = c_.weights[first + chosen[s]];
-    final_weights_ = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+    for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) mixer_.weights[s] = c_.weights[first + chosen[s]];
+    mixer_.final_weights = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
   }
 
   void set_corrector_inputs(int logit, int p, const int (&refined)[kAPMs], const int (&category)[kCategories]) {
-    int16_t *x = correction_.inputs.x;
-    memcpy(x, inputs_, kUsedInputs * sizeof *x);
-    x += kUsedInputs;
-    for (int answer : answers_) *x++ = (int16_t)answer;
+    int16_t *x = correction_.inputs.stages;
+    for (int s = 0; s < kSets; s++) *x++ = (int16_t)mixer_.outputs[s];
     *x++ = (int16_t)logit;
     *x++ = (int16_t)stretch(p);
     for (int of_stage : refined) *x++ = (int16_t)stretch(of_stage);
-    for (const uint8_t *history : histories_) *x++ = correction_.corrector().log_total_of(*history);
+    for (const uint8_t history : seen_) *x++ = correction_.corrector().log_total_of(history);
     for (const Node *node : nodes_) *x++ = correction_.corrector().log_count(node->count);
     memcpy(correction_.inputs.category, category, sizeof category);
   }
 
-  // Returns the final logit: the outputs of all weight sets, mixed by the second layer.
-  int mix() {
-    int32_t sums[kSets];
-    kernels_.mix(inputs_, weights_, kSets, kInputs, sums);
-    int64_t sum = 0;
-    for (int s = 0; s < kSets; s++) {
-      answers_[s] = clamp_logit(sums[s] >> kWeightBits);
-      sum += (int64_t)final_weights_[s] * answers_[s];
+  // Updates the slots and the StateMaps. Contexts whose hashes collide share a slot: the later one finds there what the
+  // earlier one has left.
+  void update_slots(int bit) {
+    for (int i = 0; i < kContexts; i++) {
+      const int history = *histories_[i];
+      if (history != seen_[i]) {
+        add_map(i, i * 256 + history);
+        memory_.save(&c_.maps[maps_[i]]);
+      }
+      *histories_[i] = (uint8_t)kBitHistoryTable.next(history, bit);
     }
-    return clamp_logit(sum >> 16);
+    Probabilities updated;
+    kernels_.adapt(probabilities_, bit, updated);
+    for (int i = 0; i < kStateMaps; i++) c_.maps[maps_[i]].bits = updated.maps[i];
+    c_.maps[Memory::kUnusedMap] = StateMap::make(kOne / 2, 0);
+    for (int i = 0; i < kNodes; i++) {
+      Node &node = *nodes_[i];
+      if (word_of(node) != probabilities_.nodes[i]) {
+        Probabilities shared = {};
+        shared.nodes[i] = word_of(node);
+        kernels_.adapt(shared, bit, updated);
+      }
+      node.p = (uint16_t)updated.nodes[i];
+      node.count = (uint8_t)(updated.nodes[i] >> 16);
+    }
   }
+  // See Probabilities::nodes.
+  static uint32_t word_of(const Node &node) { return node.p | (uint32_t)node.count << 16; }
 
-  void update(StateMap &map, int bit) {
-    memory_.save(&map);
-    map.update(bit);
-  }
-
-  // Returns the step of the weights for a 16-bit error, in the units of CodecKernels::train: rate / 2^10 of the error.
-  static int16_t step_of(int error, int rate) {
-    const int step = (int)(((int64_t)error * rate) >> 10);
-    return (int16_t)(step < -32767 ? -32767 : step > 32767 ? 32767 : step);
+  // Saves what update() changes in the memory.
+  void save_changes() {
+    memory_.save(mixer_.final_weights, kSets + 1);
+    for (const int16_t *weights : mixer_.weights) memory_.save(weights, kInputs);
+    for (int map : maps_) memory_.save(&c_.maps[map]);
+    for (const Node *node : nodes_) memory_.save(node);
+    for (const uint8_t *history : histories_) memory_.save(history);
+    for (const APM &stage : apms_) memory_.save(stage.nearer());
   }
 
   // The learning rate decays with the number of bytes. It rises again when the network predicts for the first time,
@@ -261,15 +263,25 @@ class ContextMixing {
     for (int i = kFull; i < kContexts; i++) memory_.prefetch_light(contexts[i]);
   }
   void find_slots(Lane &lane) {
+    // The processor waits for all slots at once; in the loops below, it does not see beyond a mispredicted branch.
+    for (int i = 0; i < kFull; i++) memory_.touch_full(lane.context[i]);
+    for (int i = kFull; i < kContexts; i++) memory_.touch_light(lane.context[i]);
     for (int i = 0; i < kFull; i++) lane.full[i] = memory_.find_full(lane.context[i]);
     for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.find_light(lane.context[i]);
   }
-  // Returns the points of an APM in a context, and prefetches them.
-  uint16_t *apm_points(int stage, int context) {
-    uint16_t *points = c_.apms[stage][context];
+  void prefetch_second_half(const Lane &lane, int partial) {
+    uint32_t contexts[kContexts];
+    for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial);
+    fetch_slots(contexts);
+  }
+  // Return the points of an APM.
+  uint16_t *apm_of_last(const Lane &lane, int partial) { return c_.apms[0][partial | (lane.text.last4 & 0xff) << 8]; }
+  uint16_t *apm_of_last3(const Lane &lane, int partial) {
+    return c_.apms[1][hash(lane.text.last4 & 0xffffff, partial) & 0xffff];
+  }
+  static void prefetch(const uint16_t *points) {
     __builtin_prefetch(points, 1);
     __builtin_prefetch(points + APM::kPoints - 1, 1);
-    return points;
   }
 
   const CodecKernels &kernels_;
@@ -277,13 +289,12 @@ class ContextMixing {
   Memory::Counters &c_;
   const TextBuffer &buffer_;
   // The values of the last prediction, which update() needs:
-  alignas(64) int16_t inputs_[kInputs] = {};
-  int16_t *weights_[kSets];
-  int answers_[kSets], mixed_ = 0, rate_ = 0;
-  int32_t *final_weights_ = nullptr;
-  uint8_t *histories_[kContexts];
+  Mixer mixer_ = {};
+  Probabilities probabilities_ = {};
+  int maps_[kStateMaps];                             // their places in Counters::maps
+  uint8_t *histories_[kContexts], seen_[kContexts];  // where the bit histories are, and what they were
   Node *nodes_[kFull];
-  StateMap *matched_[kMatches], *network_map_ = nullptr;
+  int mixed_ = 0, rate_ = 0;
   APM apms_[kAPMs];
   CorrectionStage correction_;
 };

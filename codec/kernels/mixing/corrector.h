@@ -13,12 +13,20 @@
 namespace charloom {
 
 constexpr int kStageOutputs = kSets + 1 + 1 + kAPMs;  // of the weight sets, the final mixer, the mean and the APMs
-static_assert(kCorrectorInputs == kUsedInputs + kStageOutputs + kContexts + kFull);
+static_assert(kStageInputs == kStageOutputs + kContexts + kFull);
 
 struct CorrectorInputs {
-  alignas(64) int16_t x[kCorrectorInputs];
+  const int16_t *mixer;          // the inputs of the mixer
+  int16_t stages[kStageInputs];  // the outputs of all stages, and how often each context was seen
   int category[kCategories];
 };
+
+// The order of the mixer's inputs in the corrector's files differs from that in the mixer: nodes follow the contexts.
+constexpr int mixer_input_of(int file_input) {
+  constexpr int nodes = 2 * kContexts, matches = nodes + kNodes;
+  if (file_input < nodes || file_input == kConstantInput) return file_input;
+  return file_input < matches ? kNodeInput + file_input - nodes : file_input - kNodes;
+}
 
 class Corrector {
  public:
@@ -30,7 +38,11 @@ class Corrector {
   Corrector(const int16_t *inputs, const int32_t *rows, const int16_t *output, int32_t output_bias,
             const int16_t *log_counts)
       : rows_(rows, rows + kRows * kCorrectorUnits), log_counts_(log_counts, log_counts + 256) {
-    memcpy(weights_.inputs, inputs, sizeof weights_.inputs);
+    for (int i = 0; i < kCorrectorInputs; i++) {
+      const int to = i < kUsedInputs ? mixer_input_of(i) : i;
+      for (int unit = 0; unit < kCorrectorUnits; unit++)
+        weights_.inputs[to / 2][unit][to % 2] = inputs[(i / 2 * kCorrectorUnits + unit) * 2 + i % 2];
+    }
     memcpy(weights_.output, output, sizeof weights_.output);
     weights_.output_bias = output_bias;
     for (int s = 0; s < 256; s++) log_totals_[s] = s < kBitHistoryTable.num_states() ? log_total(s) : 0;
@@ -44,7 +56,7 @@ class Corrector {
     const int32_t *rows[kCategories], *first = rows_.data();
     for (int i = 0; i < kCategories; first += kValues[i++] * kCorrectorUnits)
       rows[i] = first + inputs.category[i] * kCorrectorUnits;
-    return clamp_logit(kernels.correct(weights_, inputs.x, rows) >> 15);
+    return clamp_logit(kernels.correct(weights_, inputs.mixer, inputs.stages, rows) >> 15);
   }
 
  private:

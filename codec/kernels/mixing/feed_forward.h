@@ -6,8 +6,9 @@
 // Anonymous: the linker must not share functions between the instruction sets.
 namespace {
 
-int32_t correct(const charloom::CorrectorWeights &weights, const int16_t *x, const int32_t *const *rows) {
-  using charloom::kCategories, charloom::kCorrectorInputs, charloom::kCorrectorUnits;
+int32_t correct(const charloom::CorrectorWeights &weights, const int16_t *inputs, const int16_t *stages,
+                const int32_t *const *rows) {
+  using charloom::kCategories, charloom::kCorrectorInputs, charloom::kCorrectorUnits, charloom::kUsedInputs;
   constexpr long parts = kCorrectorUnits / kLanes;
   Words sums[parts];
   for (long part = 0; part < parts; part++) {
@@ -16,7 +17,7 @@ int32_t correct(const charloom::CorrectorWeights &weights, const int16_t *x, con
   }
   for (long i = 0; i < kCorrectorInputs / 2; i++) {
     int32_t pair;
-    memcpy(&pair, x + 2 * i, sizeof pair);
+    memcpy(&pair, (i < kUsedInputs / 2 ? inputs : stages - kUsedInputs) + 2 * i, sizeof pair);
     const Shorts pairs = (Shorts)fill_ints(pair);
     for (long part = 0; part < parts; part++)
       sums[part] += (Words)pair_products(pairs, read<Shorts>(weights.inputs[i][part * kLanes]));

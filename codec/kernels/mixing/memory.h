@@ -12,7 +12,8 @@
 
 namespace charloom {
 
-// A node of a frequent context: a probability that the bit is 1, beside the bit history.
+// A node of a frequent context: a probability that the bit is 1, beside the bit history. It adapts as a StateMap does,
+// but no closer to 0 or 1 than 32 / 2^16.
 struct Node {
   uint16_t p;
   uint8_t history;  // see BitHistoryTable; 0: no bit seen
@@ -36,11 +37,12 @@ static_assert(sizeof(FullSlot) == 64 && sizeof(LightSlot) == 16);
 
 enum : int {
   kMatches = 2,
-  kMatchInput = 2 * kContexts + kFull,
-  kNetworkInput = kMatchInput + 2 * kMatches,
-  kUsedInputs = kNetworkInput + 2 + 1,
-  kInputs = (kUsedInputs + 31) / 32 * 32,
-  kSets = 7,
+  // StateMaps of a prediction: one of each context, one of each match model, one of the network.
+  kMatchMap = kContexts,
+  kNetworkMap = kMatchMap + kMatches,
+  // Inputs of the mixer: two of each StateMap, then one of each node, and a constant.
+  kNodeInput = 2 * kStateMaps,
+  kConstantInput = kNodeInput + kNodes,
   kLengthClasses = 10,  // of the longest match; 0: no match
   kLogitSteps = 32,     // steps of the network's logit
   kAPMs = 3,
@@ -48,6 +50,7 @@ enum : int {
 // Number of weight vectors of each weight set; ContextMixing::predict selects one of each.
 constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * 256, 256, 8 * 16 * 8, kLogitSteps * 64, 256 * 8, 256};
 constexpr int first_row_of(int set) { return set ? first_row_of(set - 1) + kSetSizes[set - 1] : 0; }
+static_assert(kNetworkMap + 1 == kStateMaps && kFull == kNodes && kConstantInput + 1 == kUsedInputs);
 constexpr int kAPMContexts = 1 << 16;  // contexts of each APM
 
 // An undo log: saves each line of a block of memory before it is changed for the first time, and restores them all.
@@ -107,10 +110,15 @@ class UndoLog {
 
 class Memory {
  public:
+  // All StateMaps: of each context, one for each bit history; of each match model; of the network; and one that stands
+  // for a prediction that is missing, which is always 1/2.
+  enum : int {
+    kMatchMaps = kContexts * 256,
+    kNetworkMaps = kMatchMaps + kMatches * Match::kMaps,
+    kUnusedMap = kNetworkMaps + kLogitSteps * 64,
+  };
   struct Counters {
-    alignas(64) StateMap histories[kContexts][256];
-    StateMap matches[kMatches][Match::kMaps];
-    StateMap network_maps[kLogitSteps * 64];
+    alignas(64) StateMap maps[kUnusedMap + 1];
     alignas(64) int16_t weights[first_row_of(kSets)][kInputs];
     int32_t weights_of_sets[8 * 64][8];
     uint16_t apms[kAPMs][kAPMContexts][APM::kPoints];
@@ -146,6 +154,10 @@ class Memory {
   void prefetch_full(uint32_t key) { __builtin_prefetch(full_slots() + home_index(key, full_bits_), 1); }
   void prefetch_light(uint32_t key) { __builtin_prefetch(light_slots() + home_index(key, light_bits_), 1); }
 
+  // Read a slot, so that the processor waits for it; prefetches may be dropped.
+  void touch_full(uint32_t key) { (void)*(volatile uint16_t *)&full_slots()[home_index(key, full_bits_)].check; }
+  void touch_light(uint32_t key) { (void)*(volatile uint8_t *)&light_slots()[home_index(key, light_bits_)].check; }
+
   // To be called before the network predicts for the first time. Weight vectors that are selected by the network's
   // prediction start as copies of those that were trained without it.
   void initialize_network_weights() {
@@ -176,6 +188,7 @@ class Memory {
   }
   // Returns whether the state of start_undo_log() is restored.
   bool undo() { return undo_ && undo_->restore(); }
+  bool is_logging() const { return is_logging_; }
   // To be called before anything in the block is changed.
   template <class T>
   void save(const T *changed, size_t count = 1) {
@@ -187,21 +200,21 @@ class Memory {
 
   void initialize() {
     Counters &c = counters();
-    for (auto &of_context : c.histories)
+    for (int i = 0; i < kContexts; i++)
       for (int s = 0; s < kBitHistoryTable.num_states(); s++) {
         const int zeros = kBitHistoryTable.zeros(s), ones = kBitHistoryTable.ones(s);
-        of_context[s] = StateMap::make((5 * ones + 2) * kOne / (5 * (zeros + ones) + 4), 6);
+        c.maps[i * 256 + s] = StateMap::make((5 * ones + 2) * kOne / (5 * (zeros + ones) + 4), 6);
       }
-    for (auto &match : c.matches)
+    for (int k = 0; k < kMatches; k++)
       for (int i = 0; i < Match::kMaps; i++) {
         const int wrong = kOne / (Match::length_class_of(i) + 2);
-        match[i] = StateMap::make(Match::bit_expected_of(i) ? kOne - wrong : wrong, 2);
+        c.maps[kMatchMaps + k * Match::kMaps + i] = StateMap::make(Match::bit_expected_of(i) ? kOne - wrong : wrong, 2);
       }
-    for (auto &map : c.network_maps) map = StateMap::make(kOne / 2, 0);
+    for (int i = kNetworkMaps; i <= kUnusedMap; i++) c.maps[i] = StateMap::make(kOne / 2, 0);
     for (auto &row : c.weights) {
       for (int i = 0; i < kUsedInputs; i++) row[i] = kWeightOne * 16 / 100;
       // The weights of the network start higher than those of a context.
-      row[kNetworkInput] = row[kNetworkInput + 1] = kWeightOne / 4;
+      row[2 * kNetworkMap] = row[2 * kNetworkMap + 1] = kWeightOne / 4;
     }
     for (auto &row : c.weights_of_sets)
       for (auto &weight : row) weight = kOne / kSets;

@@ -6,14 +6,18 @@
 #pragma once
 #include <cstdint>
 
+#include "codec_kernels.h"
+
 namespace charloom {
 
-constexpr int kLogitLimit = 2815;  // 11 nats: a probability of about 1/65536
-constexpr int kOne = 1 << 16;      // the probability 1.0
+constexpr int kOne = 1 << 16;  // the probability 1.0
 
 struct LogisticTables {
   uint16_t squash[2 * kLogitLimit + 1];  // squash[x + kLogitLimit]
-  int16_t stretch[kOne];
+  // Of each probability p, the inputs of the mixer: stretch(p) and (p - kOne / 2) >> 6.
+  struct Inputs {
+    int16_t logit, difference;
+  } inputs[kOne];
 
   LogisticTables() {
     constexpr uint64_t one = 1ull << 32, step = 4278222805;  // 1 and e^(-1/256), with 32 fraction bits
@@ -28,10 +32,11 @@ struct LogisticTables {
     int x = 0;
     for (int p = kOne / 2; p < kOne; p++) {
       while (x < kLogitLimit && squash[kLogitLimit + x] < p) x++;
-      stretch[p] = (int16_t)x;
-      stretch[kOne - p] = (int16_t)-x;
+      inputs[p].logit = (int16_t)x;
+      inputs[kOne - p].logit = (int16_t)-x;
     }
-    stretch[0] = stretch[1];
+    inputs[0].logit = inputs[1].logit;
+    for (int p = 0; p < kOne; p++) inputs[p].difference = (int16_t)((p - kOne / 2) >> 6);
   }
 };
 
@@ -40,31 +45,14 @@ inline const LogisticTables kLogistic;
 inline int clamp_logit(int64_t x) { return (int)(x > kLogitLimit ? kLogitLimit : x < -kLogitLimit ? -kLogitLimit : x); }
 // squash: the probability of a logit within +-kLogitLimit. stretch: its inverse.
 inline int squash(int x) { return kLogistic.squash[x + kLogitLimit]; }
-inline int stretch(int p) { return kLogistic.stretch[p]; }
+inline int stretch(int p) { return kLogistic.inputs[p].logit; }
 
-// The adaptation rate of a probability that has seen n bits: 1 / (n + 1.5) with 16 fraction bits, as in lpaq.
-struct Rates {
-  uint16_t of[1024];
-  Rates() {
-    for (int n = 0; n < 1024; n++) of[n] = (uint16_t)((2 * kOne) / (2 * n + 3));
-  }
-};
-inline const Rates kRates;
-
-// A probability that a bit is 1, with 22 bits, and the number of bits that it has seen, at most 1023.
+// A probability that a bit is 1, with 22 bits, and the number n of bits that it has seen, at most 1023. With each bit
+// it moves towards 0 or 1, by 1 / (n + 1.5) of the distance as in lpaq, but no closer than 64 / 2^22; see adaptation.h.
 struct StateMap {
   uint32_t bits;  // probability << 10 | count
 
   static StateMap make(int p, int count) { return {(uint32_t)p << 16 | (uint32_t)count}; }
-  int p() const { return (int)(bits >> 16); }
-  void update(int bit) {
-    const int count = (int)(bits & 1023);
-    int64_t p = bits >> 10;
-    p += ((((int64_t)bit << 22) - p) * kRates.of[count]) >> 16;
-    // The limits keep the 16-bit probability away from 0 and 1.
-    p = p<64 ? 64 : p>(1 << 22) - 64 ? (1 << 22) - 64 : p;
-    bits = (uint32_t)p << 10 | (uint32_t)(count < 1023 ? count + 1 : count);
-  }
 };
 
 // An adaptive probability map: refines a probability in a context by the bits that followed such probabilities,

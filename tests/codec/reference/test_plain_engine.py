@@ -122,6 +122,31 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
 
 
 @_native
+def test_records_with_small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two contexts of one slot have changed is undone after each record."""
+    monkeypatch.setattr(engine_module, "FULL_BITS", 2)
+    monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
+    model, priming = MODELS["characters"], PRIMINGS["primed"]
+    records = [TEXT[:60].encode(), b"12:30 a=7", TEXT[:60].encode()]
+    plain = ReferenceEngine(model, priming).start_record_session()
+    payloads = [plain.encode(record) for record in records]
+    assert payloads[0] == payloads[2]
+    for engine in _other_engines(model, priming, fast=False):
+        session = engine.start_record_session()
+        assert [session.encode(record) for record in records] == payloads
+
+
+@_native
+def test_counts_reach_their_limits() -> None:
+    """Equal bits: the counts of nodes end at 250, those of StateMaps at 1023."""
+    text = bytes(1500)
+    model, priming = MODELS["characters"], PRIMINGS["unprimed"]
+    payload = ReferenceEngine(model, priming).start_session(1).encode(text)
+    for engine in _other_engines(model, priming, fast=False):
+        assert engine.start_session(1).encode(text) == payload
+
+
+@_native
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_network_reduces_the_size(fast: bool) -> None:
     """Otherwise equal bytes could be those of engines that ignore the network."""
