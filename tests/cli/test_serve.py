@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import charloom
 from charloom import LanguageModel, SamplingSettings
@@ -95,7 +96,12 @@ def test_fifty_clients_at_once(port: int) -> None:
 def _hostile_requests() -> Iterator[bytes]:
     source = random.Random(1)
     head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    for path in ("/../../etc/passwd", "/models/..%2f..%2fetc%2fpasswd", "/models/%00", "//etc/passwd", "/%2e%2e/x"):
+    paths = ["/../../etc/passwd", "//etc/passwd", "/%2e%2e/x"]
+    for route in ("models", "runs"):
+        paths += [
+            f"/{route}/{name}" for name in ("..%2f..%2fetc%2fpasswd", "../../etc/passwd", "%00", "%2fetc%2fpasswd")
+        ]
+    for path in (*paths, "/runs/../../../etc/passwd/state", "/runs/%2fetc%2fpasswd/state", "/compare/../../etc/passwd"):
         yield f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     yield head + b"Content-Length: 99999999999\r\n\r\n{}"
     yield head + b"Content-Length: -1\r\n\r\n{}"
@@ -148,6 +154,33 @@ def test_clients_that_leave(port: int) -> None:
     while "charloom_running_requests 0.0" not in _get_metrics(port):
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def test_a_model_that_is_trained_again(char_model: Path, tmp_path: Path) -> None:
+    """An answer in progress is that of the old model to its end; the next one is that of the new model."""
+    old, new = LanguageModel.load(char_model), LanguageModel.load(char_model)
+    with torch.no_grad():
+        new.output.bias.add_(torch.linspace(-1, 1, len(new.vocabulary)))
+    old.save(tmp_path / "model")
+    sampling = SamplingSettings(temperature=1.0, seed=1)
+    expected = [charloom.generate(model, "the ", 5000, sampling) for model in (old, new)]
+    assert expected[0] != expected[1]
+    with _serve(tmp_path, "model") as (port, _):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+        body: dict[str, Any] = {"prompt": "the ", "max_tokens": 5000, "seed": 1, "echo": True}
+        headers = {"content-type": "application/json"}
+        connection.request("POST", "/v1/completions", json.dumps(body | {"stream": True}), headers)
+        response = connection.getresponse()
+        lines = [response.readline()]
+        new.save(tmp_path / "model")
+        answer = _post(port, **body)
+        lines += response.readlines()
+        connection.close()
+        events = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
+        assert "".join(event["choices"][0]["text"] for event in events) == expected[0]
+        assert answer["choices"][0]["text"] == expected[1]
+        (fingerprint,) = {event["system_fingerprint"] for event in events}
+        assert answer["system_fingerprint"] != fingerprint
 
 
 def _get_metrics(port: int) -> str:
@@ -220,6 +253,8 @@ def test_wrong_calls(char_model: Path, tmp_path: Path) -> None:
     for words, message in calls:
         assert call(tmp_path, "serve", *words).error(2).startswith(message)
     assert "no such model folder" in call(tmp_path, "serve", "none", "--port", "0").error(1)
+    (tmp_path / "step-1.checkpoint").write_bytes(b"none")
+    assert "no checkpoint header" in call(tmp_path, "serve", "step-1.checkpoint", "--port", "0").error(1)
 
 
 def test_the_packages_are_optional(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

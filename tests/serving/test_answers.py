@@ -28,19 +28,20 @@ async def _stream(error: CharloomError | None = None) -> list[str]:
         if error is not None:
             raise error
 
-    return [event async for event in Answer("m", 2).stream(_PARTS[0], rest(), _WANTED)]
+    return [event async for event in Answer("m", "f0", 2).stream(_PARTS[0], rest(), _WANTED)]
 
 
 def test_events_are_the_whole() -> None:
     choices = {0: CollectedChoice(), 1: CollectedChoice()}
     for part in _PARTS:
         choices[part.index].add(part)
-    whole = Answer("m", 2).make_whole(choices, _WANTED)
+    whole = Answer("m", "f0", 2).make_whole(choices, _WANTED)
     assert whole["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
     *events, last = asyncio.run(_stream())
     assert last == "data: [DONE]\n\n"
     parsed = [json.loads(event.removeprefix("data: ")) for event in events]
     assert {event["id"] for event in parsed} == {parsed[0]["id"]}
+    assert {event["system_fingerprint"] for event in (whole, *parsed)} == {"f0"}
     for choice in whole["choices"]:
         of_choice = [one for event in parsed for one in event["choices"] if one["index"] == choice["index"]]
         assert "".join(one["text"] for one in of_choice) == choice["text"]

@@ -1,6 +1,7 @@
 """The application: every route, errors, limits, and requests that take turns."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,25 @@ import pytest
 from starlette.testclient import TestClient
 
 import charloom
-from charloom import LanguageModel, SamplingSettings
+from charloom import SamplingSettings
 from charloom.serving.application import Server, make_application
-from charloom.serving.completions import ServedModel
+from charloom.serving.sources import ModelSource
 
 
 @pytest.fixture(scope="module")
-def models(char_model: Path, byte_model: Path) -> list[ServedModel]:
+def sources(char_model: Path, byte_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ModelSource]:
+    folder = tmp_path_factory.mktemp("served")
     named = {"chars": char_model, "bytes & <more>": byte_model}
-    return [ServedModel(name, LanguageModel.load(path)) for name, path in named.items()]
+    return [ModelSource(shutil.copytree(path, folder / name)) for name, path in named.items()]
 
 
 @pytest.fixture
-def client(models: list[ServedModel]) -> TestClient:
-    return _serve(models)
+def client(sources: list[ModelSource]) -> TestClient:
+    return _serve(sources)
 
 
-def _serve(models: list[ServedModel], **limits: int) -> TestClient:
-    server = Server(models, **({"max_tokens": 500, "max_requests": 4} | limits))
+def _serve(sources: list[ModelSource], **limits: int) -> TestClient:
+    server = Server(sources, **({"max_tokens": 500, "max_requests": 4} | limits))
     return TestClient(make_application(server), base_url="http://127.0.0.1:8000")
 
 
@@ -34,14 +36,17 @@ def _post(client: TestClient, path: str = "/v1/completions", **body: Any) -> Any
     return client.post(path, json={"model": "chars"} | body)
 
 
-def test_completions(client: TestClient, models: list[ServedModel]) -> None:
+def test_completions(client: TestClient, sources: list[ModelSource]) -> None:
     body = _post(client, prompt=["the ", "fox "], max_tokens=40, temperature=0.8, seed=3, n=2).json()
     assert [choice["index"] for choice in body["choices"]] == [0, 1, 2, 3]
+    served = sources[0].get()
+    assert served is not None
+    assert body["system_fingerprint"] == served.fingerprint
     sampling = SamplingSettings(temperature=0.8, seed=3)
     expected = [
         text[4:]
         for prompt in ("the ", "fox ")
-        for text in charloom.generate_samples(models[0].model, prompt, 40, sampling, num_samples=2)
+        for text in charloom.generate_samples(served.model, prompt, 40, sampling, num_samples=2)
     ]
     assert [choice["text"] for choice in body["choices"]] == expected
     assert body["usage"] == {"prompt_tokens": 8, "completion_tokens": 160, "total_tokens": 168}
@@ -70,6 +75,8 @@ def test_errors(client: TestClient) -> None:
         (_post(client, prompt="a", max_tokens=501), 400, "max_tokens must be an integer from 0 to 500"),
         (_post(client, prompt="a", model="none"), 404, "model must be one of chars, bytes & <more>"),
         (_post(client, prompt="a", model=None), 404, "model must be one of"),
+        (_post(client, prompt="a", logit_bias={"0": -1}), 400, "0 is <unk>, which is never generated"),
+        (_post(client, prompt="a", logit_bias={"99": -1}, stream=True), 400, "99 is not a token id"),
         (_post(client, "/tokenize", prompt=3), 400, "prompt must be a string"),
         (_post(client, "/detokenize", tokens=[-1]), 400, "tokens must be a list of integers"),
         (_post(client, "/detokenize", tokens=[True]), 400, "tokens must be a list of integers"),
@@ -103,34 +110,29 @@ def test_tokens(client: TestClient) -> None:
     assert client.get("/tokenizer_info").json()["eos_token"] in ("\n", " ")
 
 
-def test_pages_and_lists(client: TestClient, models: list[ServedModel]) -> None:
+def test_lists(client: TestClient, sources: list[ModelSource]) -> None:
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["chars", "bytes & <more>"]
     assert client.get("/v1/models/chars").json()["id"] == "chars"
-    listed = client.get("/")
-    assert '<a href="/models/bytes%20%26%20%3Cmore%3E">bytes &amp; &lt;more&gt;</a>' in listed.text
-    page = client.get("/models/bytes%20%26%20%3Cmore%3E")
-    assert "<title>bytes &amp; &lt;more&gt;</title>" in page.text
-    for response in (listed, page):
-        assert response.headers["x-frame-options"] == "DENY"
     assert client.get("/health").text == "ok\n"
-    alone = _serve(models[:1])
-    assert "<title>chars</title>" in alone.get("/").text
+    alone = _serve(sources[:1])
     assert alone.post("/v1/completions", json={"prompt": "the"}).status_code == 200  # no model named
     assert "charloom_generated_tokens_total" in alone.get("/metrics").text
 
 
-def test_limit_of_requests(models: list[ServedModel], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_of_requests(sources: list[ModelSource], monkeypatch: pytest.MonkeyPatch) -> None:
     """Further requests are refused while the first is computed, and accepted after it."""
     entered, released = threading.Event(), threading.Event()
-    complete = models[0].complete
+    served = sources[0].get()
+    assert served is not None
+    complete = served.complete
 
     def wait(*arguments: Any) -> Any:
         entered.set()
         released.wait(60)
         yield from complete(*arguments)
 
-    monkeypatch.setattr(models[0], "complete", wait)
-    client = _serve(models[:1], max_requests=1)
+    monkeypatch.setattr(served, "complete", wait)
+    client = _serve(sources[:1], max_requests=1)
     with client:
         statuses: list[int] = []
         first = threading.Thread(target=lambda: statuses.append(_post(client, prompt="the").status_code))
@@ -146,9 +148,9 @@ def test_limit_of_requests(models: list[ServedModel], monkeypatch: pytest.Monkey
         assert _post(client, prompt="the").status_code == 200
 
 
-def test_many_requests_at_once(models: list[ServedModel]) -> None:
+def test_many_requests_at_once(sources: list[ModelSource]) -> None:
     """No more than the limit are computed, however many arrive together."""
-    client = _serve(models[:1], max_requests=2, max_tokens=100_000)
+    client = _serve(sources[:1], max_requests=2, max_tokens=100_000)
     with client:
         statuses: list[int] = []
         fields: dict[str, Any] = {"prompt": "the", "max_tokens": 20_000}
@@ -163,8 +165,8 @@ def test_many_requests_at_once(models: list[ServedModel]) -> None:
     assert statuses.count(503) >= 1
 
 
-def test_stopping_ends_requests_with_an_error(models: list[ServedModel]) -> None:
-    server = Server(models[:1], max_tokens=500, max_requests=4)
+def test_stopping_ends_requests_with_an_error(sources: list[ModelSource]) -> None:
+    server = Server(sources[:1], max_tokens=500, max_requests=4)
     server.is_stopping = True
     client = TestClient(make_application(server), base_url="http://127.0.0.1:8000")
     for stream in (False, True):

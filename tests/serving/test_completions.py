@@ -99,9 +99,22 @@ def test_bias() -> None:
     assert greedy[0] not in _join(_complete(temperature=0, logit_bias={str(banned): -100}))
     assert _join(_complete(temperature=0)) == greedy
     with pytest.raises(ApiError, match="not a token id"):
-        _complete(logit_bias={"1000": 1})
+        _SERVED.check_bias({1000: 1.0})
+    with pytest.raises(ApiError, match="0 is <unk>, which is never generated"):
+        _SERVED.check_bias({0: 1.0})
+    _SERVED.check_bias({token: 1.0})
+    ServedModel("b", _make_model(Vocabulary())).check_bias({0: 1.0})  # a byte
     tied = ServedModel("t", _make_model(embedding_size=20, tied_output=True))
     assert _join(_complete(tied, logit_bias={str(token): 100}, max_tokens=5)) == "zzzzz"
+
+
+def test_fingerprints() -> None:
+    assert ServedModel("other", _MODEL).fingerprint == _SERVED.fingerprint
+    changed = _make_model()
+    with torch.no_grad():
+        changed.output.bias[0] += 1
+    assert ServedModel("m", changed).fingerprint != _SERVED.fingerprint
+    assert len(ServedModel("m", _make_model().to(torch.bfloat16)).fingerprint) == 16
 
 
 def test_bytes() -> None:

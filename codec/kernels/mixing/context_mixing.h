@@ -292,7 +292,7 @@ class ContextMixing {
   Mixer mixer_ = {};
   Probabilities probabilities_ = {};
   int maps_[kStateMaps];                             // their places in Counters::maps
-  uint8_t *histories_[kContexts], seen_[kContexts];  // where the bit histories are, and what they were
+  uint8_t *histories_[kContexts], seen_[kContexts];  // addresses of the bit histories, and their values
   Node *nodes_[kFull];
   int mixed_ = 0, rate_ = 0;
   APM apms_[kAPMs];

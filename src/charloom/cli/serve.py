@@ -33,7 +33,9 @@ def serve(
 
         charloom serve mybook english
 
-    The page generates text, and shows surprise and the next characters. The API has /v1/completions (also streamed),
+    The page generates text, and shows surprise and the next characters; with several models, /compare compares two.
+    The folder of a run that still trains gets a page with its curves and samples. A model that is trained again is
+    loaded again. The API has /v1/completions (also streamed),
     /v1/models, /tokenize, /detokenize, /health and /metrics (Prometheus). Requires pip install 'charloom[serve]'.
 
     The server answers programs on this machine only, unless --host is another address: then each request needs a
@@ -42,8 +44,8 @@ def serve(
     Parameters
     ----------
     models
-        Folders of the models, names of models of the package, or models on the Hub (hf:USER/NAME); each is served under
-        the name of its folder.
+        Folders of models or training runs, checkpoint files, names of models of the package, or models on the Hub
+        (hf:USER/NAME); each is served under the name of its folder.
     host
         Address to listen on; 0.0.0.0 for all addresses of this machine.
     port
@@ -70,10 +72,10 @@ def serve(
         token = secrets.token_urlsafe(24)
     # Before the models are loaded, so that a port in use is reported at once.
     with _listen(host, port) as listener:
-        application = _load(models, [host, *allowed_host], token, max_tokens, max_requests)
+        application, names = _load(models, [host, *allowed_host], token, max_tokens, max_requests)
         address = _describe_address(host, listener.getsockname()[1])
         query = "" if token is None else f"?token={token}"
-        screen.messages().print(f"Serving {', '.join(_get_names(models))} at {address}{query} (Ctrl-C stops)")
+        screen.messages().print(f"Serving {', '.join(names)} at {address}{query} (Ctrl-C stops)")
         _run(application, listener)
 
 
@@ -113,32 +115,21 @@ def _describe_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _get_names(models: tuple[Path, ...]) -> list[str]:
-    """Returns the names under which models are served. Raises SettingsError if two are equal."""
-    names = [path.resolve().name for path in models]
-    if len(set(names)) < len(names):
-        raise SettingsError("two models have the same name: rename one of the folders")
-    return names
-
-
 def _load(
     models: tuple[Path, ...], hosts: list[str], token: str | None, max_tokens: int, max_requests: int
-) -> "Starlette":
-    """Returns the application with the models."""
+) -> tuple["Starlette", list[str]]:
+    """Returns the application, and the names of the models. Raises SettingsError if two have the same name."""
     try:
         from charloom.serving.application import Server, make_application
     except ImportError as error:
         raise CharloomError(
             f"{(error.name or '').partition('.')[0]} is not installed; install it with pip install 'charloom[serve]'"
         ) from None
-    from charloom.models.language_model import LanguageModel
-    from charloom.serving.completions import ServedModel
+    from charloom.serving.sources import ModelSource, name_source
 
-    served = [
-        ServedModel(name, LanguageModel.load(path)) for name, path in zip(_get_names(models), models, strict=True)
-    ]
-    return make_application(
-        Server(served, max_tokens=max_tokens, max_requests=max_requests),
-        hosts=[f"[{host}]" if ":" in host else host for host in hosts],
-        token=token,
-    )
+    names = [name_source(path) for path in models]
+    if len(set(names)) < len(names):
+        raise SettingsError("two models have the same name: rename one of the folders")
+    server = Server([ModelSource(path) for path in models], max_tokens=max_tokens, max_requests=max_requests)
+    hosts = [f"[{host}]" if ":" in host else host for host in hosts]
+    return make_application(server, hosts=hosts, token=token), names

@@ -6,7 +6,6 @@ The file contains the weights, and computes with them in JavaScript (``page/``).
 import base64
 import html
 import json
-import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,13 @@ from numpy.typing import NDArray
 
 from charloom.errors import SettingsError
 from charloom.export.files import write_export
+from charloom.export.page_files import FOLDER, fill_page
 from charloom.models.language_model import LanguageModel
 from charloom.settings.limits import check_choice
 from charloom.settings.sampling import GenerationPrecision
 from charloom.version import __version__
 from charloom_codec.arguments import PATH, check_type
 
-_PAGE = Path(__file__).parent / "page"
-_MODULES = ("products.js", "network.js", "random.js", "weights.js", "model.js", "app.js")
-"""Modules of the page; each imports from those before it only."""
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=const|class|async function|function)", re.MULTILINE)
 _DIGITS = 93
 _BITS_OF_TWO_DIGITS = 13
 _LINE = 8192
@@ -86,8 +81,11 @@ def export_html(
     write_export(Path(path), content.encode(), force=force)
 
 
-def build_page(model: LanguageModel, precision: GenerationPrecision, title: str) -> str:
-    """Returns the HTML of the page. Arguments and errors are those of ``export_html``."""
+def build_page(model: LanguageModel, precision: GenerationPrecision, title: str, navigation: str = "") -> str:
+    """Returns the HTML of the page. Other arguments and errors are those of ``export_html``.
+
+    navigation: HTML of links to other pages; empty for a page that is alone.
+    """
     config, tensors = model.to_config()
     layer = model.layer
     if layer.proj_size:
@@ -122,22 +120,13 @@ def build_page(model: LanguageModel, precision: GenerationPrecision, title: str)
     }
     parts = {
         "title": html.escape(title),
-        "style": (_PAGE / "style.css").read_text(encoding="utf-8"),
+        "navigation": navigation,
         # "<" could end the element, or start a comment.
         "description": json.dumps(description).replace("<", "\\u003c"),
-        "products": base64.b64encode((_PAGE / "products.wasm").read_bytes()).decode(),
+        "products": base64.b64encode((FOLDER / "products.wasm").read_bytes()).decode(),
         "weights": encode_base93(compressed),
-        "script": bundle_modules(),
     }
-    page = (_PAGE / "page.html").read_text(encoding="utf-8")
-    # In one pass: an inserted text may look like a placeholder.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
-
-
-def bundle_modules() -> str:
-    """Returns all modules of the page as one, without imports and exports."""
-    sources = ((_PAGE / name).read_text(encoding="utf-8") for name in _MODULES)
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)
+    return fill_page("page.html", parts)
 
 
 def encode_base93(data: bytes) -> str:

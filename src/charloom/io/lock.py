@@ -12,6 +12,9 @@ from charloom.errors import ModelFolderError
 # Error numbers of file systems without locks, on which charloom works without them.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
+_PATIENCE = 0.2
+"""Seconds to wait for a lock: ``is_held`` of another process holds it for a moment."""
+
 
 class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
     """A lock on a folder, held inside a ``with`` block: a hidden file that is removed on release.
@@ -32,7 +35,8 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
         """
         self._path, self._user = folder / name, user
         # FileLock opens no link and no pipe of that name, which another user may have put into the folder.
-        self._lock = FileLock(self._path, blocking=wait, thread_local=False, fallback_to_soft=False)
+        timeout = -1 if wait else _PATIENCE
+        self._lock = FileLock(self._path, timeout, poll_interval=0.05, thread_local=False, fallback_to_soft=False)
 
     def take(self) -> None:
         """Acquires the lock. Raises ModelFolderError if it is held elsewhere, OSError if the folder is not writable."""

@@ -31,13 +31,14 @@ class CollectedChoice:
 class Answer:
     """The JSON of an answer, in the form of OpenAI's API."""
 
-    def __init__(self, model: str, num_prompt_tokens: int) -> None:
+    def __init__(self, model: str, fingerprint: str, num_prompt_tokens: int) -> None:
         self._num_prompt_tokens = num_prompt_tokens
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": model,
+            "system_fingerprint": fingerprint,
         }
 
     def make_whole(self, choices: dict[int, CollectedChoice], wanted: CompletionRequest) -> dict[str, Any]:

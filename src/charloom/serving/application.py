@@ -1,12 +1,10 @@
-"""The server's application: OpenAI's completions, models, tokens, health, metrics, and a page for each model."""
+"""The server's application: OpenAI's completions, models, tokens, health, metrics, and the pages."""
 
-import html
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -14,17 +12,18 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from charloom.errors import CharloomError
-from charloom.export.html import build_page
 from charloom.serving.access import AccessControl
 from charloom.serving.answers import Answer, CollectedChoice
 from charloom.serving.completions import Part, ServedModel
 from charloom.serving.ending import EndCleanly
 from charloom.serving.metrics import Metrics
+from charloom.serving.pages import Pages
 from charloom.serving.requests import ApiError, CompletionRequest, read_completion_request
+from charloom.serving.sources import ModelSource
 
 _MAX_BODY = 16 << 20
 _BODY_SECONDS = 30.0
@@ -40,20 +39,20 @@ class Server:
     """The models, and the answers to requests.
 
     Attributes:
-        models: Models by name.
+        sources: Sources of the models, by name.
         metrics: Counters of the requests.
         is_stopping: True to end running requests with an error.
     """
 
-    def __init__(self, models: Sequence[ServedModel], *, max_tokens: int, max_requests: int) -> None:
+    def __init__(self, sources: Sequence[ModelSource], *, max_tokens: int, max_requests: int) -> None:
         """Initializes the server.
 
         Args:
-            models: Models with different names.
+            sources: Sources of models with different names.
             max_tokens: Maximum number of tokens to generate for a prompt.
             max_requests: Maximum number of requests that are computed at the same time: further ones are refused.
         """
-        self.models = {served.name: served for served in models}
+        self.sources = {source.name: source for source in sources}
         self.metrics = Metrics()
         self._max_tokens = max_tokens
         self._max_requests = max_requests
@@ -61,7 +60,6 @@ class Server:
         self._running = 0
         self._limiter = anyio.CapacityLimiter(_THREADS)
         self._started = int(time.time())
-        self._pages: dict[str, str] = {}
 
     async def compute(self, function: Callable[[], Result]) -> Result:
         """Runs a function in one of the threads that compute."""
@@ -70,12 +68,13 @@ class Server:
     async def complete(self, request: Request) -> Response:
         """Answers ``POST /v1/completions``."""
         wanted = read_completion_request(await _read_json(request), self._max_tokens)
-        served = self._find(wanted.model)
+        served = await self._load(wanted.model)
+        served.check_bias(wanted.bias)
         prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
         num_prompt_tokens = sum(map(len, prompts))
         if wanted.echo and num_prompt_tokens * ((wanted.num_logprobs or 0) + 1) * wanted.num_choices > _MAX_SCORES:
             raise ApiError(f"too long for echo: prompt tokens x (logprobs + 1) x n may be at most {_MAX_SCORES:,}")
-        answer = Answer(served.name, num_prompt_tokens)
+        answer = Answer(served.name, served.fingerprint, num_prompt_tokens)
         # Without an await between the check and the count: many requests may arrive at once.
         if self._running >= self._max_requests:
             raise ApiError("the server is busy: try again later", status=503)
@@ -115,7 +114,7 @@ class Server:
 
     async def list_models(self, _: Request) -> Response:
         """Answers ``GET /v1/models``."""
-        return JSONResponse({"object": "list", "data": [*map(self._describe, self.models)]})
+        return JSONResponse({"object": "list", "data": [*map(self._describe, self.sources)]})
 
     async def describe_model(self, request: Request) -> Response:
         """Answers ``GET /v1/models/NAME``."""
@@ -127,7 +126,7 @@ class Server:
     async def tokenize(self, request: Request) -> Response:
         """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""
         body = await _read_json(request)
-        served, prompt = self._find(body.get("model")), body.get("prompt")
+        served, prompt = await self._load(body.get("model")), body.get("prompt")
         if not isinstance(prompt, str):
             raise ApiError("prompt must be a string", field="prompt")
         ids = (await self.compute(lambda: served.model.vocabulary.encode(prompt, "unk"))).tolist()
@@ -136,7 +135,7 @@ class Server:
     async def detokenize(self, request: Request) -> Response:
         """Answers ``POST /detokenize``."""
         body = await _read_json(request)
-        vocabulary, ids = self._find(body.get("model")).model.vocabulary, body.get("tokens")
+        vocabulary, ids = (await self._load(body.get("model"))).model.vocabulary, body.get("tokens")
         if not isinstance(ids, list) or not all(type(one) is int and 0 <= one < len(vocabulary) for one in ids):
             raise ApiError(f"tokens must be a list of integers from 0 to {len(vocabulary) - 1}", field="tokens")
         text = vocabulary.decode(ids)
@@ -144,7 +143,7 @@ class Server:
 
     async def describe_tokenizer(self, _: Request) -> Response:
         """Answers ``GET /tokenizer_info``, as vLLM does: the line feed, if there is one, precedes a text."""
-        vocabulary = next(iter(self.models.values())).model.vocabulary
+        vocabulary = (await self._load(next(iter(self.sources)))).model.vocabulary
         first = "\n" if vocabulary.unit == "byte" or "\n" in vocabulary.tokens else " "
         return JSONResponse({"eos_token": first, "bos_token": first, "pad_token": None, "chat_template": None})
 
@@ -153,43 +152,20 @@ class Server:
         content, media_type = self.metrics.render(self._running)
         return Response(content, media_type=media_type)
 
-    async def show_models(self, _: Request) -> Response:
-        """Answers ``GET /``: the models' pages; with one model, its page."""
-        if len(self.models) == 1:
-            return await self._make_page(next(iter(self.models)))
-        links = "".join(
-            f'<li><a href="/models/{quote(name, safe="")}">{html.escape(name)}</a></li>' for name in self.models
-        )
-        return HTMLResponse(_MODELS_PAGE.format(links=links), headers=_PAGE_HEADERS)
+    async def _load(self, name: object) -> ServedModel:
+        """Returns the present model of a name. Raises ApiError if there is none."""
+        source = self._find(name)
+        served = await self.compute(source.get)
+        if served is None:
+            raise ApiError(f"{source.name} has no model yet: its training run saves it at the end", status=503)
+        return served
 
-    async def show_model(self, request: Request) -> Response:
-        """Answers ``GET /models/NAME``."""
-        name = request.path_params["name"]
-        if name not in self.models:
-            raise ApiError(f"there is no model {name:.100}", status=404)
-        return await self._make_page(name)
-
-    async def _make_page(self, name: str) -> Response:
-        if name not in self._pages:
-            served = self.models[name]
-            self._pages[name] = await self.compute(lambda: build_page(served.model, "float32", name))
-        return HTMLResponse(self._pages[name], headers=_PAGE_HEADERS)
-
-    def _find(self, name: object) -> ServedModel:
-        if name is None and len(self.models) == 1:
-            return next(iter(self.models.values()))
-        if not isinstance(name, str) or name not in self.models:
-            raise ApiError(f"model must be one of {', '.join(self.models)}", status=404, field="model")
-        return self.models[name]
-
-
-_PAGE_HEADERS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-_MODELS_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>charloom</title></head>
-<body style="font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem">
-<h1>Models</h1><ul>{links}</ul></body></html>
-"""
+    def _find(self, name: object) -> ModelSource:
+        if name is None and len(self.sources) == 1:
+            return next(iter(self.sources.values()))
+        if not isinstance(name, str) or name not in self.sources:
+            raise ApiError(f"model must be one of {', '.join(self.sources)}", status=404, field="model")
+        return self.sources[name]
 
 
 async def _read_json(request: Request) -> Any:
@@ -244,8 +220,7 @@ def make_application(server: Server, *, hosts: Collection[str] = (), token: str 
         token: Token that requests must have; None for none.
     """
     routes = [
-        Route("/", server.show_models),
-        Route("/models/{name}", server.show_model),
+        *Pages(server.sources, server.compute).make_routes(),
         Route("/v1/completions", server.complete, methods=["POST"]),
         Route("/v1/models", server.list_models),
         Route("/v1/models/{name}", server.describe_model),

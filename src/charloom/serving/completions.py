@@ -1,7 +1,8 @@
 """Completions of prompts by a served model: text, log probabilities, and the reason of the end."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,12 +57,23 @@ class Part:
 
 
 class ServedModel:
-    """A model with the name under which it is served."""
+    """A model with the name under which it is served.
+
+    Attributes:
+        name: The name.
+        model: The model.
+        fingerprint: Hash of its weights, by which the models of different answers can be compared.
+    """
 
     def __init__(self, name: str, model: LanguageModel) -> None:
         self.name = name
         self.model = model
         self._config, self._tensors = model.to_config()
+        weights = hashlib.sha256()
+        for tensor in self._tensors.values():
+            # As bytes, since NumPy has no bfloat16.
+            weights.update(tensor.detach().contiguous().view(torch.uint8).numpy().tobytes())
+        self.fingerprint = weights.hexdigest()[:16]
 
     def encode(self, prompt: str | Sequence[int], request: CompletionRequest) -> list[int]:
         """Returns the token ids of a prompt. Raises ApiError for a prompt that the model cannot read."""
@@ -78,12 +90,18 @@ class ServedModel:
             raise ApiError("the prompt has no character of the model's vocabulary", field="prompt")
         return ids
 
-    def with_bias(self, bias: dict[int, float]) -> LanguageModel:
+    def check_bias(self, bias: Mapping[int, float]) -> None:
+        """Raises ApiError for the bias of a token that the model cannot generate."""
+        if bias and max(bias) >= len(self.model.vocabulary):
+            raise ApiError(f"logit_bias: {max(bias)} is not a token id of this model", field="logit_bias")
+        unknown = self.model.vocabulary.unknown_id
+        if unknown in bias:
+            raise ApiError(f"logit_bias: {unknown} is <unk>, which is never generated: omit it", field="logit_bias")
+
+    def with_bias(self, bias: Mapping[int, float]) -> LanguageModel:
         """Returns a model that shares all weights except for the output layer's bias, to which numbers are added."""
         if not bias:
             return self.model
-        if max(bias) >= len(self.model.vocabulary):
-            raise ApiError(f"logit_bias: {max(bias)} is not a token id of this model", field="logit_bias")
         added = torch.zeros_like(self._tensors["output.bias"])
         added[list(bias)] = torch.tensor([*bias.values()], dtype=added.dtype)
         tensors = self._tensors | {"output.bias": self._tensors["output.bias"] + added}
@@ -116,7 +134,7 @@ class ServedModel:
                 yield Part(choice.index, shown, scores=prompt_scores if reader else [])
         generated: Iterator[Tensor] = iter(())
         if request.num_tokens:
-            model = self.with_bias(dict(request.bias))
+            model = self.with_bias(request.bias)
             generated = generate_ids(
                 model, torch.tensor(ids), request.num_tokens, request.sampling, num_samples=request.num_choices
             )

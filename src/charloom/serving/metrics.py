@@ -6,7 +6,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _PATHS = {
-    *("/", "/v1/completions", "/v1/models", "/tokenize", "/detokenize", "/tokenizer_info", "/health", "/metrics"),
+    *(
+        "/",
+        "/compare",
+        "/v1/completions",
+        "/v1/models",
+        "/tokenize",
+        "/detokenize",
+        "/tokenizer_info",
+        "/health",
+        "/metrics",
+    ),
 }
 """Paths that have a label of their own: any other would let a client create labels without end."""
 

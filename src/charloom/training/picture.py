@@ -21,7 +21,7 @@ def make_history_markup(history: "History") -> str:
         return markup.join(markup.make_note("no epochs"))
     last, best = history[-1], history.best
     rows: list[tuple[str, object]] = [
-        ("epochs", len(history)),
+        ("epochs", last.epoch),
         ("seconds", last.seconds),
         ("characters per second", last.chars_per_second),
         ("perplexity", last.perplexity),

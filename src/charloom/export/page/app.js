@@ -1,23 +1,7 @@
 // The page: generation, surprise, and the next character. The model computes in this tab.
+import { afterPause, cutText, describeCharacter, find, nameOf, percent, quote, summarize } from "./display.js";
 import { Model } from "./model.js";
-
-const find = (id) => document.getElementById(id);
-const NAMES = { " ": "space", "\n": "line end", "\t": "tab", "\r": "carriage return" };
-const nameOf = (text) => NAMES[text] ?? text;
-const quote = (text) => NAMES[text] ?? `\u201c${text}\u201d`;
-const percent = (p) => `${(100 * p).toPrecision(p < 0.1 ? 2 : 3)}%`;
-const MAX_SHOWN = 20_000; // characters of the shaded text
-const STRONGEST = 10; // bits of the darkest shade
-
-// Runs a function after the last of several calls, with a function that is true once another run has started.
-function afterPause(work, milliseconds = 250) {
-  let timer, run = 0;
-  return () => {
-    clearTimeout(timer);
-    const mine = ++run;
-    timer = setTimeout(() => work(() => mine !== run), milliseconds);
-  };
-}
+import { ShadedText } from "./shading.js";
 
 // Returns the text of a field. Browsers change its line ends to "\n"; a model that knows "\r" has learned "\r\n".
 function readText({ vocabulary }, field, end = field.value.length) {
@@ -98,62 +82,38 @@ function setUpGeneration(model) {
 }
 
 function setUpSurprise(model) {
-  const shaded = find("shaded");
-  let characters = [], here = -1;
+  let characters = [];
+  const shaded = new ShadedText(find("shaded"), (place) => {
+    shaded.select(place);
+    find("detail").textContent = describeCharacter(characters[place]);
+  });
 
-  function show(place) {
-    shaded.children[here]?.classList.remove("here");
-    here = Math.min(Math.max(place, 0), characters.length - 1);
-    const one = characters[here];
-    if (!one) return;
-    shaded.children[here].classList.add("here");
-    const bits = one.bits === null ? "not scored: nothing precedes it" : `${one.bits.toFixed(2)} bits`;
-    const expected = one.expected.map(({ text, probability }) => `${quote(text)} ${percent(probability)}`);
-    find("detail").textContent = `${quote(one.text)}: ${bits}${expected.length ? `. Expected: ${expected.join(", ")}` : ""}`;
-  }
-
-  const update = afterPause(async (isStopped) => {
-    const text = readText(model, find("scored"));
+  find("scored").addEventListener("input", afterPause(async (isStopped) => {
+    const text = readText(model, find("scored")), { start, note } = cutText(text);
     find("summary").textContent = text ? "Reading …" : "";
-    characters = await model.score(text.slice(0, MAX_SHOWN), 5, isStopped);
+    const found = await model.score(start, 5, isStopped);
     if (isStopped()) return;
-    here = -1;
+    characters = found;
     find("detail").textContent = "";
-    shaded.replaceChildren(...characters.map(({ text: character, bits }) => {
-      const span = document.createElement("span");
-      span.textContent = character;
-      span.style.setProperty("--bits", Math.min((bits ?? 0) / STRONGEST, 1) * 0.85);
-      return span;
-    }));
-    const scored = characters.filter(({ bits }) => bits !== null);
-    if (!scored.length) {
+    shaded.show(characters);
+    const summary = summarize(characters);
+    if (!summary) {
       find("summary").textContent = text ? "Write at least two characters." : "";
       return;
     }
-    const mean = scored.reduce((sum, { bits }) => sum + bits, 0) / scored.length;
-    const cut = text.length > MAX_SHOWN ? ` Only the first ${MAX_SHOWN.toLocaleString("en")} characters are shown.` : "";
     find("summary").textContent =
-      `${mean.toFixed(3)} bits per character, perplexity ${(2 ** mean).toFixed(3)}, ` +
-      `${scored.length.toLocaleString("en")} characters scored.${cut}`;
-  });
-
-  find("scored").addEventListener("input", update);
-  shaded.addEventListener("pointerover", (event) => {
-    const place = Array.prototype.indexOf.call(shaded.children, event.target);
-    if (place >= 0) show(place);
-  });
-  shaded.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 10, ArrowUp: -10 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    show(here + step);
-  });
+      `${summary.mean.toFixed(3)} bits per character, perplexity ${(2 ** summary.mean).toFixed(3)}, ` +
+      `${summary.count.toLocaleString("en")} characters scored.${note}`;
+  }));
 }
 
 function setUpNext(model) {
   const { prompt } = find("generation").elements;
-  const update = afterPause(async () => {
-    const found = await model.predict(readText(model, prompt, prompt.selectionEnd), 12);
+  const update = afterPause(async (isStopped) => {
+    find("bars").ariaBusy = "true"; // a long prompt takes seconds: until then, the bars are those of another text
+    const found = await model.predict(readText(model, prompt, prompt.selectionEnd), 12, isStopped);
+    if (isStopped()) return;
+    find("bars").ariaBusy = "false";
     const largest = found[0]?.probability ?? 1;
     find("bars").tBodies[0].replaceChildren(...found.map(({ text, probability }) => {
       const row = document.createElement("tr"), name = document.createElement("th");

@@ -136,6 +136,7 @@ export class Model {
     const state = network.beginState(), pause = makePause();
     let logits;
     for (const token of ids) {
+      if (isStopped()) return;
       logits = network.step(token, state);
       await pause();
     }
@@ -184,11 +185,12 @@ export class Model {
   }
 
   // Returns the most likely next tokens after a text, or at its start, with their probabilities.
-  async predict(text, count) {
+  async predict(text, count, isStopped = () => false) {
     const { vocabulary, network } = this;
     const state = network.beginState(), pause = makePause();
     let logits = null;
     for (const token of vocabulary.encode(text)) {
+      if (isStopped()) return [];
       logits = network.step(token, state);
       await pause();
     }

@@ -1,0 +1,202 @@
+// Two models on the same prompt, and on the same text. The server computes.
+import { afterPause, cutText, describeCharacter, find, quote, summarize } from "./display.js";
+import { ShadedText } from "./shading.js";
+
+const SIDES = ["first", "second"];
+const NUM_EXPECTED = 5;
+const NUM_DIFFERENCES = 10;
+const CONTEXT = 20; // characters before a difference in the table
+
+// Returns the response to a request for a completion. Throws an Error with the server's message.
+async function post(fields, signal, seed = 0) {
+  const headers = { "Content-Type": "application/json" };
+  // A seed may have more than the 53 bits of a number in JavaScript.
+  const body = JSON.stringify(fields).replace("{", `{"seed": ${BigInt(seed)}, `);
+  const response = await fetch("/v1/completions", { method: "POST", headers, body, signal });
+  if (!response.ok) throw new Error((await response.json()).error.message);
+  return response;
+}
+
+// Yields the text of a completion as it is generated.
+async function* streamText(fields, signal, seed) {
+  const response = await post({ ...fields, stream: true }, signal, seed);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error("the server ended before the text was complete");
+    const events = (held + value).split("\n\n");
+    held = events.pop(); // incomplete
+    for (const event of events) {
+      const data = event.slice("data: ".length);
+      if (data === "[DONE]") return;
+      const { error, choices } = JSON.parse(data);
+      if (error) throw new Error(error.message);
+      yield choices[0].text;
+    }
+  }
+}
+
+// Returns the characters of a text with their surprisal and the most likely ones, from the tokens of an answer.
+function readCharacters(text, { tokens, token_logprobs: logprobs, top_logprobs: tops }) {
+  const encoder = new TextEncoder(), decoder = new TextDecoder("utf-8", { ignoreBOM: true }), characters = [];
+  const source = Array.from(text); // of which the answer has no unknown characters
+  let part = null;
+  for (const [place, token] of tokens.entries()) {
+    const top = Object.entries(tops[place] ?? {}).sort((a, b) => b[1] - a[1]).slice(0, NUM_EXPECTED);
+    const expected = top.map(([name, logprob]) => ({ text: name, probability: Math.exp(logprob) }));
+    part ??= { text: "", bits: null, expected, isUnknown: token === "<unk>" };
+    if (logprobs[place] !== null) part.bits = (part.bits ?? 0) - logprobs[place] / Math.LN2;
+    const byte = /^bytes:\\x(..)$/.exec(token);
+    const known = part.isUnknown && source.length === tokens.length ? source[place] : token;
+    part.text += decoder.decode(byte ? Uint8Array.of(parseInt(byte[1], 16)) : encoder.encode(known), { stream: true });
+    if (!part.text) continue; // the first bytes of a character
+    characters.push(part);
+    part = null;
+  }
+  return characters;
+}
+
+// Returns the places of the characters on which the models differ most, the largest difference first; null if they have
+// read different characters, because of their normalization.
+function findDifferences([first, second]) {
+  const isSame = ({ text }, place) => text.toLowerCase() === second[place].text.toLowerCase();
+  if (first.length !== second.length || !first.every(isSame)) return null;
+  const size = (place) => Math.abs(first[place].bits - second[place].bits);
+  const places = first.map((_, place) => place).filter((place) => size(place) > 0);
+  return places.sort((a, b) => size(b) - size(a)).slice(0, NUM_DIFFERENCES);
+}
+
+// Returns a text of the page for a model: with its line ends, if it knows the carriage return.
+function adaptText(text, side) {
+  return find(side).selectedOptions[0].hasAttribute("data-crlf") ? text.replaceAll("\n", "\r\n") : text;
+}
+
+function readSettings(form) {
+  const number = (name) => (form.elements[name].value === "" ? undefined : Number(form.elements[name].value));
+  return {
+    max_tokens: number("numChars") ?? 500, temperature: number("temperature"), top_k: number("topK"), top_p: number("topP"),
+  };
+}
+
+function setUpGeneration() {
+  const form = find("generation");
+  let controller = null;
+
+  async function generate(side, seed) {
+    const target = find(`text-${side}`), prompt = adaptText(form.elements.prompt.value, side);
+    const stop = adaptText(form.elements.stopText.value, side) || undefined;
+    const shown = document.createElement("span"), added = document.createTextNode("");
+    shown.className = "prompt";
+    shown.textContent = prompt;
+    target.replaceChildren(shown, added);
+    const fields = { ...readSettings(form), model: find(side).value, prompt, stop, unknown: "skip" };
+    for await (const part of streamText(fields, controller.signal, seed)) added.data += part;
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (controller) return;
+    controller = new AbortController();
+    find("start").disabled = true;
+    find("stop").disabled = false;
+    find("status").textContent = "Generating …";
+    const seed = form.elements.seed.value || String(crypto.getRandomValues(new Uint32Array(1))[0]);
+    const results = await Promise.allSettled(SIDES.map((side) => generate(side, seed)));
+    const errors = results.filter(({ reason }) => reason && reason.name !== "AbortError").map(({ reason }) => reason.message);
+    const end = controller.signal.aborted ? "Stopped" : "Complete";
+    find("status").textContent = errors.length ? [...new Set(errors)].join("; ") : `${end}, seed ${seed}.`;
+    controller = null;
+    find("start").disabled = false;
+    find("stop").disabled = true;
+  });
+  find("stop").addEventListener("click", () => controller?.abort());
+  form.elements.prompt.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+}
+
+function setUpSurprise() {
+  const shaded = SIDES.map((side, index) => new ShadedText(find(`shaded-${side}`), (place) => select(place, index)));
+  let characters = [[], []], areAligned = false, controller = null;
+
+  function select(place, index) {
+    const shown = areAligned ? [0, 1] : [index];
+    for (const one of shown) shaded[one].select(place);
+    find("detail").replaceChildren(...shown.map((one) => {
+      const line = document.createElement("div");
+      line.textContent = `${find(SIDES[one]).value}: ${describeCharacter(characters[one][place])}`;
+      return line;
+    }));
+  }
+
+  function showDifferences(places) {
+    const [first, second] = characters;
+    find("differences").tBodies[0].replaceChildren(...places.map((place) => {
+      const row = document.createElement("tr"), difference = first[place].bits - second[place].bits;
+      const before = first.slice(Math.max(place - CONTEXT, 0), place).map(({ text }) => text).join("");
+      const bits = [first, second].map((one) => one[place].bits.toFixed(2));
+      const signed = `${difference > 0 ? "+" : "\u2212"}${Math.abs(difference).toFixed(2)}`;
+      for (const text of [quote(first[place].text), ...bits, signed, before]) row.insertCell().textContent = text;
+      return row;
+    }));
+    find("differences").parentElement.hidden = !places.length;
+  }
+
+  function show(note) {
+    const places = findDifferences(characters);
+    areAligned = places !== null;
+    for (const [index, side] of SIDES.entries()) {
+      shaded[index].show(characters[index], new Set(places));
+      const summary = summarize(characters[index]);
+      const numUnknown = characters[index].filter(({ isUnknown }) => isUnknown).length;
+      const unknown = numUnknown ? `, ${numUnknown.toLocaleString("en")} of them not known to the model` : "";
+      find(`bits-${side}`).textContent = summary
+        ? `${summary.mean.toFixed(3)} bits per character, ${summary.count.toLocaleString("en")} characters scored${unknown}`
+        : "";
+    }
+    const differ = "The models normalize the text differently, so that its characters cannot be compared one by one.";
+    find("summary").textContent = `${areAligned ? "" : differ}${note}`;
+    find("detail").textContent = "";
+    showDifferences(places ?? []);
+  }
+
+  const update = afterPause(async (isStopped) => {
+    controller?.abort();
+    const { signal } = (controller = new AbortController());
+    const { start, note } = cutText(find("scored").value);
+    find("summary").textContent = start ? "Reading …" : "";
+    try {
+      const found = await Promise.all(SIDES.map(async (side) => {
+        if (!start) return [];
+        const prompt = adaptText(start, side);
+        const fields = { model: find(side).value, prompt, echo: true, logprobs: NUM_EXPECTED, max_tokens: 0, unknown: "unk" };
+        const { choices } = await (await post(fields, signal)).json();
+        return readCharacters(prompt, choices[0].logprobs);
+      }));
+      if (isStopped()) return;
+      characters = found;
+      show(note);
+    } catch (error) {
+      if (error.name !== "AbortError") find("summary").textContent = error.message;
+    }
+  });
+  find("scored").addEventListener("input", update);
+  return update;
+}
+
+function start() {
+  const update = setUpSurprise();
+  const showNames = () => {
+    for (const side of SIDES) {
+      for (const heading of document.getElementsByClassName(side)) heading.textContent = find(side).value;
+    }
+    update();
+  };
+  find("second").selectedIndex = 1;
+  for (const side of SIDES) find(side).addEventListener("change", showNames);
+  setUpGeneration();
+  showNames();
+}
+
+start();

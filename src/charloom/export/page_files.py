@@ -1,0 +1,53 @@
+"""The files of pages (``page/``), put together to documents that load nothing else."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "page"
+MODULES = {
+    "page.html": (
+        *("products.js", "network.js", "random.js", "weights.js", "model.js"),
+        *("display.js", "shading.js", "app.js"),
+    ),
+    "compare.html": ("display.js", "shading.js", "compare.js"),
+    "run.html": ("run.js",),
+    "index.html": (),
+}
+"""Modules of each page; each imports from those before it only."""
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const|class|async function|function)", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+def fill_page(name: str, parts: Mapping[str, str]) -> str:
+    """Returns a page with its modules and its style.
+
+    Args:
+        name: Name of the page in ``MODULES``.
+        parts: HTML for the placeholders of the page, except ``style``, ``script``, ``script_hash`` and ``sampling``.
+    """
+    script = bundle_modules(name)
+    # The page may run this script only: not one in a text that it shows.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    filled = {
+        "style": read_file("style.css"),
+        "sampling": read_file("sampling.html"),
+        "script": script,
+        "script_hash": f"'sha256-{digest}'",
+        **parts,
+    }
+    # In one pass: an inserted text may look like a placeholder.
+    return _PLACEHOLDER.sub(lambda found: filled[found[1]], read_file(name))
+
+
+def bundle_modules(name: str) -> str:
+    """Returns all modules of a page as one, without imports and exports."""
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", read_file(module))) for module in MODULES[name])
+
+
+def read_file(name: str) -> str:
+    """Returns the text of a file of the pages."""
+    return (FOLDER / name).read_text(encoding="utf-8")

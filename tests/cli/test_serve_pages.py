@@ -1,0 +1,165 @@
+"""The pages of ``charloom serve`` in a browser: a comparison of two models, and a run while it trains."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charloom
+from browser import open_browser
+from charloom import LanguageModel, SamplingSettings
+from process import PATIENCE, environment, start, wait_until
+
+pytest.importorskip("starlette")
+_TEXT = "The quick fox\u2603 jumps"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Any]:
+    """Returns a function that serves folders and returns the address."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: object) -> str:
+        command = [sys.executable, "-m", "charloom", "serve", *map(str, words), "--port", "0"]
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment(tmp_path))
+        started.append(process)
+        assert process.stderr is not None
+        found = re.search(r"http://[\d.:]+", process.stderr.readline())
+        assert found is not None
+        return found[0]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _wait_for(browser: Any, condition: str, seconds: float = PATIENCE) -> None:
+    """Waits until a JavaScript expression is true in the page."""
+    browser.set_script_timeout(seconds)
+    browser.execute_async_script(
+        f"const done = arguments[0], check = () => ({condition} ? done() : setTimeout(check, 20)); check();"
+    )
+
+
+def _read(browser: Any, element: str) -> str:
+    found: str = browser.execute_script("return document.getElementById(arguments[0]).textContent;", element)
+    return found
+
+
+def _write(browser: Any, selector: str, text: str) -> None:
+    browser.execute_script(
+        """const field = document.querySelector(arguments[0]);
+        field.value = arguments[1];
+        field.dispatchEvent(new Event("input", { bubbles: true }));""",
+        selector,
+        text,
+    )
+
+
+def test_two_models_are_compared(serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path) -> None:
+    folders = [shutil.copytree(char_model, tmp_path / "chars"), shutil.copytree(byte_model, tmp_path / "bytes")]
+    models = [LanguageModel.load(folder) for folder in folders]
+    browser.get(serve(*folders) + "/compare")
+    seed = 2**59 + 7
+    for name, value in {"prompt": "the quick ", "seed": str(seed), "temperature": "0.8", "numChars": "300"}.items():
+        _write(browser, f"[name={name}]", value)
+    browser.find_element("id", "start").click()
+    _wait_for(browser, 'document.getElementById("status").textContent.startsWith("Complete")')
+    sampling = SamplingSettings(temperature=0.8, seed=seed)
+    for side, model in zip(("first", "second"), models, strict=True):
+        assert _read(browser, f"text-{side}") == charloom.generate(model, "the quick ", 300, sampling)
+    _write(browser, "#scored", _TEXT)
+    _wait_for(browser, 'document.getElementById("bits-second").textContent')
+    for side, model, unknown in zip(("first", "second"), models, (2, 0), strict=True):
+        _, parts = charloom.evaluate_chunks(model, charloom.split_chars(_TEXT), unknown="unk")
+        mean = sum(part.bits for part in parts[1:]) / len(parts[1:])
+        assert _read(browser, f"bits-{side}").startswith(f"{mean:.3f} bits per character, 19 characters scored")
+        assert (f"{unknown} of them not known" in _read(browser, f"bits-{side}")) == bool(unknown)
+        assert _read(browser, f"shaded-{side}") == _TEXT
+    rows = browser.execute_script(
+        """return [...document.querySelectorAll("#differences tbody tr")].map(
+          (row) => [...row.cells].map((cell) => cell.textContent));"""
+    )
+    sizes = [abs(float(row[3].replace("\u2212", "-"))) for row in rows]
+    assert len(rows) == 10
+    assert sizes == sorted(sizes, reverse=True)
+    assert float(rows[0][1]) - float(rows[0][2]) == pytest.approx(float(rows[0][3].replace("\u2212", "-")), abs=0.02)
+    # The cursor of one text moves that of the other.
+    browser.find_element("id", "shaded-first").send_keys(*["\ue014"] * 2)
+    detail = browser.find_element("id", "detail").text.split("\n")
+    assert [line[:11] for line in detail] == ["chars: \u201ch\u201d:", "bytes: \u201ch\u201d:"]
+    assert browser.execute_script("return document.querySelectorAll('.here').length") == 2
+    assert not browser.get_log("browser")
+
+
+def test_errors_of_the_server_are_shown(
+    serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path
+) -> None:
+    folders = [shutil.copytree(char_model, tmp_path / "chars"), shutil.copytree(byte_model, tmp_path / "bytes")]
+    browser.get(serve(*folders, "--max-tokens", "50") + "/compare")
+    _write(browser, "[name=prompt]", "the")
+    browser.find_element("id", "start").click()
+    _wait_for(browser, 'document.getElementById("status").textContent.includes("max_tokens must be")')
+    browser.get_log("browser")  # of the refused requests
+
+
+def test_a_long_text_is_cut(serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path) -> None:
+    """Also between the halves of a character."""
+    folders = [shutil.copytree(char_model, tmp_path / "chars"), shutil.copytree(byte_model, tmp_path / "bytes")]
+    browser.get(serve(*folders) + "/compare")
+    _write(browser, "#scored", "a" * 19_999 + "\U0001f642" * 100_000)
+    _wait_for(browser, 'document.getElementById("bits-second").textContent')
+    assert "Only the first 20,000 of 219,999 characters are read." in _read(browser, "summary")
+    assert "19,998 characters scored" in _read(browser, "bits-second")
+
+
+def test_a_run_while_it_trains(serve: Any, browser: Any, text: str, tmp_path: Path) -> None:
+    """Curves and samples arrive by themselves; at its end, the model is served."""
+    (tmp_path / "book.txt").write_text(text)
+    options = ["--hidden-size", "16", "--batch-size", "4", "--num-steps", "10", "--epochs", "100000"]
+    process = start(tmp_path, "train", "book.txt", "-o", "run", *options, "--cell", "gru", "--checkpoint-steps", "50")
+    wait_until((tmp_path / "run" / "history.jsonl").exists, process)
+    address = serve("run")
+    browser.get(address)
+    assert browser.find_element("tag name", "h1").text == "Training run run"
+    _wait_for(browser, 'document.querySelector("#curves svg") && document.querySelector("#samples pre")')
+    assert _read(browser, "status") == "Training."
+    epochs = "Number(document.querySelector('#curves td').textContent.replaceAll(',', ''))"
+    browser.execute_script(f"globalThis.before = {epochs};")
+    samples = browser.execute_script("return document.querySelectorAll('#samples pre').length")
+    _wait_for(browser, f"{epochs} > before && document.querySelectorAll('#samples pre').length > {samples}")
+    assert browser.execute_script("return document.getElementById('model').hidden")
+    # A hidden page asks for nothing.
+    browser.execute_script(
+        """Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+        document.dispatchEvent(new Event("visibilitychange"));"""
+    )
+    browser.execute_async_script("setTimeout(arguments[0], 1000);")  # an answer may be on its way
+    count = "return performance.getEntriesByType('resource').length"
+    requests = browser.execute_script(count)
+    browser.execute_async_script("setTimeout(arguments[0], 3000);")
+    assert browser.execute_script(count) == requests
+    browser.execute_script("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'));")
+    process.send_signal(signal.SIGINT)
+    _wait_for(browser, 'document.getElementById("status").textContent === "Ended."')
+    browser.find_element("css selector", "#model a").click()
+    _wait_for(browser, '!document.querySelector("main").hidden && document.getElementById("generation")')
+    assert browser.title == "run"
+    assert not browser.get_log("browser")
+    process.communicate()
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert len(history) > 1
