@@ -36,8 +36,11 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = "charloom"
 html_static_path = ["static"]
+html_favicon = "static/favicon.svg"
 html_css_files = ["site.css"]
 html_show_sphinx = False
+# No page links to the indices; the site has a search.
+html_use_index = html_domain_indices = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b4f8a", "color-brand-content": "#0b4f8a"},
     "dark_css_variables": {"color-brand-primary": "#6fb1ea", "color-brand-content": "#6fb1ea"},
