@@ -127,6 +127,19 @@ def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
     assert (home / "app.log").read_text().startswith(_LINE)
 
 
+def test_a_line_that_is_incomplete_belongs_to_the_next_watch(home: Path, log_model: Path) -> None:
+    """If it were scored in two parts, each would be unusual."""
+    command = ["watch", str(log_model), "app.log", "--no-follow", "--state", "watch.state", "--bits", "40"]
+    with (home / "app.log").open("a") as file:
+        file.write(_LINE[:12])
+    first = call(home, *command)
+    assert "28 lines read, 1 printed" in first.errors
+    with (home / "app.log").open("a") as file:
+        file.write(_LINE[12:])
+    second = call(home, *command)
+    assert "1 line read, 0 printed" in second.errors
+
+
 def test_full_disk(home: Path, log_model: Path) -> None:
     """The state cannot be written: an error, and the alerts were printed."""
     (home / "folder").mkdir()

@@ -36,6 +36,19 @@ def test_files_are_read_to_their_ends(tmp_path: Path) -> None:
         LogReader([str(tmp_path / "none")], follow=False)
 
 
+def test_an_incomplete_line_is_left_to_another_reader(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"1\n2\nincompl")
+    first = LogReader([str(path)], follow=False, leave_incomplete=True)
+    assert first.num_bytes == (0, 11)
+    assert [line for _, line in _read_all(first)] == [b"1\n", b"2\n"]
+    assert first.num_bytes == (4, 4)
+    with path.open("ab") as file:
+        file.write(b"ete\nlast")
+    second = LogReader([str(path)], follow=False, positions=first.positions)
+    assert [line for _, line in _read_all(second)] == [b"incomplete\n", b"last\n"]
+
+
 def test_standard_input_is_read_as_it_comes(pipe: int) -> None:
     reader = LogReader(["-"])
     os.write(pipe, b"1\n2")

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,7 +74,7 @@ def watch(
     from_start
         Read the lines that the FILEs have already, too.
     no_follow
-        Read the FILEs from start to end, and exit.
+        Read the FILEs from start to end, and exit. With --state, an incomplete last line is left for the next watch.
     """
     _check_options(files, alerts_per, bits)
     results = screen.results()
@@ -88,12 +89,20 @@ def watch(
         _print_line(results, source if len(sources) > 1 else "", line, as_json=as_json)
 
     # Opened before the model is loaded: lines that are written meanwhile are read, too.
-    with LogReader(sources, follow=not no_follow, from_start=from_start, positions=before.positions) as reader:
+    with LogReader(
+        sources,
+        follow=not no_follow,
+        from_start=from_start,
+        positions=before.positions,
+        # The next watch continues before it.
+        leave_incomplete=state is not None,
+    ) as reader:
         alerts = _open_model(
             model, before, alerts_per=alerts_per or _ALERTS_PER, bits=bits, with_repeats=repeats, show=show
         )
         screen.messages().print(_describe(sources, alerts))
-        status = _follow(reader, alerts, before, state)
+        with _show_progress(no_follow=no_follow) as show_progress:
+            status = _follow(reader, alerts, before, state, show_progress)
     screen.messages().print(
         f"{pluralize(alerts.scorer.num_lines, 'line')} read, {alerts.num_shown:,} printed, "
         f"{pluralize(alerts.num_repeated, 'repetition')} not shown"
@@ -116,7 +125,20 @@ def _check_options(files: Sequence[str], alerts_per: float | None, bits: float |
             )
 
 
-def _follow(reader: "LogReader", alerts: "_Alerts", before: "WatchState", state: Path | None) -> int:
+def _show_progress(*, no_follow: bool) -> AbstractContextManager[Callable[..., None]]:
+    # Lines on the terminal show the progress themselves, and would run into the bar.
+    if no_follow and not sys.stdout.isatty():
+        return screen.reading_progress("watching")
+    return nullcontext(lambda *_: None)
+
+
+def _follow(
+    reader: "LogReader",
+    alerts: "_Alerts",
+    before: "WatchState",
+    state: Path | None,
+    show_progress: Callable[..., None],
+) -> int:
     """Processes lines until the sources end or a signal arrives, and saves the state; returns the exit status."""
     # What a restart continues from: the lines whose alerts were all printed.
     done = replace(before, positions=reader.positions)
@@ -126,6 +148,7 @@ def _follow(reader: "LogReader", alerts: "_Alerts", before: "WatchState", state:
             while not (interruption.requested or reader.is_at_end):
                 lines = reader.read()
                 alerts.process(lines)
+                show_progress(*reader.num_bytes)
                 if state is not None and lines:
                     done = replace(done, recent=alerts.scorer.recent, positions=reader.positions)
                 if state is not None and time.monotonic() - saved_at > _SAVE_SECONDS:

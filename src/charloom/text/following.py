@@ -150,6 +150,13 @@ class FollowedFile:
         offset = self._file.tell() - self._splitter.num_pending
         return Position(found.st_dev, found.st_ino, offset, _compute_checksum(self._file, offset))
 
+    @property
+    def num_unread(self) -> int:
+        """Number of bytes after the last complete line; 0 if there is no file."""
+        if self._file is None:
+            return 0
+        return os.fstat(self._file.fileno()).st_size - self._file.tell() + self._splitter.num_pending
+
     def _read_lines(self, file: BinaryIO) -> list[bytes]:
         lines: list[bytes] = []
         # Until a line ends: a long one takes several chunks.

@@ -27,6 +27,7 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
         follow: bool = True,
         from_start: bool = False,
         positions: Mapping[str, Position] | None = None,
+        leave_incomplete: bool = False,
     ) -> None:
         """Opens the files.
 
@@ -36,12 +37,15 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
                 files are read from their starts to their ends.
             from_start: Read the lines that the files have already; otherwise only new ones.
             positions: Positions by path at which reading continues; a warning names files that have none.
+            leave_incomplete: Do not read a line that is incomplete at the end of a file: another reader continues
+                before it.
 
         Raises:
             CorpusError: A file does not exist, and is not followed.
             InputError: A path is not a regular file, or cannot be read.
         """
         self._follow = follow
+        self._leave_incomplete = leave_incomplete
         self._ended: dict[str, Position] = {}
         paths = [source for source in dict.fromkeys(sources) if source != STANDARD_INPUT]
         for path in paths:
@@ -67,6 +71,14 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
         """Position of each file after its last complete line."""
         return self._ended | {path: place for path, file in self._files.items() if (place := file.position) is not None}
 
+    @property
+    def num_bytes(self) -> tuple[int, int]:
+        """Number of bytes of the files that were read, and their present size."""
+        places = self.positions.values()
+        unread = sum(file.num_unread for file in self._files.values())
+        done = sum(place.offset for place in places)
+        return done, done + unread
+
     def read(self) -> list[tuple[str, bytes]]:
         """Waits a moment for lines, and returns them with their sources; none if there were none in that time.
 
@@ -89,7 +101,8 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
         for source, file in list(self._files.items()):
             found = file.read()
             if not found and not self._follow:
-                found = file.finish()
+                if not self._leave_incomplete:
+                    found = file.finish()
                 if (position := file.position) is not None:
                     self._ended[source] = position
                 file.close()
