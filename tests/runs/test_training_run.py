@@ -177,6 +177,13 @@ def test_a_file_in_place_of_the_folder_is_named(text: Path) -> None:
     assert text.read_text() == _TEXT
 
 
+def test_a_name_on_the_hub_is_no_folder(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(text.parent)
+    with pytest.raises(CharloomError, match="hf:me/fable is a name on the Hub; choose a folder with output"):
+        TrainingRun(RunPlan(text, Path("hf:me/fable"), _RECIPE)).run()
+    assert not Path("hf:me").exists()
+
+
 def test_a_schedule_cannot_be_changed_by_resuming(tmp_path: Path, text: Path) -> None:
     TrainingRun(RunPlan(text, tmp_path / "run", _RECIPE)).run()
     recipe = charloom.recipe_of_run(tmp_path / "run").with_changes({"epochs": 9, "schedule": "cosine"})

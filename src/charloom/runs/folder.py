@@ -25,6 +25,7 @@ from charloom.training.history import History
 from charloom.training.picture import draw_curves
 from charloom.training.run_checks import compute_training_length
 from charloom_codec.io.atomic import remove_leftovers, write_atomically
+from charloom_codec.io.hub import is_hub_name
 from charloom_codec.model import priming
 
 HISTORY_FILE = "history.jsonl"
@@ -66,16 +67,20 @@ class RunFolder:
             force: If True, accepts a folder that contains a model or an interrupted run (a checkpoint after step 0).
 
         Raises:
-            ModelFolderError: The path is a file, the folder cannot be written or is locked by another run, or, without
+            ModelFolderError: The path is a file or a name on the Hub, the folder cannot be written or is locked by another run, or, without
                 ``force``, it contains a model or an interrupted run.
         """
+        hint: tuple[Part, ...]
         if self.path.is_file():
             raise ModelFolderError(f"{self.path} is a file", hint=("choose a folder with ", Argument("output")))
+        if is_hub_name(self.path):
+            hint = ("choose a folder with ", Argument("output"), ", and upload it with charloom push")
+            raise ModelFolderError(f"{self.path} is a name on the Hub", hint=hint)
         with report_write_errors(self.path):
             self._is_created = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.take()
-        hint: tuple[Part, ...] = ()
+        hint = ()
         if (self.path / CONFIG_FILE).exists():
             found, hint = "already contains a model", (*_CHOOSE_ANOTHER, ", or use ", _FORCE)
         # A checkpoint of step 0 holds no training, so it may be replaced.
