@@ -67,8 +67,8 @@ class RunFolder:
             force: If True, accepts a folder that contains a model or an interrupted run (a checkpoint after step 0).
 
         Raises:
-            ModelFolderError: The path is a file or a name on the Hub, the folder cannot be written or is locked by another run, or, without
-                ``force``, it contains a model or an interrupted run.
+            ModelFolderError: The path is a file or a name on the Hub, the folder cannot be written or is locked by
+                another run, or, without ``force``, it contains a model or an interrupted run.
         """
         hint: tuple[Part, ...]
         if self.path.is_file():
