@@ -25,6 +25,7 @@ _VALID = {
     "forecast": ["sales.csv", "--no-backtest"],
     "export": ["MODEL", "--to", "onnx"],
     "info": ["MODEL"],
+    "doctor": [],
     "recipes": ["section"],
     "cache": [],
 }
@@ -87,6 +88,7 @@ _CONTRADICTIONS = {
     ],
     "export": [["MODEL"], ["--output", "none/model.onnx"], ["--output", "fox.txt"], ["--output", "."]],
     "info": [["MODEL"]],
+    "doctor": [["more"]],
     "recipes": [["section"], [], ["section", "section"]],
     "cache": [["more"]],
 }

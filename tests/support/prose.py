@@ -15,7 +15,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "codec" / "src" / "charloom_codec", ROOT / "src" / "charloom")
 COMMANDS = {
-    *("cache", "compress", "decompress", "evaluate", "export", "forecast", "generate"),
+    *("cache", "completion", "compress", "decompress", "doctor", "evaluate", "export", "forecast", "generate"),
     *("info", "push", "recipes", "serve", "sweep", "train", "watch"),
 }
 

@@ -4,6 +4,7 @@ import cyclopts
 
 from charloom.cli.cache import cache
 from charloom.cli.compress import compress
+from charloom.cli.doctor import doctor
 from charloom.cli.evaluate import evaluate
 from charloom.cli.export import export
 from charloom.cli.forecast import forecast
@@ -17,6 +18,7 @@ from charloom.cli.train import train
 from charloom.cli.watch import watch
 from charloom_codec.cli.app import COMPRESSION_USAGES, MEMORY_REMEDIES, REQUIRED
 from charloom_codec.cli.command_line import CommandLine, check_tokens
+from charloom_codec.cli.completion import add_install_completion
 from charloom_codec.cli.decompress import decompress
 from charloom_codec.version import __version__
 
@@ -48,6 +50,7 @@ _COMMANDS = (
     push,
     serve,
     info,
+    doctor,
     recipes,
     cache,
 )
@@ -85,6 +88,7 @@ for name, usage in {
     "recipes": "[NAME]",
 }.items():
     app[name].usage = f"Usage: charloom {name} {usage}"
+add_install_completion(app)
 app["--help"].help = "Show this help and exit."
 app["--version"].help = "Show the version and exit."
 

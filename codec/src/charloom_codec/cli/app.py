@@ -3,6 +3,7 @@
 import cyclopts
 
 from charloom_codec.cli.command_line import CommandLine, check_tokens
+from charloom_codec.cli.completion import add_install_completion
 from charloom_codec.cli.compress import compress
 from charloom_codec.cli.decompress import decompress
 from charloom_codec.version import __version__
@@ -38,6 +39,7 @@ for command in (compress, decompress):
 # cyclopts would show optional positional arguments as [ARGS...].
 for name, usage in COMPRESSION_USAGES.items():
     app[name].usage = f"Usage: charloom-codec {name} {usage}"
+add_install_completion(app)
 app["--help"].help = "Show this help and exit."
 app["--version"].help = "Show the version and exit."
 

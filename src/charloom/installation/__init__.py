@@ -1,0 +1,1 @@
+"""Checks of an installation: its packages, its native code, its cache folder and its threads."""

@@ -1,0 +1,68 @@
+"""Checks of the two native modules: that they can be loaded, and that every instruction set computes correctly."""
+
+import importlib
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from charloom.errors import CharloomError
+from charloom.installation.finding import Finding
+from charloom_codec.cells import check_native_cells
+from charloom_codec.native_code import VARIABLE
+
+_REINSTALL = "install charloom and charloom-codec again, with the same version and with this Python"
+_BUILD = "install a C++ compiler, then install charloom and charloom-codec again"
+
+
+def check_kernels() -> Finding:
+    """Loads the kernels of the recurrence and verifies their results. PyTorch must be installed."""
+    return _check_module("charloom._kernels", "kernels", "PyTorch's own layers", "verify_kernels")
+
+
+def check_codec() -> Finding:
+    """Loads the native code of the codec and verifies its results. PyTorch must be installed."""
+    return _check_module("charloom_codec._codec", "codec", "plain Python, which is slow", "verify_codec")
+
+
+def _check_module(name: str, subject: str, substitute: str, verify: str) -> Finding:
+    """Loads a native module and verifies its results.
+
+    Args:
+        name: Name of the module.
+        subject: Subject of the finding.
+        substitute: Description of the code that computes if the module is not installed.
+        verify: Function of ``self_tests`` that verifies its results.
+    """
+    try:
+        module = importlib.import_module(name)
+        check_native_cells(name, getattr(module, "CELLS", {}))
+    except ImportError as error:
+        return _describe_failed_import(name, subject, substitute, error)
+    except CharloomError as error:
+        return Finding("problem", subject, str(error))
+    try:
+        # Imported here, because its imports fail if one of the modules is of another version.
+        from charloom.installation import self_tests
+
+        # Kernels have a name; the codec's module returns names.
+        names = [getattr(one, "name", one) for one in module.supported()]
+        results: dict[str, bool] = getattr(self_tests, verify)(names)
+    except Exception as error:  # a module of another version may fail in any way
+        return Finding("problem", subject, f"{name} fails ({type(error).__name__}: {error})", _REINSTALL)
+    wrong = [instruction_set for instruction_set, is_correct in results.items() if not is_correct]
+    if wrong:
+        text = f"{name} computes wrong results with {', '.join(wrong)}"
+        return Finding("problem", subject, text, f"set the environment variable {VARIABLE}=pytorch and report this")
+    return Finding("ok", subject, f"correct results with {', '.join(results)}")
+
+
+def _describe_failed_import(name: str, subject: str, substitute: str, error: ImportError) -> Finding:
+    """Returns the finding for a native module that is not installed, or that Python cannot load."""
+    package, _, module = name.partition(".")
+    folders = map(Path, importlib.import_module(package).__path__)
+    files = [file for folder in folders for file in folder.glob(f"{module}.*") if file.suffix in (".so", ".pyd")]
+    if not files:
+        text = f"{name} is not installed: the computation is done by {substitute}"
+        return Finding("warning", subject, text, _BUILD)
+    if not any(file.name == module + suffix for file in files for suffix in EXTENSION_SUFFIXES):
+        return Finding("problem", subject, f"{files[0].name} was built for another Python or system", _REINSTALL)
+    return Finding("problem", subject, f"{files[0].name} cannot be loaded ({error})", _REINSTALL)

@@ -1,0 +1,110 @@
+"""Native modules that are missing, damaged, of another Python or of another version, in a copy of the packages."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+import charloom
+import charloom_codec
+from charloom.installation.finding import Finding
+from charloom.installation.native_code import check_codec, check_kernels
+from charloom_codec.engines.native import supported
+from native import INSTRUCTION_SETS
+from process import environment
+
+_SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+_native = pytest.mark.skipif(not INSTRUCTION_SETS or not supported(), reason="no native code")
+
+Doctor: TypeAlias = Callable[[], tuple[int, dict[str, str]]]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder with a copy of both packages."""
+    ignored = shutil.ignore_patterns("__pycache__", "named", "page")
+    for package in (charloom, charloom_codec):
+        for folder in package.__path__:  # the native modules of an editable installation are in another folder
+            shutil.copytree(folder, tmp_path / package.__name__, ignore=ignored, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+def doctor(copy: Path) -> Doctor:
+    """A function that runs ``charloom doctor`` of the copy; returns the exit status, and the lines by subject."""
+    others = sysconfig.get_path("purelib")
+
+    def run() -> tuple[int, dict[str, str]]:
+        # -S: without the hooks of an editable installation, which would import the packages from their sources.
+        command = [sys.executable, "-S", "-m", "charloom", "doctor"]
+        variables = environment(copy, PYTHONPATH=f"{copy}:{others}")
+        done = subprocess.run(command, cwd=copy, env=variables, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.returncode, {line.split()[1]: line for line in done.stdout.splitlines()}
+
+    return run
+
+
+@_native
+def test_this_installation() -> None:
+    assert check_kernels() == Finding("ok", "kernels", f"correct results with {', '.join(INSTRUCTION_SETS)}")
+    assert check_codec() == Finding("ok", "codec", f"correct results with {', '.join(supported())}")
+
+
+@_native
+def test_a_copy_without_faults(doctor: Doctor) -> None:
+    status, lines = doctor()
+    assert status == 0
+    assert {lines[name].split()[0] for name in ("versions", "kernels", "codec", "cache")} == {"ok"}
+
+
+@_native
+def test_no_native_code(copy: Path, doctor: Doctor) -> None:
+    for name in ("charloom/_kernels", "charloom_codec/_codec"):
+        (copy / f"{name}{_SUFFIX}").unlink()
+    status, lines = doctor()
+    assert status == 0
+    assert lines["kernels"].startswith("warning  kernels   charloom._kernels is not installed")
+    assert lines["codec"].endswith("install a C++ compiler, then install charloom and charloom-codec again")
+
+
+@_native
+def test_native_code_of_another_python_and_damaged_files(copy: Path, doctor: Doctor) -> None:
+    module = copy / f"charloom/_kernels{_SUFFIX}"
+    module.rename(module.with_name("_kernels.cpython-39-x86_64-linux-gnu.so"))
+    codec = copy / f"charloom_codec/_codec{_SUFFIX}"
+    codec.write_bytes(b"a damaged file" * 500)
+    status, lines = doctor()
+    assert status == 1
+    assert "_kernels.cpython-39-x86_64-linux-gnu.so was built for another Python or system" in lines["kernels"]
+    assert lines["codec"].startswith(f"problem  codec     {codec.name} cannot be loaded (")
+
+
+@_native
+def test_native_code_of_another_version(copy: Path, doctor: Doctor) -> None:
+    """The Python code has a cell that the native code lacks."""
+    cells = copy / "charloom_codec/cells.py"
+    text = cells.read_text(encoding="utf-8")
+    row = '    Cell("lstm", 3, "lstm"'
+    assert row in text
+    cells.write_text(text.replace(row, '    Cell("lstm", 4, "lstm"'), encoding="utf-8")
+    status, lines = doctor()
+    assert status == 1
+    assert "was built from another version of charloom" in lines["kernels"]
+
+
+@_native
+def test_native_code_with_other_arguments(copy: Path, doctor: Doctor) -> None:
+    """The Python code passes an argument that the native code does not take."""
+    calls = copy / "charloom/recurrence/kernel_calls.py"
+    text = calls.read_text(encoding="utf-8")
+    assert '"backward_in_time": ' in text
+    calls.write_text(text.replace('"backward_in_time": ', '"reversed_in_time": '), encoding="utf-8")
+    status, lines = doctor()
+    assert status == 1
+    assert lines["kernels"].startswith("problem  kernels   charloom._kernels fails (TypeError")
