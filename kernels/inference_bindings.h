@@ -51,9 +51,9 @@ struct CallState {
   bool read(nb::handle state, const int64_t (&shape)[3]) {
     if (state.is_none()) return true;
     // Exactly a tuple: PyTorch's own forward decides about lists and named tuples.
-    if (has_cell && (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2)) return false;
+    if (has_cell && (!PyTuple_CheckExact(state.ptr()) || PyTuple_Size(state.ptr()) != 2)) return false;
     for (long part = 0; part < 1 + has_cell; part++) {
-      const nb::handle tensor = has_cell ? nb::handle(PyTuple_GET_ITEM(state.ptr(), part)) : state;
+      const nb::handle tensor = has_cell ? nb::handle(PyTuple_GetItem(state.ptr(), part)) : state;
       first[part] = TensorReader::instance().address<3>(tensor, shape);
       if (!first[part]) return false;
     }

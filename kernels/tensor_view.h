@@ -129,7 +129,8 @@ class TensorReader {
   }
 
   static nanobind::object call(nanobind::handle object, PyObject *method) {
-    PyObject *result = PyObject_CallMethodNoArgs(object.ptr(), method);
+    PyObject *self = object.ptr();
+    PyObject *result = PyObject_VectorcallMethod(method, &self, 1, nullptr);
     if (!result) nanobind::raise_python_error();
     return nanobind::steal(result);
   }

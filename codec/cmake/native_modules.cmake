@@ -22,7 +22,8 @@ if(CHARLOOM_SANITIZE)
 endif()
 
 include(CheckCXXCompilerFlag)
-find_package(Python 3.11 COMPONENTS Interpreter Development.Module REQUIRED)
+# From Python 3.12 on, the modules use the stable ABI: one build serves all later versions.
+find_package(Python 3.11 COMPONENTS Interpreter Development.Module ${SKBUILD_SABI_COMPONENT} REQUIRED)
 find_package(nanobind CONFIG REQUIRED)
 
 set(warnings -Wall -Wextra ${strict})
@@ -76,7 +77,7 @@ endif()
 #   LIBRARIES: libraries of the variants
 function(add_native_module module)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "VARIANT" "SOURCES;INSTRUCTION_SETS;INCLUDES;LIBRARIES")
-  nanobind_add_module(${module} NB_STATIC NOMINSIZE ${arg_SOURCES})
+  nanobind_add_module(${module} STABLE_ABI NB_STATIC NOMINSIZE ${arg_SOURCES})
   target_compile_options(${module} PRIVATE ${optimize} ${warnings} ${tiles})
   target_include_directories(${module} PRIVATE ${arg_INCLUDES})
   set(variants)
