@@ -1,12 +1,17 @@
 """How good are charloom's forecasts and intervals, and how long do they take, compared with StatsForecast's models?
 
 Each model is fitted to a series up to a cutoff and forecasts the points after it; cutoffs are one horizon apart. All
-models are given the same season, and run on one thread. The series are those of the documentation, of statsmodels and
-of StatsForecast. With ``--m4 FOLDER``, they are series of the M4 competition: the folder contains Hourly-train.csv and
-Hourly-test.csv, Weekly-train.csv and Weekly-test.csv, and the only cutoff is the end of the training file.
+models are given the same season, and each runs in a process of its own with one thread. The series are those of the
+documentation, of statsmodels and of StatsForecast. With ``--m4 FOLDER``, they are series of the M4 competition: the
+folder contains Hourly-train.csv and Hourly-test.csv, Weekly-train.csv and Weekly-test.csv, the only cutoff is the end
+of the training file, and seasons and horizons are the competition's: 24 and 48 points for hourly series, 1 (no season)
+and 13 points for weekly ones. ``--series 40`` takes every k-th series of each frequency, for the largest k that gives
+40 of them, so that the sample is spread over the file.
 
-Measures, as means over series and cutoffs: MASE and sMAPE as in the M4 competition, the share of true values within the
-80% interval, and seconds of fitting and forecasting.
+Measures, as means over series and cutoffs, for M4 by frequency: MASE and sMAPE by the definitions of the M4
+competition, the share of true values within the 80% interval, and seconds of fitting and forecasting. MASE is the mean
+absolute error divided by the mean absolute difference of the fitted points to those one season before them. sMAPE is
+the mean of 200 |error| / (|true value| + |forecast|), in percent.
 
 StatsForecast runs in an environment of its own (``peers/statsforecast.txt``).
 """
@@ -14,7 +19,7 @@ StatsForecast runs in an environment of its own (``peers/statsforecast.txt``).
 import argparse
 import csv
 import statistics
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alternate import machine, write_result
-from charloom.forecasting import AutoCharloom, ForecastSettings, read_series
+from charloom.forecasting import read_series
 from peers.workers import Worker
 
 _CO2 = Path(__file__).parents[1] / "docs" / "data" / "co2-monthly.csv"
@@ -60,8 +65,17 @@ def cut(name: str, values: list[float], season: int, cutoffs: int) -> Iterator[T
         yield Task(name, np.array(values[:end]), np.array(values[end : end + horizon]), season)
 
 
-def read_m4(folder: Path, limit: int) -> Iterator[Task]:
-    """Yields ``limit`` evenly spaced series of each frequency of the M4 competition."""
+def read_m4(folder: Path, number: int) -> tuple[list[Task], dict[str, dict[str, int]]]:
+    """Reads every k-th series of each frequency of the M4 competition.
+
+    Args:
+        folder: Folder of the competition's files.
+        number: Number of series of each frequency.
+
+    Returns:
+        The tasks and, for each frequency, the numbers of series in the file and in the sample, and k (``every``).
+    """
+    tasks, sample = [], {}
     for frequency, (season, horizon) in _M4.items():
         parts = []
         for part in ("train", "test"):
@@ -69,17 +83,11 @@ def read_m4(folder: Path, limit: int) -> Iterator[Task]:
                 rows = list(csv.reader(file))[1:]
             parts.append({row[0]: np.array([float(cell) for cell in row[1:] if cell]) for row in rows})
         names = list(parts[0])
-        for index in np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int)):
-            yield Task(names[index], parts[0][names[index]], parts[1][names[index]][:horizon], season)
-
-
-def forecast(task: Task) -> dict[str, Any]:
-    """Returns the answer of charloom, as that of a worker."""
-    settings = ForecastSettings(horizon=len(task.true))
-    start = time.perf_counter()
-    found = AutoCharloom(task.season, settings).forecast(task.values, len(task.true), level=[_LEVEL])
-    seconds = time.perf_counter() - start
-    return {"mean": found["mean"], "low": found[f"lo-{_LEVEL}"], "high": found[f"hi-{_LEVEL}"], "seconds": seconds}
+        every = max(1, len(names) // number)
+        chosen = names[::every][:number]
+        tasks += [Task(name, parts[0][name], parts[1][name][:horizon], season) for name in chosen]
+        sample[frequency] = {"in_file": len(names), "series": len(chosen), "every": every}
+    return tasks, sample
 
 
 def score(task: Task, answer: dict[str, Any]) -> dict[str, float]:
@@ -99,39 +107,51 @@ def main() -> None:
     """Runs all models on all series, prints a table and writes ``results/forecast_peers.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--m4", type=Path, help="folder of the M4 competition's files")
-    parser.add_argument("--limit", type=int, default=20, help="series of each frequency of M4")
+    parser.add_argument("--series", type=int, default=20, help="number of series of each frequency of M4")
     parser.add_argument("--cutoffs", type=int, default=3, help="cutoffs of each of the other series")
     parser.add_argument("--peers", nargs="*", choices=_PEERS, default=_PEERS, help="models to compare with")
     options = parser.parse_args()
-    worker = Worker("statsforecast", threads=1)
+    workers = {name: Worker(name, threads=1) for name in ("charloom", "statsforecast")}
     if options.m4:
-        tasks = list(read_m4(options.m4, options.limit))
+        tasks, sample = read_m4(options.m4, options.series)
     else:
-        series = worker.measure({"series": True})["series"]
+        series = workers["statsforecast"].measure({"series": True})["series"]
         series["co2"] = (read_series(_CO2, "co2", missing="interpolate").values.tolist(), 12)
         tasks = [
             task for name, (values, season) in series.items() for task in cut(name, values, season, options.cutoffs)
         ]
+        sample = {}
     rows = []
-    # The first forecast includes imports and is not counted.
-    warm_up = tasks[0]._replace(values=tasks[0].values[-60:], season=1)
+    # The first forecast includes imports and is not counted. Its horizon is short enough for all of charloom's methods.
+    warm_up = tasks[0]._replace(values=tasks[0].values[-60:], true=tasks[0].true[:6], season=1)
     for number, task in enumerate([warm_up, *tasks]):
+        print(f"{number}/{len(tasks)} {task.name}, {len(task.values)} points", file=sys.stderr, flush=True)
         request = {"values": task.values.tolist(), "season": task.season, "horizon": len(task.true), "level": _LEVEL}
         for model in ("charloom", *options.peers):
-            answer = forecast(task) if model == "charloom" else worker.measure(request | {"model": model})
+            worker = workers["charloom" if model == "charloom" else "statsforecast"]
+            answer = worker.measure(request | {"model": model})
             if "refused" in answer:
-                print(f"{task.name}: {model} failed: {answer['refused']}", flush=True)
+                print(f"{task.name}: {model} failed: {answer['refused']}", file=sys.stderr, flush=True)
             elif number:
                 rows.append({"series": task.name, "points": len(task.values), "model": model} | score(task, answer))
-    worker.close()
-    summary = summarize(rows, len(tasks))
+    for worker in workers.values():
+        worker.close()
+    means: dict[str, Any] = {}
+    # The means over all frequencies would be those of the one with the larger errors.
+    for frequency, counts in sample.items():
+        print(f"{frequency}: {counts['series']} of {counts['in_file']} series, every k-th for k = {counts['every']}")
+        of_frequency = [row for row in rows if row["series"].startswith(frequency[0])]
+        means[frequency] = summarize(of_frequency, counts["series"])
+    if not sample:
+        means = summarize(rows, len(tasks))
     write_result(
         "forecast_peers_m4" if options.m4 else "forecast_peers",
         {
             "question": (__doc__ or "").partition("\n")[0],
-            "means": summary,
+            "sample": sample,
+            "means": means,
             "rows": rows,
-            "machine": machine(),
+            "machine": machine() | {"threads": 1},
         },
     )
 

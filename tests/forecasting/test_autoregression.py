@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import InputError
-from charloom.forecasting.autoregression import Linear, Regression, average_models, check_origins, fit_least_squares
+from charloom.forecasting.autoregression import (
+    AutoregressionSpec,
+    Linear,
+    Regression,
+    average_models,
+    check_origins,
+    compute_step_weights,
+    fit_average,
+    fit_least_squares,
+)
 
 
 def _reference_forecast(values: list[float], model: Linear, horizon: int) -> list[float]:
@@ -30,6 +39,36 @@ def test_many_steps_equal_one_step_repeated(order: int, horizon: int, seed: int)
     assert model.predict_next(values) == pytest.approx(
         [_reference_forecast(list(values[:t]), model, 1)[0] for t in range(order, len(values))]
     )
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_weights_of_several_models_and_steps(order: int, seed: int) -> None:
+    """Weights times known values are the forecasts of each model, at the given steps alone."""
+    random = np.random.default_rng(seed)
+    models = [Linear(random.uniform(-1, 1, order) / order, float(random.normal())) for _ in range(3)]
+    values, steps = random.normal(size=order), np.array([1, 2, 4, 9])
+    coefficients, intercepts = compute_step_weights(models, steps)
+    assert coefficients.shape == (4, 3, order)
+    found = coefficients @ values[::-1] + intercepts
+    for number, model in enumerate(models):
+        expected = np.array(_reference_forecast(list(values), model, 9))[steps - 1]
+        assert found[:, number] == pytest.approx(expected)
+
+
+def test_an_average_is_that_of_single_fits() -> None:
+    """Specifications that differ in the penalty alone share a decomposition, whatever their order."""
+    values = np.random.default_rng(2).normal(size=90).cumsum()
+    weights = {
+        AutoregressionSpec(0, 3, 1.0): 0.1,
+        AutoregressionSpec(1, 2, 0.1): 0.2,
+        AutoregressionSpec(0, 3, 30.0): 0.3,
+        AutoregressionSpec(1, 2, 10.0): 0.4,
+    }
+    found = fit_average(weights, values, (20, 40))
+    single = [fit_average({spec: 1.0}, values, (20, 40)) for spec in weights]
+    expected = average_models(single, list(weights.values()))
+    assert found.coefficients == pytest.approx(expected.coefficients)
+    assert found.intercept == pytest.approx(expected.intercept)
 
 
 @given(st.sampled_from([0, 1, 4]), st.integers(1, 5), st.integers(0, 2**32 - 1))

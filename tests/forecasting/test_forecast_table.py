@@ -147,5 +147,32 @@ def test_what_cannot_be_tabulated() -> None:
     with pytest.raises(SeriesError, match="contains one date"):
         tabulate_forecast(pandas.Series([1.0], pandas.DatetimeIndex(["2001-01-01"])), _FORECAST)
     late = pandas.Series(_VALUES, [f"{9960 + n}-01-01" for n in range(40)])
-    with pytest.raises(SeriesError, match="beyond the year 9999"):
+    with pytest.raises(SeriesError, match="beyond the year 9999; pass the values alone, without dates"):
         tabulate_forecast(late, _FORECAST)
+
+
+_LAST_DAYS = np.arange("2262-03-03", "2262-04-12", dtype="datetime64[D]")
+"""The last days that fit into nanoseconds since 1970."""
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_dates_after_the_range_of_nanoseconds(zone: str | None) -> None:
+    """They are refused if the series has dates in nanoseconds, and written if its unit has a larger range."""
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for unit in ("ns", "us"):
+        index = pandas.DatetimeIndex((_LAST_DAYS - 1).astype(f"M8[{unit}]")).tz_localize(zone)
+        column = polars.Series((_LAST_DAYS - 1).astype(f"M8[{unit}]")).dt.replace_time_zone(zone)
+        for series in (pandas.Series(_VALUES, index), polars.DataFrame({"ds": column, "y": _VALUES})):
+            if unit == "ns":
+                with pytest.raises(SeriesError, match=r"beyond the last time of the type .*ns.*; convert the dates to"):
+                    tabulate_forecast(series, _FORECAST)
+            else:
+                days = [str(time)[:10] for time in _continue(series)]
+                assert days == ["2262-04-11", "2262-04-12", "2262-04-13"]
+
+
+def test_durations() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    steps = [timedelta(hours=6) * n for n in range(43)]
+    for library in (pandas, polars):
+        assert _continue(library.DataFrame({"ds": steps[:40], "y": _VALUES})) == steps[40:]

@@ -23,17 +23,34 @@ from noisy_seasons import SETTINGS, noisy_seasons
 
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
-    return forecasting.fit(noisy_seasons(), SETTINGS)
+    """A forecaster with networks, which predict the logistic map and therefore are not dropped."""
+    values = np.full(150, 0.3)
+    for t in range(1, len(values)):
+        values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
+    return forecasting.fit(values, replace(SETTINGS, epochs=30))
 
 
 def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
     forecaster.save(tmp_path / "model")
     assert {file.name for file in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors"}
+    assert "members.3.network.head.bias" in read_model_folder(tmp_path / "model", "forecaster")[1]
     loaded = Forecaster.load(tmp_path / "model")
     for a, b in ((forecaster.forecast(), loaded.forecast()), (forecaster.forecast(9), loaded.forecast(9))):
         assert (a.mean == b.mean).all()
         assert (a.interval(0.8)[1] == b.interval(0.8)[1]).all()
     assert loaded.settings == forecaster.settings
+
+
+def test_a_folder_without_networks(tmp_path: Path) -> None:
+    """Networks that predict nothing are not part of the model; those of another model must be complete."""
+    dropped = forecasting.fit(noisy_seasons(), replace(SETTINGS, epochs=0))
+    dropped.save(tmp_path)
+    loaded = Forecaster.load(tmp_path)
+    assert loaded.method == "network"
+    assert not any(".network." in name for name in read_model_folder(tmp_path, "forecaster")[1])
+    for a, b in ((dropped.forecast(), loaded.forecast()), (dropped.forecast(9), loaded.forecast(9))):
+        assert (a.mean == b.mean).all()
+        assert (a.interval(0.8)[1] == b.interval(0.8)[1]).all()
 
 
 def test_invalid_folders(forecaster: Forecaster, tmp_path: Path) -> None:

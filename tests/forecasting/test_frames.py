@@ -3,6 +3,8 @@
 import importlib.util
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -72,12 +74,47 @@ def test_numbers_of_all_types() -> None:
     for column in columns:
         assert as_series(column).values.tolist() == numbers, column.dtype
     assert as_series(polars.Series([True, False])).values.tolist() == [1, 0]
+    if hasattr(polars, "Int128"):
+        assert as_series(polars.Series(numbers, dtype=polars.Int128)).values.tolist() == numbers
     for one in (pandas.Series([1, None, 3, 4], dtype="Int64"), polars.Series([1, None, 3, 4])):
         with pytest.raises(SeriesError, match="value 2 of 4 is missing"):
             as_series(one)
     for one in (pandas.Series([2**60 + 1], dtype="Int64"), polars.Series([2**60 + 1])):
         with pytest.raises(SeriesError, match="more digits than a float can represent"):
             as_series(one)
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        ([1, 2.5, np.float32(3), Decimal(4), Fraction(5, 2), True, np.bool_(False)], None),
+        ([1.0, None, 2.0], "value 2 of 3 is missing"),
+        ([1.0, float("nan"), 2.0], "value 2 of 3 is missing"),
+        ([1.0, 2.0, "3"], "value 3 of 3 is of type str, not a number; convert the values to floats"),
+        ([1.0, 2j], "value 2 of 2 is of type complex, not a number"),
+        ([1.0, [2.0], 3.0], "value 2 of 3 is of type list, not a number"),
+        ([1, 2**60 + 1], "value 2 is 1152921504606846977: it has more digits than a float can represent"),
+        ([1, 10**400], "value 2 of 2 is infinite"),
+    ],
+)
+def test_a_column_of_objects(objects: list[Any], message: str | None) -> None:
+    """Columns of pandas that are of the type object are read if each object is a number."""
+    pandas = pytest.importorskip("pandas")
+    column = pandas.Series(objects, dtype=object)
+    frame = pandas.DataFrame({"ds": range(len(objects)), "y": column})
+    for one in (column, frame, column.to_numpy()):
+        if message is None:
+            assert as_series(one).values.tolist() == [float(number) for number in objects]
+        else:
+            with pytest.raises(SeriesError, match=message):
+                as_series(one)
+
+
+def test_the_missing_value_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    for missing in (pandas.NA, pandas.NaT):
+        with pytest.raises(SeriesError, match="value 2 of 2 is missing"):
+            as_series(pandas.Series([1.0, missing], dtype=object))
 
 
 _WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -89,7 +126,8 @@ _WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"ds": _DAYS, "y": _VALUES, "unique_id": ["a", "b"] * 24},
         "'unique_id' contains 2 different values, one for each series; keep the rows of one",
     ),
-    "words": ({"ds": _DAYS, "y": ["a"] * 48}, "column 'y' contains no numbers, but values of type .*; convert"),
+    "words": ({"ds": _DAYS, "y": ["a"] * 48}, "value 1 of 48 is of type str, not a number; convert"),
+    "time stamps": ({"ds": _DAYS, "y": _DAYS}, "column 'y' contains no numbers, but values of type .*; convert"),
     "newest first": (
         {"ds": _DAYS[::-1], "y": _VALUES},
         "the column 'ds' .line 1 is its first label.: line 2: 2001-02-16 is earlier than 2001-02-17 in line 1; sort",
@@ -100,7 +138,19 @@ _WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "line 48: 2001-02-18 is 2 days after 2001-02-16, but the other dates are 1 day apart; sort the series by its",
     ),
     "numbers with a gap": ({"ds": [*range(47), 50], "y": _VALUES}, "the numbers of the column 'ds' do not increase in"),
-    "no date": ({"ds": np.append(_DAYS[:-1], np.datetime64("NaT")), "y": _VALUES}, "line 48: 'NaT' .* is not an ISO"),
+    "no date": (
+        {"ds": np.append(_DAYS[:-1], np.datetime64("NaT")), "y": _VALUES},
+        "label 48 of 48 of the column 'ds' is missing",
+    ),
+    "no number": ({"ds": [None, *range(1, 48)], "y": _VALUES}, "label 1 of 48 of the column 'ds' is missing"),
+    "other notation": (
+        {"ds": [f"{day}.1.2001" for day in range(48)], "y": _VALUES},
+        "label 1 of the column 'ds', '0.1.2001', is not an ISO date such as 2001-12-31; convert the labels to time",
+    ),
+    "two notations": (
+        {"ds": [*map(str, _DAYS[:-1]), "2001-02"], "y": _VALUES},
+        "label 48 of the column 'ds', '2001-02', is not a date like '2001-01-01'; convert the labels to time stamps",
+    ),
     "missing": ({"ds": _DAYS, "y": np.where(np.arange(48) == 4, np.nan, _VALUES)}, "value 5 of 48 is missing"),
     "empty": ({"ds": _DAYS[:0], "y": _VALUES[:0]}, "the series is empty"),
 }

@@ -60,3 +60,12 @@ def test_a_new_network_corrects_nothing() -> None:
     assert mean.shape == log_variance.shape == (5, 2)
     assert not mean.any()
     assert not log_variance.any()
+
+
+def test_the_predicted_variance_is_limited() -> None:
+    """A network that is certain of anything, or of nothing, would make the paths useless."""
+    network = ResidualNetwork("gru", 3)
+    for bias, limit in ((100.0, 3.0), (-100.0, -6.0)):
+        torch.nn.init.constant_(network.head.bias, bias)
+        (_, log_variance), _ = network(torch.randn(5, 2, 2))
+        assert (log_variance == limit).all()

@@ -1,11 +1,16 @@
-"""Windows of a series and batches of them against loops."""
+"""Windows of a series and batches of them against loops; networks that are kept or dropped."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.forecasting.network_training import cut_windows, make_batch
+from charloom.forecasting.autoregression import AutoregressionSpec
+from charloom.forecasting.network import Member
+from charloom.forecasting.network_training import cut_windows, fit_members, make_batch
+from charloom.forecasting.series import Values
+from charloom.settings.forecasting import ForecastSettings
 
 _SIZES = st.tuples(st.integers(2, 12), st.integers(1, 6), st.integers(0, 20), st.integers(0, 2**32 - 1))
 
@@ -47,3 +52,52 @@ def test_no_target_is_both_trained_on_and_evaluated(sizes: tuple[int, int, int, 
     assert held_out[:, context - 1 :].sum() == (inside & (targets >= order))[:, context - 1 :].sum()
     assert not held_out[:, : context - 1].any()
     assert (batch.inputs[..., 1].numpy() == np.where(targets - 1 >= order, targets - 1, 0)).all()
+
+
+def _fit(values: Values, members: int = 4) -> list[Member]:
+    settings = ForecastSettings(horizon=2, members=members, hidden_size=8, context=16)
+    torch.manual_seed(0)
+    specs = {AutoregressionSpec(0, 4, 1.0): 1.0}
+    return fit_members((values - values.mean()) / values.std(), specs, settings, lambda _: None)[0]
+
+
+def _make_chaos(length: int) -> Values:
+    """Makes the logistic map, which is noise to any linear model."""
+    values = np.full(length, 0.3)
+    for t in range(1, length):
+        values[t] = 3.8 * values[t - 1] * (1 - values[t - 1])
+    return values
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_networks_that_predict_nothing_are_dropped(seed: int) -> None:
+    members = _fit(np.random.default_rng(seed).normal(size=600))
+    assert [member.network for member in members] == [None] * 4
+
+
+def test_all_networks_are_trained_if_some_find_the_number_of_epochs() -> None:
+    """With 600 points, four of ten networks have early stopping, and all predict chaos afterwards."""
+    values = _make_chaos(600)
+    scaled = (values - values.mean()) / values.std()
+    for member in _fit(values, members=10):
+        assert member.network is not None
+        # The head of a network is zero until it is trained.
+        assert member.network.head.weight.abs().max() > 0
+        errors = scaled[member.linear.order :] - member.linear.predict_next(scaled)
+        inputs = np.stack([scaled[member.linear.order :], errors / member.spread], axis=-1)
+        with torch.no_grad():
+            (means, _), _ = member.network(torch.tensor(inputs[:, None], dtype=torch.float32))
+        start, end = member.block
+        block = slice(max(start, 50) - member.linear.order, end - member.linear.order)
+        found = means[:, 0].numpy()[block.start - 1 : block.stop - 1]
+        true = errors[block] / member.spread
+        assert np.mean((true - found) ** 2) < 0.7 * np.mean(true**2)
+
+
+def test_the_same_seed_gives_the_same_networks() -> None:
+    first, second = _fit(_make_chaos(300)), _fit(_make_chaos(300))
+    for one, other in zip(first, second, strict=True):
+        assert one.network is not None
+        assert other.network is not None
+        for weight, same in zip(one.network.parameters(), other.network.parameters(), strict=True):
+            assert (weight == same).all()

@@ -5,6 +5,7 @@ differences, multiplied out, is an autoregression of values whose coefficients s
 values.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -45,28 +46,11 @@ class Linear:
         # Windows are in the order of time, and the coefficients have the latest value first.
         return windows @ self.coefficients[::-1] + self.intercept
 
-    def compute_step_weights(self, horizon: int) -> tuple[Values, Values]:
-        """Computes each step's coefficients (horizon, order) of known values, and intercepts (horizon,)."""
-        coefficients = np.zeros((horizon, self.order), dtype=np.float64)
-        intercepts = np.full(horizon, self.intercept)
-        with np.errstate(all="ignore"):  # an unstable model may leave the range of floats
-            for step in range(horizon):
-                # The forecast of a step combines known values with the forecasts of up to ``order`` steps before it,
-                # and these are already linear in the known values.
-                kept = max(self.order - step, 0)
-                coefficients[step, :kept] = self.coefficients[self.order - kept :]
-                num_forecast = min(step, self.order)
-                # Reversed, because the rows of earlier steps are in the order of time.
-                weights = self.coefficients[:num_forecast][::-1]
-                coefficients[step] += weights @ coefficients[step - num_forecast : step]
-                intercepts[step] += weights @ intercepts[step - num_forecast : step]
-        return coefficients, intercepts
-
     def forecast(self, values: Values, origins: Indices, horizon: int) -> Values:
         """Forecasts from each origin, the index of the first unknown value. Returns (origins, horizon)."""
-        coefficients, intercepts = self.compute_step_weights(horizon)
+        coefficients, intercepts = compute_step_weights([self], np.arange(1, horizon + 1))
         with np.errstate(all="ignore"):
-            return _clip_to_finite(select_past(values, origins, self.order) @ coefficients.T + intercepts)
+            return _clip_to_finite(select_past(values, origins, self.order) @ coefficients[:, 0].T + intercepts[:, 0])
 
     def compute_error_std(self, horizon: int, num_fitted: int | None = None) -> Values:
         """Computes standard deviations of forecast errors if one-step errors are independent with standard deviation 1.
@@ -92,6 +76,55 @@ class Linear:
                 # An error of the intercept enters every step, and its variance is that of a mean of num_fitted errors.
                 variances = variances + np.cumsum(responses) ** 2 / num_fitted
             return _clip_to_finite(np.sqrt(variances))
+
+
+def compute_step_weights(models: Sequence[Linear], steps: Indices) -> tuple[Values, Values]:
+    """Computes the coefficients of known values, and the intercepts, of forecasts some steps ahead.
+
+    Args:
+        models: Models of one order.
+        steps: Numbers of steps ahead, from 1.
+
+    Returns:
+        The coefficients, the latest value first, (steps, models, order), and the intercepts, (steps, models).
+    """
+    coefficients = np.stack([model.coefficients for model in models])
+    num_models, order = coefficients.shape
+    responses = _compute_responses(coefficients, int(steps.max()))
+    # Entry (model, j, i) is the direct effect of a value j + 1 points before the origin on the forecast i steps after
+    # the first one. Zeros follow the last coefficient.
+    padded = np.pad(coefficients, ((0, 0), (0, order - 1)))
+    direct = np.lib.stride_tricks.sliding_window_view(padded, order, axis=1)
+    found = np.empty((len(steps), num_models, order))
+    with np.errstate(all="ignore"):  # an unstable model may leave the range of floats
+        for row, step in enumerate(steps):
+            # Each direct effect is multiplied by the response of the steps that remain after it.
+            reach = min(int(step), order)
+            remaining = responses[:, step - reach : step][:, ::-1]
+            found[row] = (direct[..., :reach] @ remaining[..., None])[..., 0]
+        intercepts = np.array([model.intercept for model in models])[:, None] * np.cumsum(responses, axis=1)
+    return found, intercepts[:, steps - 1].T
+
+
+def _compute_responses(coefficients: Values, horizon: int) -> Values:
+    """Computes the effects of an error of 1 on the value of its step and of later ones.
+
+    Args:
+        coefficients: Coefficients of each model, the latest value first: (models, order).
+        horizon: Number of steps, that of the error included.
+
+    Returns:
+        The effects: (models, horizon).
+    """
+    order = coefficients.shape[1]
+    responses = np.zeros((len(coefficients), horizon))
+    responses[:, 0] = 1.0
+    with np.errstate(all="ignore"):
+        for step in range(1, horizon):
+            near = min(step, order)
+            past = responses[:, step - near : step][:, ::-1]
+            responses[:, step] = np.einsum("mi,mi->m", coefficients[:, :near], past)
+    return responses
 
 
 def _clip_to_finite(values: Values) -> Values:
@@ -196,7 +229,10 @@ def fit_least_squares(values: Values, order: int) -> Linear:
     """Fits the textbook's AR(order) to all points, without a penalty."""
     inputs = select_past(values, np.arange(order, len(values)), order)
     design = np.hstack([np.ones((len(inputs), 1)), inputs])
-    solution: Values = np.linalg.lstsq(design, values[order:], rcond=None)[0].astype(np.float64)
+    # NumPy's function would use all cores for a matrix that needs only one. gelsd is the driver of NumPy, which also
+    # solves a design without full rank.
+    targets = torch.from_numpy(values[order:, None].copy())
+    solution: Values = torch.linalg.lstsq(torch.from_numpy(design), targets, driver="gelsd").solution[:, 0].numpy()
     return Linear(solution[1:], float(solution[0]))
 
 
@@ -234,8 +270,11 @@ def fit_average(weights: dict[AutoregressionSpec, float], values: Values, exclud
 
     Targets with indices ``excluded[0]`` to ``excluded[1] - 1`` are excluded from the fit.
     """
-    models = []
-    for spec in weights:
-        regression = Regression(values, spec.lag, spec.order)
-        models += regression.solve(is_outside(regression.indices, excluded), (spec.penalty,))
-    return average_models(models, list(weights.values()))
+    models: list[Linear] = []
+    by_inputs = sorted(weights, key=lambda spec: (spec.lag, spec.order))
+    # Penalties of the same inputs share a decomposition.
+    for (lag, order), specs in itertools.groupby(by_inputs, key=lambda spec: (spec.lag, spec.order)):
+        regression = Regression(values, lag, order)
+        penalties = tuple(spec.penalty for spec in specs)
+        models += regression.solve(is_outside(regression.indices, excluded), penalties)
+    return average_models(models, [weights[spec] for spec in by_inputs])

@@ -21,10 +21,10 @@ from charloom.forecasting.series import Values
 from charloom.recurrence.threads import use_threads
 from charloom.settings.forecasting import ForecastSettings, Method
 
-_SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_MIN_GAIN = 0.002
-"""Minimum gain in log RMSE for which the residual networks are used."""
-_NUM_PATHS = 40
+_SHRINKAGES = (0.0, 0.5, 1.0)  # the first one is preferred
+_NETWORK_PARAMETERS = 10
+"""Parameters for which the residual networks count in Akaike's criterion: the gain in log RMSE is above 10 / points."""
+_NUM_PATHS = 20
 """Paths per origin, of which the mean and the spread are used."""
 _MAX_ORIGINS = 600
 _FOLDS = 5
@@ -149,12 +149,14 @@ def choose_shrinkage(
 ) -> ResidualConfig:
     """Returns the config with the shrinkage that has the smallest errors on the blocks.
 
-    It is 0, which removes the residual networks from the mean, if they gain less than 0.2% over all steps.
+    It is 0, which removes the networks from the mean, if there are none or their gain may be due to chance.
     """
-    # 0 comes first: ``select_best`` prefers it, so that predictions of pure noise are not used.
+    if members[0].network is None:  # then no member has one
+        return replace(config, shrinkage=0.0)
     tried = [replace(config, shrinkage=shrinkage) for shrinkage in _SHRINKAGES]
     errors = [compute_block_errors(members, one, values, settings, noise=False)[0] for one in tried]
-    return tried[select_best([mean_log_error(compute_rmse(some)) for some in errors], _MIN_GAIN)]
+    min_gain = _NETWORK_PARAMETERS / len(values)
+    return tried[select_best([mean_log_error(compute_rmse(some)) for some in errors], min_gain)]
 
 
 def compute_block_errors(
@@ -265,13 +267,15 @@ def fit_baseline(method: Method, baseline: Baseline, values: Values, settings: F
 
     start = max(baseline.min_points, len(values) // (2 if method == "ar" else 4))
     # A baseline without estimates is the same for all origins: one fit is enough.
-    starts = space_evenly(start, len(values), _MAX_FITS) if baseline.has_intercept else np.array([baseline.min_points])
-    errors, stds = compute_later_errors(fit_before, starts, values, settings.horizon, estimated=baseline.has_intercept)
-    baseline.fit(values)  # the errors were of fits to a part
+    estimated = baseline.has_intercept
+    starts = space_evenly(start, len(values), _MAX_FITS) if estimated else np.array([baseline.min_points])
+    with use_threads(settings.threads):
+        errors, stds = compute_later_errors(fit_before, starts, values, settings.horizon, estimated=estimated)
+        baseline.fit(values)  # the errors were of fits to a part
     first_steps = errors[:, 0][np.isfinite(errors[:, 0])]
     # Without a measured error, the spread of the series is the only one known.
     spread = float(np.sqrt(np.mean(first_steps**2))) if len(first_steps) else float(values.std())
-    member = Member(baseline.linear, spread, num_fitted=len(values) if baseline.has_intercept else None)
+    member = Member(baseline.linear, spread, num_fitted=len(values) if estimated else None)
     return Candidate(method, baseline.name, [member], ResidualConfig(0, 1.0, 0.0), errors, spread * stds)
 
 

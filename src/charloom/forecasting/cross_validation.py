@@ -8,7 +8,13 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.forecasting.autoregression import AutoregressionSpec, Regression, is_outside, select_past
+from charloom.forecasting.autoregression import (
+    AutoregressionSpec,
+    Regression,
+    compute_step_weights,
+    is_outside,
+    select_past,
+)
 from charloom.forecasting.series import Values
 
 # Both grids are roughly geometric: errors change little between neighboring orders or penalties.
@@ -110,16 +116,14 @@ def _compute_log_errors(
         # All penalties in one call, because they share the decomposition.
         models = regression.solve(targets, _PENALTIES)
         past = select_past(values, origins, models[0].order)
-        ahead = [model.compute_step_weights(int(steps[-1])) for model in models]
+        coefficients, intercepts = compute_step_weights(models, steps)
         for j, step in enumerate(steps):
             indices = origins + step - 1
             inside = (indices >= block[0]) & (indices < block[1])
             if not inside.any():
                 continue
-            coefficients = np.stack([a[step - 1] for a, _ in ahead], axis=1)
-            intercepts = np.array([c[step - 1] for _, c in ahead])
             with np.errstate(all="ignore"):  # an unstable model may leave the range of floats: its error is infinite
-                errors = values[indices[inside], None] - past[inside] @ coefficients - intercepts
+                errors = values[indices[inside], None] - past[inside] @ coefficients[j].T - intercepts[j]
                 squares[:, j] += np.sum(errors**2, axis=0)
             counts[j] += int(inside.sum())
     is_measured = counts > 0

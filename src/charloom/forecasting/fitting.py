@@ -77,8 +77,9 @@ def fit(
     on held-out points; the network if the gain of others is small. ``Forecaster.method`` is the method chosen.
 
     Each ensemble member of the network is fitted without one block of the series. The number of epochs and the
-    shrinkage of the networks' predictions are chosen for all members from the errors on these blocks, so that networks
-    that predict nothing do no harm, even on a short series.
+    shrinkage of the networks' predictions are chosen for all members from the errors on these blocks, the number of
+    epochs from those of a part of the members if the series is long. Networks that predict the blocks no better than
+    the linear parts are dropped, so that they do no harm, even on a short series.
 
     Args:
         series: At least 4 evenly spaced values, the oldest first; also a series of pandas or polars, or a frame with

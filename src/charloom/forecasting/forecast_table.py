@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from charloom.errors import InputError, SeriesError
 from charloom.forecasting.dates import Dates
 from charloom.forecasting.forecast import Forecast
-from charloom.forecasting.frames import ID, TIME, FrameColumns, load_library, read_frame
+from charloom.forecasting.frames import ID, TIME, FrameColumns, load_library, read_frame, write_labels
 from charloom.forecasting.intervals import sort_levels
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.settings.forecasting import DEFAULT_LEVELS
@@ -84,10 +84,14 @@ def _continue_times(series: Series, frame: FrameColumns | None, horizon: int) ->
             return np.array(places) + 1  # points are counted from 1, as labels are
         return np.array(_find_utc_times(series.dates, places, None), "datetime64[us]")
     assert frame is not None
-    if getattr(times.dtype, "kind", "") in "iufm" if frame.origin == "pandas" else times.dtype.is_numeric():
-        return _continue_numbers(np.asarray(times), horizon)
+    if (numbers := write_labels(frame)).dtype.kind in "iufm":
+        return _continue_numbers(numbers, horizon)
     if series.dates is None:
         raise SeriesError(f"the {frame.times_name} of the series contains one date, which cannot be continued")
+    try:
+        series.dates.time(places[-1])
+    except SeriesError as error:
+        raise SeriesError(*error.message, hint="pass the values alone, without dates") from None
     if frame.origin == "polars":
         return _continue_polars(series.dates, times, places)
     return _continue_pandas(series.dates, times, places)
@@ -126,15 +130,31 @@ def _continue_pandas(dates: Dates, times: Any, places: range) -> Any:
     if dtype.kind == "M":
         zone = getattr(dtype, "tz", None)
         if zone is None or not _keeps_clock(dates):
-            found = pandas.DatetimeIndex(_find_utc_times(dates, places, None))
+            found = _make_index(_find_utc_times(dates, places, None))
             found = found if zone is None else found.tz_localize(UTC).tz_convert(zone)
         else:
-            clock = pandas.DatetimeIndex([dates.time(place).replace(tzinfo=None) for place in places])
+            clock = _make_index([dates.time(place).replace(tzinfo=None) for place in places])
             # The first of two equal clock times; an hour later if the clock skips the time.
             is_summer = np.ones(len(clock), dtype=bool)
             found = clock.tz_localize(zone, ambiguous=is_summer, nonexistent="shift_forward")
-        return found.astype(dtype)
+        try:
+            return found.astype(dtype)
+        except pandas.errors.OutOfBoundsDatetime:
+            raise _make_range_error(dtype) from None
     return _continue_objects(dates, np.asarray(times)[-1], places)
+
+
+def _make_index(times: list[datetime]) -> Any:
+    """Returns the times as an index of pandas."""
+    # Times of Python would be converted to nanoseconds, which end in the year 2262.
+    return load_library("pandas").DatetimeIndex(np.array(times, "datetime64[us]"))
+
+
+def _make_range_error(dtype: object) -> SeriesError:
+    return SeriesError(
+        f"the forecast extends beyond the last time of the type {dtype}",
+        hint="convert the dates to a unit with a larger range, such as microseconds, or pass the values alone",
+    )
 
 
 def _continue_polars(dates: Dates, times: Any, places: range) -> Any:
@@ -146,7 +166,11 @@ def _continue_polars(dates: Dates, times: Any, places: range) -> Any:
     found = polars.Series(_find_utc_times(dates, places, ZoneInfo(name) if name else None))
     if name:
         found = found.dt.replace_time_zone("UTC").dt.convert_time_zone(name)
-    return found.cast(times.dtype)
+    # Unlike a strict cast, which fails with an error of polars, this one returns nulls for times out of range.
+    continued = found.cast(times.dtype, strict=False)
+    if continued.null_count():
+        raise _make_range_error(times.dtype)
+    return continued
 
 
 def _continue_objects(dates: Dates, last: object, places: range) -> list[Any]:

@@ -229,10 +229,12 @@ class Forecaster:
             scale = Scale(config["transform"], int(exponent), offset, spread, int(sign), bool(is_integer))
             context, window_spread, shrinkage = tensors["reading"].tolist()
             residual_config = ResidualConfig(int(context), window_spread, shrinkage)
+            # A network that predicts nothing is not part of the model; a missing tensor of another one is an error.
+            has_networks = method == "network" and any(name.startswith("members.0.network.") for name in tensors)
             members = []
             for i, (intercept, spread) in enumerate(zip(tensors["intercepts"], tensors["spreads"], strict=True)):
                 linear = Linear(as_series(tensors[f"members.{i}.coefficients"].numpy()).values, float(intercept))
-                network = _load_network(settings, tensors, f"members.{i}.network.") if method == "network" else None
+                network = _load_network(settings, tensors, f"members.{i}.network.") if has_networks else None
                 members.append(Member(linear, float(spread), network, num_fitted=num_fitted))
             half_widths = tensors["half_widths"].numpy()
             if (

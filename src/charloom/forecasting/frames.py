@@ -71,7 +71,8 @@ def read_frame(source: Any) -> FrameColumns | None:
             hint="keep the rows of one series, or pass AutoCharloom to StatsForecast, which forecasts each of them",
         )
     values = _read_values(library, source[TARGET])
-    if values.dtype.kind not in "biuf":
+    # A column of objects may contain numbers, which ``series`` reads one by one.
+    if values.dtype.kind not in "biufO":
         raise SeriesError(
             f"column {TARGET!r} contains no numbers, but values of type {source[TARGET].dtype}",
             hint="convert the column to floats",
@@ -93,7 +94,15 @@ def write_labels(frame: FrameColumns) -> NDArray[np.generic]:
     if frame.origin == "polars" and getattr(times.dtype, "time_zone", None):
         # NumPy has no time zones: it would return the times of UTC.
         times = times.dt.to_string("%Y-%m-%d %H:%M:%S%.6f%:z")
+    elif frame.origin == "polars" and times.dtype in _wide_integers():
+        times = times.cast(load_library("polars").Int64, strict=False)
     return np.asarray(times) if frame.origin == "pandas" else np.asarray(times.to_numpy())
+
+
+def _wide_integers() -> list[Any]:
+    """Returns the types of integers of polars that NumPy does not have."""
+    polars = load_library("polars")
+    return [getattr(polars, name) for name in ("Int128", "UInt128") if hasattr(polars, name)]
 
 
 def _find_class(source: object) -> tuple[Library, str] | None:
@@ -130,7 +139,8 @@ def _check_names(names: list[str]) -> None:
 def _read_values(library: Library, column: Any) -> NDArray[np.generic]:
     """Returns the numbers of a column, NaN if missing; an array of objects if it contains none."""
     if library == "polars":
-        if column.dtype.is_decimal():
+        # NumPy has neither decimals nor integers of 128 bits.
+        if column.dtype.is_decimal() or column.dtype in _wide_integers():
             column = column.cast(float)
         return np.asarray(column.to_numpy())
     # Types of pandas and Arrow, such as Int64, have missing values that NumPy does not know.

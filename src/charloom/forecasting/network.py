@@ -22,8 +22,10 @@ _MIN_NORMALIZED_DRAWS = 4
 """Minimum number of noise pairs that are rescaled to the exact spread of the distribution."""
 _MAX_ABSOLUTE_VALUE = 1e15
 """Limit of the absolute values of an unstable member's path, in units of the series' spread: squares stay finite."""
-_MAX_LOG_VARIANCE = 6.0
-"""Limit of the absolute log variance, so that its exponential stays moderate."""
+_MIN_LOG_VARIANCE = -6.0
+"""Lower limit of the log variance, so that its exponential stays moderate."""
+_MAX_LOG_VARIANCE = 3.0
+"""Upper limit: a few points of a short series may teach a network a variance that makes all paths useless."""
 
 Progress: TypeAlias = Callable[[float], None]
 """Callback with the completed share, 0 to 1."""
@@ -60,7 +62,7 @@ class ResidualNetwork(nn.Module):
         outputs, state = self.layer(inputs, state)
         mean, log_variance = self.head(outputs).unbind(-1)
         # The exponential of an unlimited log variance could overflow in training.
-        return (mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
+        return (mean, log_variance.clamp(_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
 
 
 def compute_gaussian_nll(prediction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:

@@ -14,13 +14,18 @@ from charloom.forecasting.network import Member, Progress, ResidualConfig, Resid
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
 
-_MAX_STEPS = 60
-"""Maximum number of minibatches per epoch; on a long series an epoch uses a part of the windows."""
+_MAX_STEPS = 16
+"""Maximum number of minibatches per epoch; on a long series an epoch uses a smaller part of the windows."""
 _PATIENCE = 6
-_MIN_GAIN = 1e-4
+_MIN_FIRST = 3
+"""Minimum number of networks from whose loss the number of epochs is chosen."""
+_MIN_HELD_OUT = 240
+"""Number of points, if the series has as many, that the held-out blocks of these networks contain."""
+_MIN_GAIN = 1e-3
+"""Minimum decrease of the loss, in nats, that counts as one."""
 _MIN_SPREAD = 1e-12
 """Minimum spread of residuals, given the series' spread of 1: smaller residuals are rounding errors."""
-_MAX_AHEAD = 32
+_MAX_AHEAD = 16
 """Maximum number of points of a window after its context."""
 
 
@@ -96,31 +101,77 @@ def fit_members(
     context = min(settings.context, len(values) // 4)
     windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
     batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
-    networks = [ResidualNetwork(settings.cell, settings.hidden_size) for _ in blocks]
-    _train(networks, batches, settings, report)
+    networks = _train(batches, len(values), settings, report)
     members = [Member(one, spread, net, block) for one, net, block in zip(linears, networks, blocks, strict=True)]
     return members, ResidualConfig(context, window_spread, shrinkage=1.0)
 
 
 def _train(
-    networks: list[ResidualNetwork], batches: list[WindowBatch], settings: ForecastSettings, report: Progress
-) -> None:
-    """Trains all networks with early stopping on their common validation loss, and restores the best epoch."""
-    # One stopping epoch for all: the loss on a single block is too noisy to choose an epoch for each network.
+    batches: list[WindowBatch], length: int, settings: ForecastSettings, report: Progress
+) -> list[ResidualNetwork] | list[None]:
+    """Trains a network for each batch, all for the same number of epochs.
+
+    Args:
+        batches: Windows of each network.
+        length: Number of points of the series.
+        settings: The seed and the hyperparameters of the networks.
+        report: Callback with the completed share, 0 to 1.
+
+    Returns:
+        The networks; None for each of them if all together do not predict held-out targets better than the linear
+        parts.
+    """
     generator = torch.Generator("cpu").manual_seed(settings.seed)
-    optimizers = [
-        torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        for network in networks
-    ]
+    networks = [ResidualNetwork(settings.cell, settings.hidden_size) for _ in batches]
     # Only windows that reach into the block have targets to validate on.
     held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
+    # Before training, a network predicts what its linear part does.
+    linear_loss = _compute_held_out_nll(networks, held_out)
+    # A part of the networks, spread over the series, finds the number of epochs, because the epochs after the best one,
+    # which early stopping needs, are the larger part of the time.
+    num_first = min(len(batches), max(_MIN_FIRST, math.ceil(len(batches) * _MIN_HELD_OUT / length)))
+    first = np.linspace(0, len(batches) - 1, num_first).astype(int).tolist()
+    epochs = _train_with_early_stopping(
+        [networks[index] for index in first],
+        [batches[index] for index in first],
+        [held_out[index] for index in first],
+        settings,
+        generator,
+        report,
+    )
+    if not epochs:
+        return [None] * len(batches)
+    others = [index for index in range(len(batches)) if index not in first]
+    if others:
+        remaining, windows = [networks[index] for index in others], [batches[index] for index in others]
+        optimizer = _make_optimizer(remaining, settings)
+        for _ in range(epochs):
+            _train_epoch(remaining, optimizer, windows, settings.batch_size, generator)
+    # The blocks of a part of the networks may favor networks by chance.
+    is_better = _compute_held_out_nll(networks, held_out) < linear_loss - _MIN_GAIN
+    return networks if is_better else [None] * len(batches)
+
+
+def _train_with_early_stopping(
+    networks: list[ResidualNetwork],
+    batches: list[WindowBatch],
+    held_out: list[WindowBatch],
+    settings: ForecastSettings,
+    generator: torch.Generator,
+    report: Progress,
+) -> int:
+    """Trains networks with early stopping on their common validation loss, and restores the best epoch.
+
+    Returns the number of the best epoch; 0 if no epoch reduces the loss.
+    """
+    # One stopping epoch for all: the loss on a single block is too noisy to choose an epoch for each network.
+    optimizer = _make_optimizer(networks, settings)
     # Epoch 0, the linear forecast alone, may be the best.
     best, best_epoch = _compute_held_out_nll(networks, held_out), 0
     # state_dict refers to the tensors themselves, which training changes in place.
     best_weights = copy.deepcopy([one.state_dict() for one in networks])
     for epoch in range(1, settings.epochs + 1):
-        for network, optimizer, batch in zip(networks, optimizers, batches, strict=True):
-            _train_epoch(network, optimizer, batch, settings.batch_size, generator)
+        _train_epoch(networks, optimizer, batches, settings.batch_size, generator)
         nats = _compute_held_out_nll(networks, held_out)
         if nats < best - _MIN_GAIN:
             best, best_epoch, best_weights = nats, epoch, copy.deepcopy([one.state_dict() for one in networks])
@@ -130,35 +181,48 @@ def _train(
             break
     for network, weights in zip(networks, best_weights, strict=True):
         network.load_state_dict(weights)
+    return best_epoch
+
+
+def _make_optimizer(networks: list[ResidualNetwork], settings: ForecastSettings) -> torch.optim.Optimizer:
+    """Makes one optimizer for all weights of the networks."""
+    weights = [weight for network in networks for weight in network.parameters()]
+    # One operation for all weights costs less than several for each.
+    return torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
 def _train_epoch(
-    network: ResidualNetwork,
+    networks: list[ResidualNetwork],
     optimizer: torch.optim.Optimizer,
-    batch: WindowBatch,
+    batches: list[WindowBatch],
     batch_size: int,
     generator: torch.Generator,
 ) -> None:
-    """Trains for one epoch, on half of the windows."""
-    # Windows overlap, so that half of them contain each point many times.
-    num_windows = len(batch.inputs)
-    steps = min(max(1, num_windows // batch_size // 2), _MAX_STEPS)
-    order = torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")[: steps * batch_size]
+    """Trains each network for one epoch, on a quarter of the windows of its batch."""
+    # Windows overlap, so that a quarter of them contains each point many times.
+    num_windows = len(batches[0].inputs)
+    steps = min(max(1, num_windows // batch_size // 4), _MAX_STEPS)
+    orders = [
+        torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")[: steps * batch_size]
+        for _ in batches
+    ]
     # One gather for all minibatches, transposed to (steps, batch), the order of the layer.
-    inputs = batch.inputs[order].transpose(0, 1)
-    targets, fitted = batch.targets[order].T, batch.fitted[order].T
-    for start in range(0, len(order), batch_size):
+    inputs = [batch.inputs[order].transpose(0, 1) for batch, order in zip(batches, orders, strict=True)]
+    targets = torch.stack([batch.targets[order].T for batch, order in zip(batches, orders, strict=True)])
+    fitted = torch.stack([batch.fitted[order].T for batch, order in zip(batches, orders, strict=True)])
+    for start in range(0, len(orders[0]), batch_size):
         chosen = slice(start, start + batch_size)
-        weights = fitted[:, chosen]
-        total = weights.sum()
-        # The loss would be 0 / 0.
-        if not total:
-            continue
-        prediction, _ = network(inputs[:, chosen].contiguous())
-        loss = (weights * compute_gaussian_nll(prediction, targets[:, chosen])).sum() / total
+        predictions = [network(one[:, chosen].contiguous())[0] for network, one in zip(networks, inputs, strict=True)]
+        # One loss for all networks, which share no weights: most of its time is that of calls.
+        mean, log_variance = (torch.stack(parts) for parts in zip(*predictions, strict=True))
+        weights = fitted[..., chosen]
+        losses = weights * compute_gaussian_nll((mean, log_variance), targets[..., chosen])
+        # A network without targets in its minibatch has a loss of 0, not 0 / 0.
+        loss = (losses.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        for network in networks:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
 
 

@@ -5,13 +5,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charloom.errors import SeriesError
-from charloom.forecasting.dates import Dates, read_dates
+from charloom.forecasting.csv_table import quote_cell
+from charloom.forecasting.dates import Dates, find_notation, parse_date, read_dates
 from charloom.forecasting.frames import TIME, read_frame, write_labels
 from charloom.settings.limits import check_count
 from charloom_codec.arguments import check_type
@@ -22,6 +25,8 @@ _MAX_VALUE = 1e300
 """Limit of values: forecasts and intervals of larger ones may leave the range of floats."""
 _MAX_EXACT = 2**53
 """Limit below which a float holds every integer."""
+_MISSING = {"None", "nan", "NaN", "NaT", "<NA>"}
+"""Missing values of Python, NumPy, pandas and ``Decimal``, as ``str`` writes them."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ class Series:
         # Also objects of pandas, polars and PyTorch, without an import of any of them.
         frame = read_frame(self.values)
         array = as_array(self.values if frame is None else frame.values)
-        if array is None or array.dtype.kind not in "biuf":
+        # A single object, such as a set, becomes an array of no dimensions.
+        if array is None or array.dtype.kind not in "biufO" or (array.dtype.kind == "O" and not array.ndim):
             raise SeriesError("the series is not a sequence of numbers; pass a list or an array of floats")
         if array.ndim != 1:
             raise SeriesError(f"the series has {array.ndim} dimensions; pass one number per point")
-        with np.errstate(over="ignore"):  # longer floats overflow, and are then refused as infinite
-            values = np.ma.filled(array.astype(np.float64), np.nan)
+        values = _read_objects(array) if array.dtype.kind == "O" else _convert_to_floats(array)
         _check_values(array, values)
         # The class is frozen for its users.
         if frame is not None and frame.name is not None and self.name == Series.name:
@@ -110,6 +115,31 @@ def as_array(numbers: object) -> NDArray[np.generic] | None:
         return None
 
 
+def _convert_to_floats(array: NDArray[np.generic]) -> Values:
+    """Returns the numbers as floats, NaN if they are masked."""
+    with np.errstate(over="ignore"):  # longer floats overflow, and are then refused as infinite
+        return np.ma.filled(array.astype(np.float64), np.nan)
+
+
+def _read_objects(array: NDArray[np.generic]) -> Values:
+    """Returns the numbers of an array of objects, NaN if missing. Raises SeriesError for the first other object."""
+    values = np.full(len(array), np.nan)
+    for index, one in enumerate(np.ma.filled(array, np.nan)):
+        # The missing value of pandas is an object of a class of its own.
+        if one is None or str(one) in _MISSING:
+            continue
+        if not isinstance(one, Real | Decimal | np.bool_):
+            raise SeriesError(
+                f"value {index + 1} of {len(array)} is of type {type(one).__name__}, not a number",
+                hint="convert the values to floats",
+            )
+        try:
+            values[index] = float(one)
+        except OverflowError:
+            values[index] = np.inf
+    return values
+
+
 def _check_values(array: NDArray[np.generic], values: Values) -> None:
     """Raises SeriesError for the first value that is not finite, too large, or not exact as a float."""
     if not len(values):
@@ -122,8 +152,8 @@ def _check_values(array: NDArray[np.generic], values: Values) -> None:
             f"the magnitude of value {large[0] + 1} ({values[large[0]]:g}) exceeds {_MAX_VALUE:g}; use a larger unit"
         )
     # Each digit of an int counts, as in an identifier; floats are rounded anyway.
-    for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT) if array.dtype.kind in "iu" else ():
-        if int(values[index]) != array[index].item():
+    for index in np.flatnonzero(np.abs(values) >= _MAX_EXACT):
+        if isinstance(number := array[index], Integral) and int(values[index]) != int(number):
             raise SeriesError(
                 f"value {index + 1} is {array[index]}: it has more digits than a float can represent",
                 hint="subtract a constant from the series, or round it",
@@ -135,21 +165,36 @@ def _read_frame_dates(index: NDArray[np.generic], name: str) -> Dates | None:
 
     ``name``: The index or column, as messages name it.
     """
-    remedy = f"sort the series by its {name} and fill its gaps, or pass its values alone if they are evenly spaced"
+    otherwise = "or pass its values alone if they are evenly spaced"
+    labels = [str(label) for label in index]
+    for place, label in enumerate(labels):
+        if label in _MISSING:
+            raise SeriesError(
+                f"label {place + 1} of {len(labels)} of the {name} is missing", hint=f"fill such labels, {otherwise}"
+            )
+    in_order = f"sort the series by its {name} and fill its gaps, {otherwise}"
     if index.dtype.kind in "iufm":
         # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
         if len(steps) and not (index[0] < index[1] and np.allclose(steps, steps[0], rtol=1e-9, atol=0)):
-            raise SeriesError(f"the numbers of the {name} do not increase in equal steps", hint=remedy)
+            raise SeriesError(f"the numbers of the {name} do not increase in equal steps", hint=in_order)
         return None
     if index.dtype.kind == "M":
         times = index.astype(np.datetime64)
         # Midnights are formatted as days, so that the dates are read as days and not as times.
-        index = np.datetime_as_string(times, "D" if np.all(times == times.astype("M8[D]")) else None)
+        labels = np.datetime_as_string(times, "D" if np.all(times == times.astype("M8[D]")) else None).tolist()
     try:
-        return read_dates([str(label) for label in index], range(1, len(index) + 1), TIME)
+        return read_dates(labels, range(1, len(labels) + 1), TIME)
     except SeriesError as error:
-        raise SeriesError(f"the {name} (line 1 is its first label): ", *error.message, hint=remedy) from None
+        notation = find_notation(labels[0]) or ""
+        for place, label in enumerate(labels):
+            if parse_date(label, notation) is None:
+                like = "an ISO date such as 2001-12-31" if place == 0 else f"a date like {quote_cell(labels[0])}"
+                raise SeriesError(
+                    f"label {place + 1} of the {name}, {quote_cell(label)}, is not {like}",
+                    hint=f"convert the labels to time stamps (to_datetime in pandas and polars), {otherwise}",
+                ) from None
+        raise SeriesError(f"the {name} (line 1 is its first label): ", *error.message, hint=in_order) from None
 
 
 def is_constant(values: Values) -> bool:

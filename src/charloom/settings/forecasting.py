@@ -163,8 +163,8 @@ class ForecastSettings:
     context: int = 64
     members: int = 10
     epochs: int = 40
-    batch_size: int = 32
-    learning_rate: float = 5e-3
+    batch_size: int = 16
+    learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     num_paths: int = 1000
     seed: int = 0
