@@ -25,6 +25,9 @@ class ContextMixing {
     correction_.inputs.mixer = mixer_.inputs;
   }
 
+  // The inputs of the corrector refer to those of the mixer.
+  ContextMixing(ContextMixing &&) = delete;
+
   // The order of the statements hides cache misses: the match models' text is prefetched, slots are found, then the
   // text is read.
   void start_byte(Lane &lane, NetworkPrediction &network) {
@@ -217,9 +220,10 @@ class ContextMixing {
     for (int i = 0; i < kNodes; i++) {
       Node &node = *nodes_[i];
       if (word_of(node) != probabilities_.nodes[i]) {
-        Probabilities shared = {};
+        Probabilities shared = {}, of_shared;
         shared.nodes[i] = word_of(node);
-        kernels_.adapt(shared, bit, updated);
+        kernels_.adapt(shared, bit, of_shared);
+        updated.nodes[i] = of_shared.nodes[i];
       }
       node.p = (uint16_t)updated.nodes[i];
       node.count = (uint8_t)(updated.nodes[i] >> 16);
@@ -228,12 +232,11 @@ class ContextMixing {
   // See Probabilities::nodes.
   static uint32_t word_of(const Node &node) { return node.p | (uint32_t)node.count << 16; }
 
-  // Saves what update() changes in the memory.
+  // Saves what update() changes in the memory. A node is within the line of its bit history.
   void save_changes() {
     memory_.save(mixer_.final_weights, kSets + 1);
     for (const int16_t *weights : mixer_.weights) memory_.save(weights, kInputs);
     for (int map : maps_) memory_.save(&c_.maps[map]);
-    for (const Node *node : nodes_) memory_.save(node);
     for (const uint8_t *history : histories_) memory_.save(history);
     for (const APM &stage : apms_) memory_.save(stage.nearer());
   }

@@ -9,6 +9,7 @@ namespace {
 int32_t correct(const charloom::CorrectorWeights &weights, const int16_t *inputs, const int16_t *stages,
                 const int32_t *const *rows) {
   using charloom::kCategories, charloom::kCorrectorInputs, charloom::kCorrectorUnits, charloom::kUsedInputs;
+  static_assert(kUsedInputs % 2 == 0);  // a pair is in one of the two arrays
   constexpr long parts = kCorrectorUnits / kLanes;
   Words sums[parts];
   for (long part = 0; part < parts; part++) {
@@ -17,7 +18,7 @@ int32_t correct(const charloom::CorrectorWeights &weights, const int16_t *inputs
   }
   for (long i = 0; i < kCorrectorInputs / 2; i++) {
     int32_t pair;
-    memcpy(&pair, (i < kUsedInputs / 2 ? inputs : stages - kUsedInputs) + 2 * i, sizeof pair);
+    memcpy(&pair, i < kUsedInputs / 2 ? inputs + 2 * i : stages + (2 * i - kUsedInputs), sizeof pair);
     const Shorts pairs = (Shorts)fill_ints(pair);
     for (long part = 0; part < parts; part++)
       sums[part] += (Words)pair_products(pairs, read<Shorts>(weights.inputs[i][part * kLanes]));

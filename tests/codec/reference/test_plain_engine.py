@@ -108,11 +108,12 @@ def test_long_texts_agree_between_instruction_sets(fast: bool) -> None:
 
 
 @_native
+@pytest.mark.parametrize("bits", [2, 3, 4])
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
-    """Contexts replace each other all the time, within one byte too."""
-    monkeypatch.setattr(engine_module, "FULL_BITS", 2)
-    monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
+def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int, bits: int) -> None:
+    """Contexts replace each other all the time, within one byte too, and share slots."""
+    monkeypatch.setattr(engine_module, "FULL_BITS", bits)
+    monkeypatch.setattr(engine_module, "LIGHT_BITS", bits)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
     plain = ReferenceEngine(model, priming).start_session(lanes)
     payload = plain.encode(TEXT.encode())
@@ -122,10 +123,11 @@ def test_small_tables(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
 
 
 @_native
-def test_records_with_small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What two contexts of one slot have changed is undone after each record."""
-    monkeypatch.setattr(engine_module, "FULL_BITS", 2)
-    monkeypatch.setattr(engine_module, "LIGHT_BITS", 3)
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_records_with_small_tables(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    """The changes of contexts that share a slot are undone after each record."""
+    monkeypatch.setattr(engine_module, "FULL_BITS", bits)
+    monkeypatch.setattr(engine_module, "LIGHT_BITS", bits)
     model, priming = MODELS["characters"], PRIMINGS["primed"]
     records = [TEXT[:60].encode(), b"12:30 a=7", TEXT[:60].encode()]
     plain = ReferenceEngine(model, priming).start_record_session()
