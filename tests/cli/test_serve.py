@@ -247,7 +247,7 @@ def test_wrong_calls(char_model: Path, tmp_path: Path) -> None:
         ([char_model, "--port", "70000"], "--port is 70000: it must be from 0 to 65535"),
         ([char_model, "--max-tokens", "0"], "--max-tokens is 0"),
         ([char_model, "--token", "a b"], "--token"),
-        ([char_model, char_model, "--port", "0"], "two models have the same name"),
+        ([char_model, char_model, "--port", "0"], "two models have the name"),
         ([char_model, "--host", "nowhere.invalid"], "cannot listen on nowhere.invalid:8000"),
     ]
     for words, message in calls:

@@ -106,6 +106,23 @@ def test_two_models_are_compared(serve: Any, browser: Any, char_model: Path, byt
     assert not browser.get_log("browser")
 
 
+def test_models_that_read_different_characters_are_compared_by_the_same_text(
+    serve: Any, browser: Any, tmp_path: Path
+) -> None:
+    """A model that knows the carriage return reads two characters at each line end."""
+    texts = {"unix": "ab\nab\nab", "windows": "ab\r\nab\r\nab"}
+    models = {name: charloom.build_model(charloom.Vocabulary.of_text(text)) for name, text in texts.items()}
+    for name, model in models.items():
+        model.save(tmp_path / name)
+    browser.get(serve(*(tmp_path / name for name in texts)) + "/compare")
+    _write(browser, "#scored", texts["unix"])
+    _wait_for(browser, 'document.getElementById("bits-second").textContent')
+    for side, (name, text) in zip(("first", "second"), texts.items(), strict=True):
+        _, parts = charloom.evaluate_chunks(models[name], charloom.split_chars(text))
+        mean = sum(part.bits for part in parts[1:]) / (len(texts["unix"]) - 1)
+        assert _read(browser, f"bits-{side}") == f"{mean:.3f} bits per character of the text as typed"
+
+
 def test_errors_of_the_server_are_shown(
     serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path
 ) -> None:

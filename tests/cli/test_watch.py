@@ -1,15 +1,17 @@
 """``charloom watch``, as a process too: alerts once, files that grow, restarts, signals."""
 
 import json
+import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from charloom_codec.engines.native import choose_instruction_set
-from process import PATIENCE, call, run, start
+from process import PATIENCE, call, environment, run, start
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
 
@@ -140,13 +142,32 @@ def test_a_line_that_is_incomplete_belongs_to_the_next_watch(home: Path, log_mod
     assert "1 line read, 0 printed" in second.errors
 
 
-def test_full_disk(home: Path, log_model: Path) -> None:
-    """The state cannot be written: an error, and the alerts were printed."""
-    (home / "folder").mkdir()
-    result = call(home, "watch", log_model, "app.log", "--no-follow", "--state", "folder/missing/watch.state")
-    assert result.status == 1
-    assert "watch.state" in result.errors.splitlines()[-1]
-    assert _ODD.strip() in result.out
+def test_a_state_of_several_files(home: Path, log_model: Path) -> None:
+    """A watch on one file keeps the position in another one."""
+    (home / "b.log").write_text(_LINE * 3)
+    command = ["watch", str(log_model), "--no-follow", "--state", "watch.state", "--bits", "40"]
+    for file, num_lines in (("app.log", 28), ("b.log", 3), ("app.log", 0), ("b.log", 0)):
+        assert f"{num_lines} lines read" in call(home, *command, file).errors
+
+
+def test_the_state_cannot_be_written(home: Path, log_model: Path) -> None:
+    """A missing folder is an error at once. After any other error, here a limit of file sizes, alerts were printed."""
+    command = ["watch", str(log_model), "app.log", "--no-follow", "--state"]
+    result = call(home, *command, "missing/watch.state")
+    assert result.error(2).startswith("--state missing/watch.state: the folder does not exist")
+    assert result.out == ""
+    if sys.platform == "linux":
+        words = " ".join(map(shlex.quote, [sys.executable, "-m", "charloom", *command, "watch.state"]))
+        done = subprocess.run(
+            ["sh", "-c", f"ulimit -f 0; exec {words} | cat"],  # no file can grow; a pipe can
+            cwd=home,
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "watch.state" in done.stderr.splitlines()[-1]
+        assert _ODD.strip() in done.stdout
 
 
 def test_contradictions(log_model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A run that is watched: what its files are at each moment, and folders that are none."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def test_a_run_from_its_start_to_its_end(char_model: Path, tmp_path: Path) -> No
     assert (report.status, report.has_model) == ("Ended.", True)
     with FolderLock(tmp_path, "a run"):
         assert run.report().status == "Training. Its model replaces that in the folder at the end."
+    os.utime(tmp_path / "config.json", (0, 0))  # as if the run had been resumed, and killed after a checkpoint
+    assert run.report().status.startswith("Stopped after a checkpoint that is newer")
 
 
 def test_samples_of_another_run_replace_those_of_the_first(char_model: Path, byte_model: Path, tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ def _read_all(reader: LogReader) -> list[tuple[str, bytes]]:
 
 def test_files_are_read_to_their_ends(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n2\n\xff")
-    (tmp_path / "b").write_bytes(b"")
-    a, b = str(tmp_path / "a"), str(tmp_path / "b")
-    assert _read_all(LogReader([a, b, a], follow=False)) == [(a, b"1\n"), (a, b"2\n"), (a, b"\xff\n")]
+    (tmp_path / "b").write_bytes(b"3\n")
+    (tmp_path / "c").write_bytes(b"")
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    reader = LogReader([a, b, c, a, f"{tmp_path}/./a"], follow=False)
+    assert _read_all(reader) == [(a, b"1\n"), (a, b"2\n"), (b, b"3\n"), (a, b"\xff\n")]
     with pytest.raises(CorpusError, match="no such file"):
         LogReader([str(tmp_path / "none")], follow=False)
 

@@ -129,7 +129,8 @@ def _load(
 
     names = [name_source(path) for path in models]
     if len(set(names)) < len(names):
-        raise SettingsError("two models have the same name: rename one of the folders")
+        name = next(name for name in names if names.count(name) > 1)
+        raise SettingsError(f"two models have the name {name}: rename one of the folders")
     server = Server([ModelSource(path) for path in models], max_tokens=max_tokens, max_requests=max_requests)
     hosts = [f"[{host}]" if ":" in host else host for host in hosts]
     return make_application(server, hosts=hosts, token=token), names

@@ -82,6 +82,8 @@ def watch(
     from charloom.inference.watch_state import WatchState
     from charloom.text.log_reader import LogReader
 
+    if state is not None and not state.parent.is_dir():
+        raise SettingsError(f"--state {state}: the folder does not exist")
     before = WatchState() if state is None else WatchState.load(state)
     sources = files or (STANDARD_INPUT,)
 
@@ -140,8 +142,9 @@ def _follow(
     show_progress: Callable[..., None],
 ) -> int:
     """Processes lines until the sources end or a signal arrives, and saves the state; returns the exit status."""
-    # What a restart continues from: the lines whose alerts were all printed.
-    done = replace(before, positions=reader.positions)
+    # A restart continues from the lines whose alerts were all printed. A watch on other files may have used this state.
+    others = {path: position for path, position in before.positions.items() if Path(path).exists()}
+    done = replace(before, positions=others | reader.positions)
     saved_at = time.monotonic()
     try:
         with Interruption() as interruption:
@@ -150,7 +153,7 @@ def _follow(
                 alerts.process(lines)
                 show_progress(*reader.num_bytes)
                 if state is not None and lines:
-                    done = replace(done, recent=alerts.scorer.recent, positions=reader.positions)
+                    done = replace(done, recent=alerts.scorer.recent, positions=others | reader.positions)
                 if state is not None and time.monotonic() - saved_at > _SAVE_SECONDS:
                     replace(done, reported=alerts.repeated.reported).save(state)
                     saved_at = time.monotonic()

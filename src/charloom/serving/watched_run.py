@@ -82,9 +82,19 @@ class WatchedRun:
         """Returns the present state: reads the files that have changed, and draws a sample of a new checkpoint."""
         self._read_curves()
         self._draw_sample()
-        is_training, has_model = self._check_lock(), (self._folder / CONFIG_FILE).exists()
-        status = _describe_status(is_training, has_model)
-        return RunReport(status, has_model, self._curves, self._note, [*self._samples])
+        model = sign_file(self._folder / CONFIG_FILE)
+        status = self._describe_status(model)
+        return RunReport(status, model is not None, self._curves, self._note, [*self._samples])
+
+    def _describe_status(self, model: tuple[int, ...] | None) -> str:
+        if self._check_lock():
+            return "Training. Its model replaces that in the folder at the end." if model else "Training."
+        if model is None:
+            return "Stopped without a model: charloom train --resume continues it."
+        # A run that ends saves its model after its last checkpoint.
+        if self._checkpoint_seen is not None and self._checkpoint_seen[-1] > model[-1]:
+            return "Stopped after a checkpoint that is newer than the model: charloom train --resume continues it."
+        return "Ended."
 
     def _check_lock(self) -> bool:
         """Returns True if a run has locked the folder."""
@@ -140,9 +150,3 @@ def find_start(model: LanguageModel) -> str:
     if model.vocabulary.unit == "byte":
         return "\n"
     return next((first for first in ("\n", " ") if first in tokens), str(tokens[-1]))
-
-
-def _describe_status(is_training: bool, has_model: bool) -> str:
-    if is_training:
-        return "Training. Its model replaces that in the folder at the end." if has_model else "Training."
-    return "Ended." if has_model else "Stopped without a model: charloom train --resume continues it."

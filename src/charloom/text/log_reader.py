@@ -47,7 +47,12 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
         self._follow = follow
         self._leave_incomplete = leave_incomplete
         self._ended: dict[str, Position] = {}
-        paths = [source for source in dict.fromkeys(sources) if source != STANDARD_INPUT]
+        # A file that is named twice, as a.log and ./a.log, is read once.
+        files: dict[Path, str] = {}
+        for source in sources:
+            if source != STANDARD_INPUT:
+                files.setdefault(Path(source).absolute(), source)
+        paths = [*files.values()]
         for path in paths:
             if not follow and not Path(path).exists():
                 raise CorpusError(f"{path}: no such file")

@@ -83,10 +83,15 @@ def test_the_script_is_where_the_shell_looks_for_it(shell: str, program: str, tm
         ("charloom", "charloom gen\t", "charloom generate"),
         ("charloom", "charloom train --hidden\t", "--hidden-size"),
         ("charloom", "charloom train --cell l\t", "--cell lstm"),
+        ("charloom", "charloom train my\t", "charloom train my\\ book.txt"),
+        ("charloom", "charloom generate my\t", "charloom generate my\\ book.txt"),
+        ("charloom", "charloom evaluate model my\t", "charloom evaluate model my\\ book.txt"),
+        ("charloom-codec", "charloom-codec compress my\t", "charloom-codec compress my\\ book.txt"),
         ("charloom-codec", "charloom-codec dec\t", "charloom-codec decompress"),
     ],
 )
 def test_bash_completes(program: str, typed: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "my book.txt").touch()
     assert _install(tmp_path, program, "bash").returncode == 0
     start = f"source {tmp_path / _PLACES['bash'].format(program)}"
     assert expected in _types(tmp_path, [_needs("bash"), "--norc", "--noprofile", "-i"], start, typed, expected)

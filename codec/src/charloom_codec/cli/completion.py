@@ -14,6 +14,9 @@ Shell: TypeAlias = Literal["bash", "zsh", "fish"]
 
 _SIGNATURE = "cyclopts"
 """Text at the start of every generated script, in any case."""
+_FILES_OF_BASH = 'COMPREPLY=( $(compgen -f -- "${cur}") )'
+"""Completion of files in a generated script, which divides names at spaces. With ``-o default``, bash itself completes
+files if the script has no match, also for arguments of which the script knows nothing."""
 
 
 def add_install_completion(app: cyclopts.App) -> None:
@@ -35,6 +38,8 @@ def add_install_completion(app: cyclopts.App) -> None:
         path = _script_path(shell, program)
         _refuse_file_of_others(path)
         script = app.generate_completion(shell=shell)
+        if shell == "bash":
+            script = script.replace(_FILES_OF_BASH, "COMPREPLY=()").replace("complete -F ", "complete -o default -F ")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically({path: script.encode()})
         screen.log().print(f"Wrote {screen.path_argument(path)}.\n{_next_step(shell, path)}")

@@ -143,7 +143,14 @@ function setUpSurprise() {
     find("differences").parentElement.hidden = !places.length;
   }
 
-  function show(note) {
+  // numTyped: characters of the text as it was typed. Models that normalize it differently read other numbers of
+  // characters, so that only their bits for the same text can be compared.
+  function describeBits({ mean, count }, numTyped) {
+    if (areAligned) return `${mean.toFixed(3)} bits per character, ${count.toLocaleString("en")} characters scored`;
+    return `${((mean * count) / Math.max(numTyped - 1, 1)).toFixed(3)} bits per character of the text as typed`;
+  }
+
+  function show(note, numTyped) {
     const places = findDifferences(characters);
     areAligned = places !== null;
     for (const [index, side] of SIDES.entries()) {
@@ -151,9 +158,7 @@ function setUpSurprise() {
       const summary = summarize(characters[index]);
       const numUnknown = characters[index].filter(({ isUnknown }) => isUnknown).length;
       const unknown = numUnknown ? `, ${numUnknown.toLocaleString("en")} of them not known to the model` : "";
-      find(`bits-${side}`).textContent = summary
-        ? `${summary.mean.toFixed(3)} bits per character, ${summary.count.toLocaleString("en")} characters scored${unknown}`
-        : "";
+      find(`bits-${side}`).textContent = summary ? `${describeBits(summary, numTyped)}${unknown}` : "";
     }
     const differ = "The models normalize the text differently, so that its characters cannot be compared one by one.";
     find("summary").textContent = `${areAligned ? "" : differ}${note}`;
@@ -176,7 +181,7 @@ function setUpSurprise() {
       }));
       if (isStopped()) return;
       characters = found;
-      show(note);
+      show(note, Array.from(start).length);
     } catch (error) {
       if (error.name !== "AbortError") find("summary").textContent = error.message;
     }
