@@ -54,7 +54,7 @@ def test_nan(tmp_path: Path) -> None:
 
 
 def test_long_files(tmp_path: Path) -> None:
-    """Of many epochs, some are drawn, with the best and the last; a huge file is not read."""
+    """Draws part of a long run, with the best and the last epoch; does not read a huge file."""
     file = tmp_path / "history.jsonl"
     values = [7.0 if epoch == 6_001 else 8.0 for epoch in range(1, 12_003)]
     file.write_text("".join(_line(epoch, validation_perplexity=value) for epoch, value in enumerate(values, 1)))
