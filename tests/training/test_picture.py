@@ -52,3 +52,9 @@ def test_any_values_are_shown_fast(perplexities: tuple[float, ...], validated: b
 
 def test_no_epochs() -> None:
     assert "no epochs" in show(History())
+
+
+def test_values_that_are_cut_off_are_named() -> None:
+    html = show(_history(9.0, 1e9, 4.0, validation=(8.0, 6.0, 7.0)))
+    assert ">training, cut off at 1,000,000<" in html
+    assert ">validation<" in html

@@ -53,8 +53,9 @@ def draw_curves(axes: "Axes", history: "History") -> bool:
     }
     for label, points in curves.items():
         if points:
+            note = f", cut off at {_MAX_VALUE:,.0f}" if any(value == _MAX_VALUE for _, value in points) else ""
             # A line of one point is invisible without a marker.
-            axes.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) == 1 else None)
+            axes.plot(*zip(*points, strict=True), label=label + note, marker="o" if len(points) == 1 else None)
     plots.set_perplexity_axis(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
