@@ -1,10 +1,13 @@
 """The table of ``--list``: sizes, mode and model of compressed files."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from charloom_codec.cli import screen
 from charloom_codec.cli.compressed_files import describe_file, open_input, report_errors
-from charloom_codec.listing import Member, list_members
+
+if TYPE_CHECKING:
+    from charloom_codec.listing import Member
 
 _HEADINGS = ("compressed", "original", "ratio", "mode", "records", "model", "check", "name")
 
@@ -16,6 +19,9 @@ def list_files(files: Sequence[str], *, verbose: bool) -> int:
         files: Compressed files; ``-`` for standard input.
         verbose: True for a row for each of the files that were joined to one.
     """
+    # Imported here: it imports NumPy, for which "charloom --help" must not wait.
+    from charloom_codec.listing import list_members
+
     rows: list[tuple[str, ...]] = []
     listed: list[Member] = []
     status = num_listed = 0
@@ -34,7 +40,7 @@ def list_files(files: Sequence[str], *, verbose: bool) -> int:
     return status
 
 
-def _format_row(members: Sequence[Member], name: str) -> tuple[str, ...]:
+def _format_row(members: Sequence["Member"], name: str) -> tuple[str, ...]:
     """Returns the cells of a row for members together; cells that have no common value are empty."""
     compressed = sum(member.compressed_bytes for member in members)
     originals = [member.original_bytes for member in members]
