@@ -1,8 +1,14 @@
 """The processes of a training: shares of the lanes, devices, and refusals."""
 
+import sys
+from typing import cast
+
 import pytest
+from torch.distributed.distributed_c10d import Work
 
 from charloom import SettingsError, TrainingSettings
+from charloom.errors import ProcessLostError
+from charloom.training.local_peers import LocalPeers
 from charloom.training.processes import Processes, init_processes
 
 
@@ -40,3 +46,20 @@ def test_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     with pytest.raises(SettingsError, match="use cuda to give each its own"), init_processes("cuda:1"):
         pass
+
+
+class _EndlessWork:
+    """The work of a collective that gloo never ends."""
+
+    def wait(self, _: object = None) -> bool:
+        raise RuntimeError("Operation timed out!")
+
+    def is_completed(self) -> bool:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_collective_ends_if_a_process_of_this_machine_has_ended() -> None:
+    processes = Processes(size=2, peers=LocalPeers([999_999_999]))
+    with pytest.raises(ProcessLostError, match="another process of this run ended"):
+        processes.call_collective(lambda: cast(Work, _EndlessWork()))

@@ -24,14 +24,14 @@ from torch.distributed.rendezvous import rendezvous
 
 from charloom.errors import Argument, InputError, OtherProcessFailedError, ProcessLostError, SettingsError
 from charloom.settings.training import TrainingSettings
+from charloom.training.local_peers import LocalPeers
 
 _TIMEOUT = timedelta(minutes=30)
 """Timeout of rendezvous and collectives. One process may encode a long text that another has cached, so it is long. The
-loss of a process is noticed at once, because its connections close."""
+loss of a process is noticed at once, because its connections close, or by its process id."""
 _POLL_SECONDS = 0.02
 _SIGNAL_INTERVAL = timedelta(seconds=1)
-"""Time after which a waiting collective handles signals and looks again whether it has failed. An unlimited wait, which
-does neither, was seen to miss the loss of a process."""
+"""Time after which a waiting collective handles signals, and looks whether the other processes still run."""
 _STARTED, _RUN = "charloom/started", "charloom/run"
 _REQUIRED_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -48,6 +48,7 @@ class Processes:
         store: Key-value store of the rendezvous, which torchrun keeps through restarts; None without a
             rendezvous.
         run: Identifier of the run, the same after each restart; that of rank 0 counts.
+        peers: The other processes on this machine.
     """
 
     rank: int = 0
@@ -56,6 +57,7 @@ class Processes:
     restarts: int = 0
     store: Store | None = field(default=None, repr=False, compare=False)
     run: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+    peers: LocalPeers = field(default_factory=LocalPeers, repr=False, compare=False)
 
     @property
     def is_rank_zero(self) -> bool:
@@ -120,8 +122,29 @@ class Processes:
             return [part]
         part = part.detach().cpu().contiguous()
         parts = [torch.empty_like(part) for _ in range(self.size)]
-        call_collective(lambda: distributed.all_gather(parts, part, async_op=True))
+        self.call_collective(lambda: distributed.all_gather(parts, part, async_op=True))
         return parts
+
+    def call_collective(self, start: Callable[[], Work | None]) -> None:
+        """Starts a collective and waits for it; signal handlers run meanwhile.
+
+        Raises ProcessLostError if it fails, or does not end, because another process is lost.
+
+        Args:
+            start: Starts the collective and returns its work. None if there is nothing to wait for, as after NCCL's
+                collectives, which do not block and whose wait with a time limit would abort the process group.
+        """
+        problem = "another process of this run ended or can no longer be reached"
+        try:
+            work = start()
+            while work is not None and not _has_completed(work):
+                # Once more, because a process may end after it has sent its part.
+                if self.peers.is_one_lost and not _has_completed(work):
+                    raise ProcessLostError(problem)
+        except RuntimeError as error:
+            if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
+                raise ProcessLostError(f"{problem} ({_extract_reason(error)})") from error
+            raise
 
     @contextmanager
     def barrier(self) -> Iterator[None]:
@@ -169,6 +192,7 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
                 backend = "cpu:gloo,cuda:nccl" if own_device.startswith("cuda") else "gloo"
                 group_store = PrefixStore(prefix, store)
                 distributed.init_process_group(backend, store=group_store, rank=rank, world_size=size, timeout=_TIMEOUT)
+            peers = LocalPeers.exchange(PrefixStore(f"{prefix}/peers", store), rank, size)
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
             f"the other processes of this run cannot be reached ({_extract_reason(error)}): check MASTER_ADDR and "
@@ -176,7 +200,7 @@ def init_processes(device: str = "auto") -> Iterator[Processes]:
         ) from None
     try:
         run = store.get(_RUN).decode() if restarts else uuid.uuid4().hex
-        yield Processes(rank, size, own_device if size > 1 else None, restarts, store, run)
+        yield Processes(rank, size, own_device if size > 1 else None, restarts, store, run, peers)
     finally:
         if size > 1:
             distributed.destroy_process_group()
@@ -206,27 +230,6 @@ def _rendezvous(store: Store, rank: int, size: int) -> tuple[str, int]:
             missing = {other for other in missing if not store.check([f"charloom/joined/{prefix}/{other}"])}
             time.sleep(_POLL_SECONDS)
     return prefix, int(prefix.partition("/")[2])
-
-
-def call_collective(start: Callable[[], Work | None]) -> None:
-    """Starts a collective and waits for it; signal handlers run meanwhile.
-
-    Raises ProcessLostError if it fails because another process is lost.
-
-    Args:
-        start: Starts the collective and returns its work. None if there is nothing to wait for, as after NCCL's
-            collectives, which do not block and whose wait with a time limit would abort the process group.
-    """
-    try:
-        work = start()
-        while work is not None and not _has_completed(work):
-            pass
-    except RuntimeError as error:
-        if isinstance(error, distributed.DistError) or re.search("gloo|Connection", str(error)):
-            raise ProcessLostError(
-                f"another process of this run ended or can no longer be reached ({_extract_reason(error)})"
-            ) from error
-        raise
 
 
 def _has_completed(work: Work) -> bool:

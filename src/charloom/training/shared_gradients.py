@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from charloom.shapes import Scalar
-from charloom.training.processes import Processes, call_collective
+from charloom.training.processes import Processes
 
 
 class Requests(NamedTuple):
@@ -42,7 +42,7 @@ class SharedGradients:
         parameters = [parameter.detach() for parameter in model.parameters()]
         # The initial weights of the ranks differ if a user built the models with different seeds.
         weights = torch.cat([parameter.flatten() for parameter in parameters])
-        call_collective(lambda: distributed.broadcast(weights, 0, async_op=not weights.is_cuda))
+        processes.call_collective(lambda: distributed.broadcast(weights, 0, async_op=not weights.is_cuda))
         _copy_into(weights, parameters)
 
     def average(self, parameters: Iterable[Tensor], loss: Scalar) -> Scalar:
@@ -57,7 +57,7 @@ class SharedGradients:
         # One message: latency, not bandwidth, dominates the exchange of small gradients.
         loss_and_time = torch.stack([loss, loss.new_tensor(self._time_share)])
         message = torch.cat([loss_and_time, flags, *(gradient.flatten() for gradient in gradients)])
-        call_collective(lambda: distributed.all_reduce(message, async_op=not message.is_cuda))
+        self.processes.call_collective(lambda: distributed.all_reduce(message, async_op=not message.is_cuda))
         message /= self.processes.size
         start = 2 + len(flags)
         # The mean of a flag is above 0 if any process has set it.

@@ -21,7 +21,7 @@ from charloom.errors import CharloomWarning, CheckpointError
 from charloom.models.folder import CHECKPOINT_FOLDER
 from charloom.recurrence.state import map_state
 from charloom.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-from charloom.training.processes import Processes, call_collective
+from charloom.training.processes import Processes
 from charloom.training.state import TrainingState, describe_position
 from charloom_codec.arguments import PATH, check_type
 from charloom_codec.io.atomic import remove_leftovers
@@ -273,7 +273,7 @@ def broadcast_newest_checkpoint(processes: Processes, path: Path, *, of_this_run
     is_source = processes.rank == source
     # The bytes of the file are sent, not a pickled Checkpoint: the receivers verify the checksum again.
     content = [found.path.read_bytes() if found and is_source else b""]
-    call_collective(lambda: distributed.broadcast_object_list(content, source))
+    processes.call_collective(lambda: distributed.broadcast_object_list(content, source))
     if is_source:
         return found
     with tempfile.NamedTemporaryFile(prefix="charloom-", suffix=".checkpoint") as file:
