@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from torch.distributed import HashStore
+from torch._C._distributed_c10d import HashStore
 
 from charloom.training import local_peers
 from charloom.training.local_peers import LocalPeers
