@@ -268,7 +268,7 @@ def test_base_93(data: bytes) -> None:
 def test_the_file_is_self_contained() -> None:
     page = build_page(_make_model(_ARCHITECTURES[0]), "float32", "{{weights}} </script>")
     assert page.count("</script>") == 4
-    assert "{{weights}}" in page.split("<style>")[0]
+    assert "<title>{{weights}}" in page.split("</head>")[0]
     page = page.replace('<link rel="icon" href="data:,">', "")  # without it, browsers request one
     assert not [word for word in ("http:", "https:", "src=", "href=", "fetch(", "import(") if word in page]
 

@@ -12,8 +12,8 @@ from charloom.export.page_files import FOLDER, MODULES, bundle_modules, fill_pag
 
 @pytest.mark.parametrize("name", MODULES)
 def test_pages_are_self_contained(name: str) -> None:
-    placeholders = set(re.findall(r"\{\{(\w+)\}\}", read_file(name))) - {"style", "script", "script_hash", "sampling"}
-    parts = {placeholder: f"<b>{{{{style}}}} {placeholder}</b>" for placeholder in placeholders}
+    placeholders = set(re.findall(r"\{\{(\w+)\}\}", read_file(name))) - {"head", "script", "script_hash", "sampling"}
+    parts = {placeholder: f"<b>{{{{head}}}} {placeholder}</b>" for placeholder in placeholders}
     page = fill_page(name, parts)
     assert all(part in page for part in parts.values())  # a placeholder in a part is text
     assert "default-src 'none'" in page
@@ -27,7 +27,7 @@ def test_pages_are_self_contained(name: str) -> None:
 
 def test_every_module_is_of_a_page_and_follows_its_imports() -> None:
     assert {path.name for path in FOLDER.glob("*.js")} == {*itertools.chain(*MODULES.values())}
-    assert {path.name for path in FOLDER.glob("*.html")} == {*MODULES, "sampling.html"}
+    assert {path.name for path in FOLDER.glob("*.html")} == {*MODULES, "head.html", "sampling.html"}
     for modules in MODULES.values():
         for place, module in enumerate(modules):
             imported = re.findall(r'from "\./([a-z]+\.js)"', read_file(module))

@@ -27,13 +27,13 @@ def fill_page(name: str, parts: Mapping[str, str]) -> str:
 
     Args:
         name: Name of the page in ``MODULES``.
-        parts: HTML for the placeholders of the page, except ``style``, ``script``, ``script_hash`` and ``sampling``.
+        parts: HTML for the placeholders of the page, except ``head``, ``script``, ``script_hash`` and ``sampling``.
     """
     script = bundle_modules(name)
     # The page may run this script only: not one in a text that it shows.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     filled = {
-        "style": read_file("style.css"),
+        "head": read_file("head.html").replace("{{style}}", read_file("style.css")),
         "sampling": read_file("sampling.html"),
         "script": script,
         "script_hash": f"'sha256-{digest}'",
