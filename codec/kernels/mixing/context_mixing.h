@@ -7,7 +7,7 @@
 // network predicts.
 #pragma once
 #include "mixing/corrector.h"
-#include "mixing/lane.h"
+#include "mixing/slots.h"
 #include "network/network_prediction.h"
 
 namespace charloom {
@@ -33,7 +33,7 @@ class ContextMixing {
   void start_byte(Lane &lane, NetworkPrediction &network) {
     if (lane.position == lane.start) make_contexts(lane.text, buffer_.text, lane.position, lane.context);
     for (int k = 0; k < kMatches; k++) lane.matches[k].prefetch_text(buffer_.text, c_.match_tables[k]);
-    find_slots(lane);
+    find_slots(memory_, lane);
     for (int k = 0; k < kMatches; k++)
       lane.matches[k].update(buffer_, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k],
                              [&](const uint32_t *entry) { memory_.save(entry); });
@@ -41,7 +41,7 @@ class ContextMixing {
     lane.bit = 0;
     lane.partial = 1;
     // Long before the second half is known: memory takes longer than a bit.
-    if (network.predicts()) prefetch_second_half(lane, 16 | network.likeliest_byte() >> 4);
+    if (network.predicts()) prefetch_second_half(memory_, lane, 16 | network.likeliest_byte() >> 4);
     set_rate(network);
   }
 
@@ -69,7 +69,7 @@ class ContextMixing {
       p = correction_.correct(p);
     }
     // Prefetches the slots of the second half on the assumption that the likelier bit ends the first half.
-    if (lane.bit == 3) prefetch_second_half(lane, partial * 2 + (p > kOne / 2));
+    if (lane.bit == 3) prefetch_second_half(memory_, lane, partial * 2 + (p > kOne / 2));
     return p;
   }
 
@@ -80,7 +80,7 @@ class ContextMixing {
     lane.partial = lane.partial * 2 + bit;
     if (++lane.bit == 4) {
       for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
-      fetch_slots(lane.context);
+      prefetch_slots(memory_, lane.context);
     }
     if (memory_.is_logging()) save_changes();
     const int target = bit << 16;
@@ -89,7 +89,7 @@ class ContextMixing {
     for (APM &stage : apms_) APM::update(stage.nearer(), bit);
     correction_.update(target);
     network.update(bit);
-    if (lane.bit == 4) find_slots(lane);
+    if (lane.bit == 4) find_slots(memory_, lane);
   }
 
   // To be called after eight bits. The caller then steps the network if it has a complete token.
@@ -98,7 +98,7 @@ class ContextMixing {
     buffer_.text[lane.position++] = byte;
     lane.text.update(byte, lane.position);
     make_contexts(lane.text, buffer_.text, lane.position, lane.context);
-    fetch_slots(lane.context);
+    prefetch_slots(memory_, lane.context);
     prefetch(apm_of_last3(lane, 1));
     prefetch(apm_of_last(lane, 1));
     for (int k = 0; k < kMatches; k++)
@@ -258,25 +258,6 @@ class ContextMixing {
     return kFinalRate + (first - kFinalRate) * half_way / (half_way + n);
   }
 
-  // A context has one slot for each half of a byte. The hash of the second includes the first four bits.
-  static uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
-  // fetch_slots prefetches the slots of the next half of a byte while other work is done, find_slots looks them up.
-  void fetch_slots(const uint32_t *contexts) {
-    for (int i = 0; i < kFull; i++) memory_.prefetch_full(contexts[i]);
-    for (int i = kFull; i < kContexts; i++) memory_.prefetch_light(contexts[i]);
-  }
-  void find_slots(Lane &lane) {
-    // The processor waits for all slots at once; in the loops below, it does not see beyond a mispredicted branch.
-    for (int i = 0; i < kFull; i++) memory_.touch_full(lane.context[i]);
-    for (int i = kFull; i < kContexts; i++) memory_.touch_light(lane.context[i]);
-    for (int i = 0; i < kFull; i++) lane.full[i] = memory_.find_full(lane.context[i]);
-    for (int i = kFull; i < kContexts; i++) lane.light[i] = memory_.find_light(lane.context[i]);
-  }
-  void prefetch_second_half(const Lane &lane, int partial) {
-    uint32_t contexts[kContexts];
-    for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial);
-    fetch_slots(contexts);
-  }
   // Return the points of an APM.
   uint16_t *apm_of_last(const Lane &lane, int partial) { return c_.apms[0][partial | (lane.text.last4 & 0xff) << 8]; }
   uint16_t *apm_of_last3(const Lane &lane, int partial) {
