@@ -74,7 +74,7 @@ void run_layer(CellKind cell, Precision precision, long steps, long batch, long 
   call.steps = steps, call.batch = batch, call.inputs = inputs, call.hidden = hidden, call.threads = 2;
   call.weights = layer.weights(), call.gradients = layer.gradients();
   call.x = x.data(), call.first_hidden = h.data(), call.first_cell = c.data();
-  call.y = y.data(), call.last_hidden = last_h.data(), call.last_cell = last_c.data();
+  call.y = y.data(), call.y_stride = hidden, call.last_hidden = last_h.data(), call.last_cell = last_c.data();
   const Memory reserve(kernels.reserve_bytes(call)), forward(kernels.layer_forward(call, nullptr));
   call.reserve = reserve.get();
   kernels.layer_forward(call, forward.get());
