@@ -1,13 +1,11 @@
 """Worker of ``forecast_peers``: charloom's automatic forecaster, with the requests and answers of StatsForecast's."""
 
-import json
-import os
-import sys
 import time
 import warnings
 from typing import Any
 
 import numpy as np
+from worker import answer_requests
 
 from charloom.forecasting import AutoCharloom, ForecastSettings
 
@@ -24,13 +22,4 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    # Standard output is reserved for the protocol.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        try:
-            result = _answer(json.loads(line))
-        except Exception as error:  # a failure is reported as the answer
-            result = {"refused": f"{type(error).__name__}: {error}"[:200]}
-        out.write(json.dumps(result) + "\n")
-        out.flush()
+    answer_requests(_answer)

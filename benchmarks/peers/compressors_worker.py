@@ -7,11 +7,9 @@ returns the versions of the compressors.
 
 import bz2
 import importlib.metadata
-import json
 import lzma
 import shutil
 import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from typing import Any
 import brotli
 import pyppmd
 import zstandard
+from worker import answer_requests
 
 _ZPAQ_SMALL_FILE, _ZPAQ_ZEROS = 1 << 20, 60_000
 """Size up to which zpaq uses smaller tables, and the number of zeros to exceed it.
@@ -95,15 +94,5 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"bytes": _stream_size(method, first, rest, request["primed"])}
 
 
-def main() -> None:
-    """Answers requests until the end of input."""
-    for line in sys.stdin:
-        try:
-            answer = _answer(json.loads(line))
-        except Exception as error:  # a peer's failure is reported as its answer
-            answer = {"refused": f"{type(error).__name__}: {error}"[:200]}
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer_requests(_answer)

@@ -4,9 +4,6 @@ A request is a JSON line: ``{"model": name, "values": [...], "season": 12, "hori
 ``{"series": true}``. The answer has ``mean``, ``low``, ``high`` and ``seconds``; or ``series``; or ``refused``.
 """
 
-import json
-import os
-import sys
 import time
 import warnings
 
@@ -14,6 +11,7 @@ import numpy as np
 from statsforecast import models
 from statsforecast.utils import AirPassengers
 from statsmodels import datasets
+from worker import answer_requests
 
 
 def load_series():
@@ -45,13 +43,4 @@ def answer(request):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    # Standard output is reserved for the protocol.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        try:
-            result = answer(json.loads(line))
-        except Exception as error:
-            result = {"refused": f"{type(error).__name__}: {error}"[:200]}
-        out.write(json.dumps(result) + "\n")
-        out.flush()
+    answer_requests(answer)
