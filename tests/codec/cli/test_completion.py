@@ -88,6 +88,8 @@ def test_the_script_is_where_the_shell_looks_for_it(shell: str, program: str, tm
         ("charloom", "charloom evaluate model my\t", "charloom evaluate model my\\ book.txt"),
         ("charloom-codec", "charloom-codec compress my\t", "charloom-codec compress my\\ book.txt"),
         ("charloom-codec", "charloom-codec dec\t", "charloom-codec decompress"),
+        ("charloom-codec", "charloom-codec --install-completion z\t", "--install-completion zsh"),
+        ("charloom-codec", "charloom-codec --install-completion=z\t", "--install-completion=zsh"),
     ],
 )
 def test_bash_completes(program: str, typed: str, expected: str, tmp_path: Path) -> None:
@@ -97,22 +99,49 @@ def test_bash_completes(program: str, typed: str, expected: str, tmp_path: Path)
     assert expected in _types(tmp_path, [_needs("bash"), "--norc", "--noprofile", "-i"], start, typed, expected)
 
 
-def test_zsh_completes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "typed", "expected"),
+    [
+        ("charloom", "charloom gen\t", "charloom generate"),
+        ("charloom", "charloom train --hidd\t", "--hidden-size"),
+        ("charloom", "charloom --install-completion f\t", "--install-completion fish"),
+        ("charloom-codec", "charloom-codec --install-completion z\t", "--install-completion zsh"),
+        ("charloom-codec", "charloom-codec --install-completion=f\t", "--install-completion=fish"),
+    ],
+)
+def test_zsh_completes(program: str, typed: str, expected: str, tmp_path: Path) -> None:
     """With the lines that the command prints."""
-    done = _install(tmp_path, "charloom", "zsh")
+    done = _install(tmp_path, program, "zsh")
     start = "\n".join(line.strip() for line in done.stdout.splitlines() if line.startswith("    "))
-    for typed, expected in (("charloom gen\t", "charloom generate"), ("charloom train --hidd\t", "--hidden-size")):
-        assert expected in _types(tmp_path, [_needs("zsh"), "-f", "-i"], start, typed, expected)
+    assert expected in _types(tmp_path, [_needs("zsh"), "-f", "-i"], start, typed, expected)
 
 
-def test_fish_completes(tmp_path: Path) -> None:
-    _install(tmp_path, "charloom", "fish")
+@pytest.mark.parametrize(
+    ("program", "typed", "expected"),
+    [
+        ("charloom", "charloom gen", ["generate"]),
+        ("charloom", "charloom train --hidd", ["--hidden-size"]),
+        ("charloom", "charloom --install-completion ", ["bash", "fish", "zsh"]),
+        ("charloom-codec", "charloom-codec --install-completion z", ["zsh"]),
+        ("charloom-codec", "charloom-codec --install-completion=z", ["--install-completion=zsh"]),
+    ],
+)
+def test_fish_completes(program: str, typed: str, expected: list[str], tmp_path: Path) -> None:
+    _install(tmp_path, program, "fish")
     # fish loads completions only of programs that it finds.
     variables = environment(tmp_path, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    for typed, expected in (("charloom gen", "generate\t"), ("charloom train --hidd", "--hidden-size\t")):
-        command = [_needs("fish"), "-c", f"complete --do-complete '{typed}'"]
-        done = subprocess.run(command, capture_output=True, text=True, env=variables, check=True)
-        assert done.stdout.startswith(expected)
+    command = [_needs("fish"), "-c", f"complete --do-complete '{typed}'"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=variables, check=True)
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == expected
+
+
+@pytest.mark.parametrize("program", _MODULES)
+def test_the_shell_after_an_equals_sign(program: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", _MODULES[program]]
+    for option, status in (("--install-completion=fish", 0), ("--install-completion=", 2), ("--install=fish", 2)):
+        done = subprocess.run([*command, option], capture_output=True, env=environment(tmp_path), check=False)
+        assert done.returncode == status
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == [f"{program}.fish"]
 
 
 def test_the_running_shell_is_the_default(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import get_args
 import cyclopts
 
 from charloom_codec.cli import screen, stopping
+from charloom_codec.cli.completion import split_install_completion
 from charloom_codec.errors import CharloomError, SettingsError, describe_os_error
 from charloom_codec.io.standard_streams import STANDARD_INPUT
 
@@ -77,7 +78,7 @@ class CommandLine:
         try:
             # cyclopts must neither print an error nor exit: the clauses below report errors in one line.
             result: object = self.app(
-                _mark_positional(arguments),
+                _mark_positional(split_install_completion(arguments)),
                 console=screen.help_console(),
                 exit_on_error=False,
                 print_error=False,

@@ -1,6 +1,7 @@
 """The option ``--install-completion``: completion of commands and options by the shell."""
 
 import os
+import re
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -14,6 +15,9 @@ Shell: TypeAlias = Literal["bash", "zsh", "fish"]
 
 _SIGNATURE = "cyclopts"
 """Text at the start of every generated script, in any case."""
+_OPTION = "--install-completion"
+_WORDS_OF_BASH = '  prev="${COMP_WORDS[COMP_CWORD-1]}"\n'
+"""Line of a generated script after which the words of the command are known."""
 _FILES_OF_BASH = 'COMPREPLY=( $(compgen -f -- "${cur}") )'
 """Completion of files in a generated script, which divides names at spaces. With ``-o default``, bash itself completes
 files if the script has no match, also for arguments of which the script knows nothing."""
@@ -37,15 +41,38 @@ def add_install_completion(app: cyclopts.App) -> None:
         shell = shell or _running_shell()
         path = _script_path(shell, program)
         _refuse_file_of_others(path)
-        script = app.generate_completion(shell=shell)
-        if shell == "bash":
-            script = script.replace(_FILES_OF_BASH, "COMPREPLY=()").replace("complete -F ", "complete -o default -F ")
+        script = _correct(app.generate_completion(shell=shell), shell)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically({path: script.encode()})
         screen.log().print(f"Wrote {screen.path_argument(path)}.\n{_next_step(shell, path)}")
 
-    app.command(install_completion, name="--install-completion")
-    app["--install-completion"].usage = f"Usage: {program} --install-completion [SHELL]"
+    app.command(install_completion, name=_OPTION)
+    app[_OPTION].usage = f"Usage: {program} {_OPTION} [SHELL]"
+
+
+def split_install_completion(arguments: list[str]) -> list[str]:
+    """Returns the arguments, with ``--install-completion=SHELL`` at their start as two."""
+    # For cyclopts it is a command, whose name cannot be followed by a value.
+    option, equals, shell = arguments[0].partition("=") if arguments else ("", "", "")
+    return [option, shell, *arguments[1:]] if equals and option == _OPTION else arguments
+
+
+def _correct(script: str, shell: Shell) -> str:
+    """Returns a generated script that also completes the values of the option and, in bash, names with spaces."""
+    shells = " ".join(get_args(Shell))
+    if shell == "zsh":
+        return re.sub(rf"'{_OPTION}(\[.*\])'", rf"'{_OPTION}=\1:shell:({shells})'", script)
+    if shell == "fish":
+        option = f"-l {_OPTION.removeprefix('--')} "
+        return script.replace(option, f"{option}-x -a '{shells}' ")
+    # For bash, an equals sign is a word of its own.
+    values = f"""  if [[ $COMP_CWORD -gt 1 && ${{COMP_WORDS[1]}} == {_OPTION} ]]; then
+    COMPREPLY=( $(compgen -W '{shells}' -- "$cur") )
+    return
+  fi
+"""
+    script = script.replace(_WORDS_OF_BASH, _WORDS_OF_BASH + values)
+    return script.replace(_FILES_OF_BASH, "COMPREPLY=()").replace("complete -F ", "complete -o default -F ")
 
 
 def _running_shell() -> Shell:
