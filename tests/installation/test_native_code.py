@@ -1,4 +1,4 @@
-"""Native modules that are missing, damaged, of another Python or of another version, in a copy of the packages."""
+"""Native modules that are missing, damaged, of another Python, processor or version, in a copy of the packages."""
 
 import shutil
 import subprocess
@@ -20,6 +20,7 @@ from process import environment
 
 _SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 _native = pytest.mark.skipif(not INSTRUCTION_SETS or not supported(), reason="no native code")
+_linux = pytest.mark.skipif(sys.platform != "linux", reason="the faults are those of files in Linux's format")
 
 Doctor: TypeAlias = Callable[[], tuple[int, dict[str, str]]]
 
@@ -83,6 +84,45 @@ def test_native_code_of_another_python_and_damaged_files(copy: Path, doctor: Doc
     assert status == 1
     assert "_kernels.cpython-39-x86_64-linux-gnu.so was built for another Python or system" in lines["kernels"]
     assert lines["codec"].startswith(f"problem  codec     {codec.name} cannot be loaded (")
+
+
+@_native
+@_linux
+@pytest.mark.parametrize("cut", [["kernels"], ["codec"], ["kernels", "codec"]])
+def test_a_file_that_was_cut_ends_no_check(cut: list[str], copy: Path, doctor: Doctor) -> None:
+    """Loading it ends the process, as it does in the first assertion."""
+    files = {"kernels": copy / f"charloom/_kernels{_SUFFIX}", "codec": copy / f"charloom_codec/_codec{_SUFFIX}"}
+    for subject in cut:
+        data = files[subject].read_bytes()
+        files[subject].write_bytes(data[: len(data) // 2])
+        load = [sys.executable, "-c", f"import ctypes; ctypes.CDLL({str(files[subject])!r})"]
+        assert subprocess.run(load, check=False).returncode < 0
+    status, lines = doctor()
+    assert status == 1
+    for subject, file in files.items():
+        if subject in cut:
+            start = f"problem  {subject:<10}{file.name} cannot be loaded (a process that loads it ends with SIG"
+            assert lines[subject].startswith(start)
+            assert lines[subject].endswith(
+                "; install charloom and charloom-codec again, with the same version and with this Python"
+            )
+        else:
+            assert lines[subject].startswith(f"ok       {subject:<10}correct results with ")
+    assert {"torch", "backend", "threads", "cache"} < {*lines}
+
+
+@_native
+@_linux
+def test_native_code_of_another_processor(copy: Path, doctor: Doctor) -> None:
+    codec = copy / f"charloom_codec/_codec{_SUFFIX}"
+    data = bytearray(codec.read_bytes())
+    assert data[:4] == b"\x7fELF"
+    data[18:20] = b"\x08\x00"  # the processor, in the header of the file: MIPS
+    codec.write_bytes(data)
+    status, lines = doctor()
+    assert status == 1
+    assert lines["codec"].startswith(f"problem  codec     {codec.name} cannot be loaded (")
+    assert lines["kernels"].startswith("ok ")
 
 
 @_native

@@ -1,6 +1,11 @@
 """Checks of the two native modules: that they can be loaded, and that every instruction set computes correctly."""
 
+import functools
 import importlib
+import importlib.util
+import signal
+import subprocess
+import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -11,16 +16,28 @@ from charloom_codec.native_code import VARIABLE
 
 _REINSTALL = "install charloom and charloom-codec again, with the same version and with this Python"
 _BUILD = "install a C++ compiler, then install charloom and charloom-codec again"
+_KERNELS, _CODEC = "charloom._kernels", "charloom_codec._codec"
+_LOAD = """
+import sys
+from importlib import util
+spec = util.spec_from_file_location(*sys.argv[1:])
+module = util.module_from_spec(spec)
+spec.loader.exec_module(module)
+module.supported()
+"""
+"""Program that loads the module of a name from a file."""
+_EXCEPTION_STATUS = 1
+"""Exit status of Python after an exception."""
 
 
 def check_kernels() -> Finding:
     """Loads the kernels of the recurrence and verifies their results. PyTorch must be installed."""
-    return _check_module("charloom._kernels", "kernels", "PyTorch's own layers", "verify_kernels")
+    return _check_module(_KERNELS, "kernels", "PyTorch's own layers", "verify_kernels")
 
 
 def check_codec() -> Finding:
     """Loads the native code of the codec and verifies its results. PyTorch must be installed."""
-    return _check_module("charloom_codec._codec", "codec", "plain Python, which is slow", "verify_codec")
+    return _check_module(_CODEC, "codec", "plain Python, which is slow", "verify_codec")
 
 
 def _check_module(name: str, subject: str, substitute: str, verify: str) -> Finding:
@@ -32,6 +49,8 @@ def _check_module(name: str, subject: str, substitute: str, verify: str) -> Find
         substitute: Description of the code that computes if the module is not installed.
         verify: Function of ``self_tests`` that verifies its results.
     """
+    if crash := _block_crashing_modules().get(name):
+        return Finding("problem", subject, crash, _REINSTALL)
     try:
         module = importlib.import_module(name)
         check_native_cells(name, getattr(module, "CELLS", {}))
@@ -53,6 +72,28 @@ def _check_module(name: str, subject: str, substitute: str, verify: str) -> Find
         text = f"{name} computes wrong results with {', '.join(wrong)}"
         return Finding("problem", subject, text, f"set the environment variable {VARIABLE}=pytorch and report this")
     return Finding("ok", subject, f"correct results with {', '.join(results)}")
+
+
+@functools.cache
+def _block_crashing_modules() -> dict[str, str]:
+    """Loads both modules in processes of their own, and blocks those in this process that crash, as a truncated file does.
+
+    Returns:
+        Description of the crash, for each blocked module.
+    """
+    crashes = {}
+    for name in (_KERNELS, _CODEC):
+        if name in sys.modules or not (spec := importlib.util.find_spec(name)) or not spec.origin:
+            continue
+        command = [sys.executable, "-I", "-c", _LOAD, name, spec.origin]
+        status = subprocess.run(command, capture_output=True, check=False).returncode
+        # This process reports an exception itself. Without PyTorch's libraries, there may be one in the other only.
+        if status not in (0, _EXCEPTION_STATUS):
+            end = signal.Signals(-status).name if -status in [*signal.Signals] else f"exit status {status}"
+            crashes[name] = f"{Path(spec.origin).name} cannot be loaded (a process that loads it ends with {end})"
+            # The import now fails in the checks of other parts, which then use the substitute of the module.
+            sys.modules[name] = None  # type: ignore[assignment]
+    return crashes
 
 
 def _describe_failed_import(name: str, subject: str, substitute: str, error: ImportError) -> Finding:
