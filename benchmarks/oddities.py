@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from alternate import machine, write_result
@@ -89,13 +90,13 @@ def insert_unusual(lines: list[bytes], seed: int) -> tuple[list[bytes], dict[int
     return result, kinds
 
 
-def rank(lines: list[bytes], scores: list[float]) -> list[int]:
+def rank(messages: list[bytes], scores: list[float]) -> list[int]:
     """Returns the indices of the lines, the highest score first, without repetitions of a message."""
     repeats, kept = RepeatFilter(), []
-    for index, (line, score) in enumerate(zip(lines, scores, strict=True)):
-        if repeats.is_new(line, score):
+    for index, (message, score) in enumerate(zip(messages, scores, strict=True)):
+        if repeats.is_new(message, score):
             kept.append(index)
-        repeats.add(line, score)
+        repeats.add(message, score)
     return sorted(kept, key=lambda index: -scores[index])
 
 
@@ -131,7 +132,12 @@ def measure_log(path: Path, seeds: int) -> dict[str, list[list[str]]]:
             found = LineScorer(folder).score([line + b"\n" for line in lines])
             scores = {"watch": [line.surprisal.rarity or 0.0 for line in found], **score_trivially(training, lines)}
             for name, values in scores.items():
-                shown = rank(lines, values)[:_NUM_SHOWN]
+                # A detector without a model does not know which bytes are unexpected: words distinguish its messages.
+                of_bytes = (line.byte_bits * (name == "watch") for line in found)
+                messages = [
+                    replace(line, byte_bits=bits).find_message() for line, bits in zip(found, of_bytes, strict=True)
+                ]
+                shown = rank(messages, values)[:_NUM_SHOWN]
                 of_seed = [kind for index, kind in kinds.items() if index not in shown]
                 missed.setdefault(name, []).append(of_seed)
                 print(f"{path.name}, seed {seed}, {name}: found {len(kinds) - len(of_seed)}; missed {of_seed}")

@@ -87,6 +87,7 @@ def test_follows_a_file_and_keeps_its_state(home: Path, log_model: Path, watchin
     watching.send_signal(signal.SIGTERM)
     out, errors = watching.communicate(timeout=PATIENCE)
     assert (watching.returncode, out) == (128 + signal.SIGTERM, b"")
+    assert {file.name for file in home.iterdir()} == {"app.log", "app.log.1", "watch.state"}, "the lock is removed"
     assert b"3 printed" in errors
 
     with log.open("a") as file:
@@ -100,6 +101,21 @@ def test_follows_a_file_and_keeps_its_state(home: Path, log_model: Path, watchin
     assert b"and AFTER && it" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 128 + signal.SIGINT
+
+
+def test_a_state_has_one_watch_at_a_time(home: Path, log_model: Path, watching: "subprocess.Popen[bytes]") -> None:
+    """Also if the first has not saved it yet; a watch that was killed does not keep it, and none leaves a lock."""
+    state = home / "watch.state"
+    for follow in ([], ["--no-follow"]):
+        second = call(home, "watch", log_model, "app.log", "--state", state, *follow)
+        assert second.error() == f"{state}: another watch is using this file: wait until it ends, or stop it"
+        assert second.out == ""
+    assert not state.exists()
+    assert call(home, "watch", log_model, "app.log", "--state", "other.state", "--no-follow").status == 3
+    watching.kill()
+    watching.wait()
+    assert call(home, "watch", log_model, "app.log", "--state", state, "--no-follow").status == 3
+    assert {file.name for file in home.iterdir()} == {"app.log", "watch.state", "other.state"}
 
 
 def test_closed_pipe_ends_the_watch(home: Path, watching: "subprocess.Popen[bytes]") -> None:
@@ -151,12 +167,16 @@ def test_a_state_of_several_files(home: Path, log_model: Path) -> None:
 
 
 def test_the_state_cannot_be_written(home: Path, log_model: Path) -> None:
-    """A missing folder is an error at once. After any other error, here a limit of file sizes, alerts were printed."""
+    """A folder that cannot be written is an error at once. After a later error, here a limit of file sizes, alerts were
+    printed."""
     command = ["watch", str(log_model), "app.log", "--no-follow", "--state"]
     result = call(home, *command, "missing/watch.state")
     assert result.error(2).startswith("--state missing/watch.state: the folder does not exist")
     assert result.out == ""
     if sys.platform == "linux":
+        refused = call(home, *command, "/sys/watch.state")  # a folder to which root cannot write either
+        assert refused.error().startswith("/sys/watch.state: ")
+        assert refused.out == ""
         words = " ".join(map(shlex.quote, [sys.executable, "-m", "charloom", *command, "watch.state"]))
         done = subprocess.run(
             ["sh", "-c", f"ulimit -f 0; exec {words} | cat"],  # no file can grow; a pipe can

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines
 from charloom_codec.engines.native import choose_instruction_set
+from examples import examples
 from fakes import cyclic_predictor
 
 _LINE = "the quick brown fox jumps over the lazy dog\n"
 """The line that ``char_model`` memorized."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(text=st.text("the fox19\t\n\r\u2028é", min_size=2, max_size=60))
 @pytest.mark.parametrize("as_bytes", [True, False])
 def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte_model: Path) -> None:
@@ -40,6 +41,12 @@ def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte
                 bits.append(parts[1].bits)
             start += len(word)
         assert line.bits_per_word == pytest.approx(sum(bits) / len(bits) if bits else 0.0, abs=1e-9)
+        units = text[at:end].encode() if as_bytes else text[at:end]
+        _, chars = evaluate_chunks(
+            model, [text[:at], *(units[i : i + 1] for i in range(len(units))), text[end:]], unknown="unk"
+        )
+        beyond = sum(max(0.0, char.bits - 6) for char in chars[1:-1])
+        assert line.unexpected_bits == pytest.approx(beyond, abs=1e-9)
         at = end
 
 

@@ -1,5 +1,6 @@
 """Scores of lines one by one: those of an adaptive evaluation, in bounded memory, continued after a restart."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import InputError, evaluate_lines
+from charloom import InputError, Surprisal, evaluate_lines
 from charloom.inference import watching
-from charloom.inference.watching import LineScorer, RepeatFilter
+from charloom.inference.watching import LineScorer, RepeatFilter, ScoredLine
 from charloom_codec.engines.native import choose_instruction_set
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
@@ -36,7 +37,8 @@ def test_scores_are_those_of_an_adaptive_evaluation(lines: list[bytes], data: st
         assert (scored.surprisal.number, scored.surprisal.num_chars) == (one.number, one.num_chars)
         assert scored.surprisal.bits == pytest.approx(one.bits)
         assert scored.surprisal.bits_per_word == pytest.approx(one.bits_per_word, abs=1e-6)
-        assert scored.surprisal.rarity == pytest.approx(one.rarity)
+        assert scored.surprisal.unexpected_bits == pytest.approx(one.unexpected_bits, rel=1e-4, abs=1e-4)
+        assert scored.surprisal.rarity == pytest.approx(one.rarity, abs=1e-4)
         assert scored.byte_bits.sum() == pytest.approx(one.bits, rel=1e-4)
     assert scorer.num_lines == len(lines)
     assert scorer.recent == b"".join(lines)
@@ -100,9 +102,17 @@ def test_wrong_arguments(log_model: Path) -> None:
         LineScorer(log_model).score([b"x\n", "y\n"])  # type: ignore[list-item]
 
 
-def _report(repeats: RepeatFilter, line: bytes, score: float) -> bool:
-    is_new = repeats.is_new(line, score)
-    repeats.add(line, score)
+def _scored(line: bytes, bits: Mapping[int, float]) -> ScoredLine:
+    """Returns a line whose bytes take 1 bit each, except for some by position."""
+    byte_bits = np.ones(len(line), np.float32)
+    byte_bits[list(bits)] = list(bits.values())
+    return ScoredLine(Surprisal(1, line.decode(), len(line), 0.0), line, byte_bits)
+
+
+def _report(repeats: RepeatFilter, line: bytes, score: float, bits: Mapping[int, float] | None = None) -> bool:
+    message = _scored(line, bits or {}).find_message()
+    is_new = repeats.is_new(message, score)
+    repeats.add(message, score)
     return is_new
 
 
@@ -116,7 +126,24 @@ def test_repetitions_of_a_message() -> None:
     assert _report(repeats, b"12:02 disk 3 replaced\n", 5.0)
     assert _report(repeats, b"12 13\n", 5.0)
     assert not _report(repeats, b"12 13\n", 5.0)
-    assert not RepeatFilter(repeats.reported).is_new(b"disk failed\n", 6.0)
+    assert not _report(RepeatFilter(repeats.reported), b"12:03 disk 9 failed\n", 6.0)
+
+
+def test_another_reason_is_another_message() -> None:
+    """The same words do not hide a line whose surprise is at another place."""
+    repeats, line = RepeatFilter(), b"12:00 login from 10.0.0.1 port 22\n"
+    address, word, port = line.index(b"10."), line.index(b"port"), line.index(b"22")
+    assert _report(repeats, line, 9.0, {port: 20.0})
+    assert _report(repeats, line, 5.0, {address: 12.0, port: 7.0})
+    assert _report(repeats, line, 5.0, {word: 12.0})
+    assert _report(repeats, line, 5.0, {0: 12.0})
+    assert _report(repeats, line, 5.0, {port: 5.9})  # nothing is unexpected
+    for place in (0, address, word, word - 1, port, len(line) - 1):
+        assert not _report(repeats, line, 4.0, {place: 30.0})
+    # The same place, further to the right.
+    longer = line.replace(b"10.0.0.1", b"10.0.0.1 10.0.0.2 10.0.0.3")
+    assert not _report(repeats, longer, 4.0, {longer.index(b"22"): 20.0})
+    assert ScoredLine(_scored(b"", {}).surprisal, b"", np.zeros(0, np.float32)).find_message() == b""
 
 
 def test_known_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,16 @@ def test_another_process_is_refused_until_this_one_ends(tmp_path: Path, end: str
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_on_a_file(tmp_path: Path) -> None:
+    """The error names the file, and the folder is free."""
+    file = tmp_path / "state"
+    with FolderLock(tmp_path, "", name=".state.lock"):
+        with pytest.raises(ModelFolderError, match=r"state: another watch is using this file: wait until it ends"):
+            FolderLock(tmp_path, "another watch", name=".state.lock", file=file).take()
+        with FolderLock(tmp_path, "a run"):
+            pass
+
+
 def test_what_is_interrupted_while_it_takes_the_lock_can_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

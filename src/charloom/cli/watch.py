@@ -4,8 +4,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,26 +79,25 @@ def watch(
     _check_options(files, alerts_per, bits)
     results = screen.results()
 
-    from charloom.inference.watch_state import WatchState
     from charloom.text.log_reader import LogReader
 
-    if state is not None and not state.parent.is_dir():
-        raise SettingsError(f"--state {state}: the folder does not exist")
-    before = WatchState() if state is None else WatchState.load(state)
     sources = files or (STANDARD_INPUT,)
 
     def show(source: str, line: "ScoredLine") -> None:
         _print_line(results, source if len(sources) > 1 else "", line, as_json=as_json)
 
-    # Opened before the model is loaded: lines that are written meanwhile are read, too.
-    with LogReader(
-        sources,
-        follow=not no_follow,
-        from_start=from_start,
-        positions=before.positions,
-        # The next watch continues before it.
-        leave_incomplete=state is not None,
-    ) as reader:
+    with (
+        _open_state(state) as before,
+        # Opened before the model is loaded: lines that are written meanwhile are read, too.
+        LogReader(
+            sources,
+            follow=not no_follow,
+            from_start=from_start,
+            positions=before.positions,
+            # The next watch continues before it.
+            leave_incomplete=state is not None,
+        ) as reader,
+    ):
         alerts = _open_model(
             model, before, alerts_per=alerts_per or _ALERTS_PER, bits=bits, with_repeats=repeats, show=show
         )
@@ -125,6 +124,20 @@ def _check_options(files: Sequence[str], alerts_per: float | None, bits: float |
             raise SettingsError(
                 f"{file}: compressed files are not followed: decompress it to a pipe, and omit the file"
             )
+
+
+@contextmanager
+def _open_state(path: Path | None) -> Iterator["WatchState"]:
+    """Reads a state, which no other watch can use until the block ends; an empty one without a file."""
+    from charloom.inference.watch_state import WatchState
+
+    if path is None:
+        yield WatchState()
+        return
+    if not path.parent.is_dir():
+        raise SettingsError(f"--state {path}: the folder does not exist")
+    with WatchState.open_locked(path) as state:
+        yield state
 
 
 def _show_progress(*, no_follow: bool) -> AbstractContextManager[Callable[..., None]]:
@@ -189,16 +202,17 @@ class _Alerts:
 
     def process(self, lines: Sequence[tuple[str, bytes]]) -> None:
         """Scores the next lines, and shows those that are unusual."""
-        for (source, data), line in zip(lines, self.scorer.score([data for _, data in lines]), strict=True):
+        for (source, _), line in zip(lines, self.scorer.score([data for _, data in lines]), strict=True):
             score = (line.surprisal.rarity or 0.0) if self.by_rarity else line.surprisal.bits
             if score < self.threshold:
                 continue
-            if self.with_repeats or self.repeated.is_new(data, score):
+            message = line.find_message()
+            if self.with_repeats or self.repeated.is_new(message, score):
                 self.show(source, line)
                 self.num_shown += 1
             else:
                 self.num_repeated += 1
-            self.repeated.add(data, score)
+            self.repeated.add(message, score)
 
 
 def _open_model(

@@ -7,11 +7,20 @@ from pathlib import Path
 from types import NoneType
 from typing import cast
 
+import numpy as np
+
 from charloom.errors import Argument, SettingsError
 from charloom.inference.adaptive import score_adaptively, score_lines_alone
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
-from charloom.inference.surprisal import EvaluatedText, Progress, ScoredChunks, Surprisal, Surprisals
+from charloom.inference.surprisal import (
+    UNEXPECTED_BITS,
+    EvaluatedText,
+    Progress,
+    ScoredChunks,
+    Surprisal,
+    Surprisals,
+)
 from charloom.inference.words import mean_bits_per_word
 from charloom.models.predictor import Predictor
 from charloom.settings.corpus import LineOrder, UnknownPolicy
@@ -127,12 +136,18 @@ def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> Rarit
 
 
 def _describe_lines(scored: ScoredChunks) -> EvaluatedText:
-    """Returns the evaluation of a text, and its lines with the scores of their words."""
+    """Returns the evaluation of a text, and its lines with the scores of their words and characters."""
     running = scored.running_nats / math.log(2)
-    starts = scored.get_ends().tolist()
+    ends = scored.get_ends()
+    starts = ends.tolist()
+    beyond = np.maximum(np.diff(running) - UNEXPECTED_BITS, 0.0)
+    unexpected_bits = np.diff(np.append(0.0, np.cumsum(beyond))[ends]).tolist()
     bits_per_word = [
         mean_bits_per_word(line, running[start : start + len(line) + 1])
         for start, line in zip(starts, scored.units, strict=False)
     ]
-    lines = zip(scored.get_surprisals(), bits_per_word, strict=True)
-    return EvaluatedText(scored.evaluation, Surprisals(replace(line, bits_per_word=bits) for line, bits in lines))
+    lines = zip(scored.get_surprisals(), bits_per_word, unexpected_bits, strict=True)
+    return EvaluatedText(
+        scored.evaluation,
+        Surprisals(replace(line, bits_per_word=bits, unexpected_bits=beyond) for line, bits, beyond in lines),
+    )

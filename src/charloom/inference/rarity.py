@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 
 from charloom.inference.surprisal import Surprisal
 
-_SCORES: tuple[tuple[Callable[[Surprisal, int], float], float], ...] = (
-    (lambda line, _: line.bits, 2.0),
-    (lambda line, min_length: line.bits / max(1, line.num_chars, min_length), 0.05),
-    (lambda line, _: line.bits_per_word, 0.5),
+_SCORES: tuple[tuple[Callable[[Surprisal], float], float], ...] = (
+    (lambda line: line.bits, 2.0),
+    (lambda line: line.bits_per_word, 0.5),
+    (lambda line: line.unexpected_bits, math.log2(math.e)),
 )
 """Scores, each with the minimum mean excess of its tail in bits: in a log of nearly equal lines, a few bits more are no
-news."""
+news. If the probabilities of characters are correct, their bits beyond any number have a mean of log2(e).
+
+The first score is high for lines that are far longer than others, the second for new messages, and the third for
+ordinary messages with a single unlikely character, which the ids, addresses and numbers of a line hide in its bits."""
 MIN_KNOWN_LINES = 20
-_SHORT = 0.1
-"""Share of the known lines that count as short. In the bits per character of a still shorter line, the divisor is the
-length of these: an empty line would otherwise be the rarest of all."""
 _TAIL = 0.1
 """Share of the known lines whose scores determine how fast probabilities decrease beyond them."""
 _MAX_RARITY = 300.0
@@ -31,20 +31,16 @@ class RarityScale:
 
     def __init__(self, known: Sequence[Surprisal]) -> None:
         """Creates the scale from at least MIN_KNOWN_LINES lines."""
-        self._min_length = sorted(line.num_chars for line in known)[int(_SHORT * len(known))]
-        self._tails = [
-            _Tail([score(line, self._min_length) for line in known], min_excess) for score, min_excess in _SCORES
-        ]
+        self._tails = [_Tail([score(line) for line in known], min_excess) for score, min_excess in _SCORES]
 
     def compute_rarity(self, line: Surprisal) -> float:
         """Returns minus the decimal logarithm of the probability that a known line is as surprising.
 
         For example, 4 for one line in 10,000. The probability is that of the most unusual of three scores: bits, bits
-        per character and bits per word.
+        per word and unexpected bits.
         """
         lowest = min(
-            tail.compute_probability(score(line, self._min_length))
-            for tail, (score, _) in zip(self._tails, _SCORES, strict=True)
+            tail.compute_probability(score(line)) for tail, (score, _) in zip(self._tails, _SCORES, strict=True)
         )
         # That one of three is as unusual is up to three times as probable.
         return max(0.0, min(_MAX_RARITY, -math.log10(len(_SCORES) * lowest)) if lowest > 0 else _MAX_RARITY)

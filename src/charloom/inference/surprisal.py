@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+UNEXPECTED_BITS = 6.0
+"""Minimum bits of an unexpected character: a probability of 1/64. A random value at a place for such values takes less:
+3.3 bits for each decimal digit, 4 for a hexadecimal digit, and at most 6 for a character of base64."""
+
+
 def perplexity_of(mean_nats: float) -> float:
     """Returns the perplexity, exp of a mean surprisal in nats; infinite from 700 nats on, and for NaN."""
     # math.exp raises OverflowError above 709.
@@ -81,6 +86,8 @@ class Surprisal:
         rarity: Minus the decimal logarithm of the probability that a line of the kind that the model knows is as
             surprising, from an adaptive ``evaluate_lines`` with a model folder: 4 for one line in 10,000. None if it
             was not measured.
+        unexpected_bits: Sum of the bits beyond 6 of each character, from ``evaluate_lines``. Expected characters have
+            no effect on it, however many there are; a single one that is unlikely at its place has.
     """
 
     number: int
@@ -90,6 +97,7 @@ class Surprisal:
     num_unknown: int = 0
     bits_per_word: float = 0.0
     rarity: float | None = None
+    unexpected_bits: float = 0.0
 
     @property
     def bits(self) -> float:
@@ -122,7 +130,8 @@ class Surprisals(list[Surprisal]):
         Raises:
             CharloomError: pandas is not installed.
         """
-        names = ("number", "num_chars", "num_unknown", "bits", "bits_per_char", "bits_per_word", "rarity", "text")
+        scores = ("bits", "bits_per_char", "bits_per_word", "unexpected_bits", "rarity")
+        names = ("number", "num_chars", "num_unknown", *scores, "text")
         columns = {name: [getattr(one, name) for one in self] for name in names}
         # A column of None would have the type of arbitrary objects.
         columns["rarity"] = [math.nan if value is None else value for value in columns["rarity"]]

@@ -1,7 +1,8 @@
 """The state of a watch on logs, as a file: lines learned, messages reported, and the position in each log."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import safetensors.numpy
 
 from charloom.errors import InputError, describe_os_error
 from charloom.inference.watching import MAX_RECENT
+from charloom.io.lock import FolderLock
 from charloom.text.following import Position
 from charloom_codec.io.atomic import write_atomically
 from charloom_codec.io.tensor_files import parse_json, read_metadata, read_tensor_file, sort_metadata
@@ -32,6 +34,25 @@ class WatchState:
     recent: bytes = b""
     reported: Mapping[bytes, float] = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
+
+    @classmethod
+    @contextlib.contextmanager
+    def open_locked(cls, path: Path) -> Iterator["WatchState"]:
+        """Reads a file as ``load`` does, and keeps other watches from using it until the block ends.
+
+        Raises:
+            ModelFolderError: Another watch uses the file.
+            InputError: The folder cannot be written, or the file cannot be read, or is no such file.
+        """
+        # Not on the file itself, which each save replaces.
+        lock = FolderLock(path.parent, "another watch", name=f".{path.name}.lock", file=path)
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)  # before it is taken: a signal may come between any two steps
+            try:
+                lock.take()
+            except OSError as error:
+                raise InputError(f"{path}: {describe_os_error(error)}") from None
+            yield cls.load(path)
 
     def save(self, path: Path) -> None:
         """Replaces a file atomically. Raises OSError if it cannot be written."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.inference.lines import make_rarity_scale
-from charloom.inference.surprisal import Surprisal
+from charloom.inference.surprisal import UNEXPECTED_BITS, Surprisal
 from charloom.inference.words import find_words, mean_bits_per_word
 from charloom.text.chunks import split_lines
 from charloom_codec.arguments import PATH, check_bytes, check_type
@@ -22,8 +22,6 @@ MAX_RECENT = 1 << 20
 """Maximum bytes of the recent lines that a new session of the mixture reads."""
 _MAX_BLOCK = 1 << 16
 _MAX_MESSAGES = 10_000
-_UNEXPECTED_BITS = 6.0
-"""Bits of the most surprising byte of an unexpected word: a probability of 1/64."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,22 @@ class ScoredLine:
         return [
             (start, end)
             for start, end in find_words(self.data)
-            if float(self.byte_bits[start:end].max()) >= _UNEXPECTED_BITS
+            if float(self.byte_bits[start:end].max()) >= UNEXPECTED_BITS
         ]
+
+    def find_message(self) -> bytes:
+        """Returns the message of the line: its words without digits, and the place of its most surprising byte.
+
+        Times, counters, addresses and ids do not distinguish two messages. The place does, if the byte is unexpected:
+        an unusual address is reported even if a line with the same words was reported for an unusual number. It is a
+        word, or lies between two; the values between two words, a list of ids for example, are one place.
+        """
+        words = find_words(self.data, without_digits=True)
+        message = b" ".join(self.data[start:end] for start, end in words) or self.data
+        if not (self.byte_bits >= UNEXPECTED_BITS).any():
+            return message
+        peak = int(self.byte_bits.argmax())
+        return b"%b\n%d" % (message, sum((start <= peak) + (end <= peak) for start, end in words))
 
 
 class LineScorer:
@@ -109,6 +121,7 @@ class LineScorer:
             len(line),
             float(bits.sum(dtype=np.float64)) * math.log(2),
             bits_per_word=mean_bits_per_word(line, np.append(0.0, np.cumsum(bits, dtype=np.float64))),
+            unexpected_bits=float(np.maximum(bits - UNEXPECTED_BITS, 0).sum(dtype=np.float64)),
         )
         if self._scale is not None:
             surprisal = replace(surprisal, rarity=self._scale.compute_rarity(surprisal))
@@ -145,8 +158,7 @@ class LineScorer:
 class RepeatFilter:
     """Distinguishes new messages from repetitions, so that each is reported once.
 
-    The message of a line is the sequence of its words without digits: times, counters, addresses and ids do not
-    distinguish two messages. Of all reported messages, the last 10,000 are known.
+    Messages come from ``ScoredLine.find_message``. Of all reported messages, the last 10,000 are known.
 
     Attributes:
         reported: Highest score by message, the most recent last.
@@ -156,18 +168,12 @@ class RepeatFilter:
         """Initializes the filter, with the attribute ``reported`` of an earlier one if it is given."""
         self.reported: OrderedDict[bytes, float] = OrderedDict(reported or {})
 
-    def is_new(self, line: bytes, score: float) -> bool:
+    def is_new(self, message: bytes, score: float) -> bool:
         """Returns True if the message was not reported before, or with lower scores only."""
-        return score > self.reported.get(_find_message(line), -math.inf)
+        return score > self.reported.get(message, -math.inf)
 
-    def add(self, line: bytes, score: float) -> None:
-        """Records that a line was reported."""
-        message = _find_message(line)
+    def add(self, message: bytes, score: float) -> None:
+        """Records that a message was reported."""
         self.reported[message] = max(self.reported.pop(message, -math.inf), score)
         if len(self.reported) > _MAX_MESSAGES:
             self.reported.popitem(last=False)
-
-
-def _find_message(line: bytes) -> bytes:
-    """Returns the words without digits; the line, if there are none."""
-    return b" ".join(line[start:end] for start, end in find_words(line, without_digits=True)) or line

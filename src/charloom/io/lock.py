@@ -1,4 +1,7 @@
-"""Locks that admit one process at a time to a folder. The system frees them when the process ends, even if killed."""
+"""Locks that admit one process at a time to a folder or a file.
+
+The system frees them when the process ends, even if it is killed.
+"""
 
 import contextlib
 import errno
@@ -24,7 +27,9 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
 
     _taken: os.stat_result | None = None
 
-    def __init__(self, folder: Path, user: str, *, name: str = ".lock", wait: bool = False) -> None:
+    def __init__(
+        self, folder: Path, user: str, *, name: str = ".lock", wait: bool = False, file: Path | None = None
+    ) -> None:
         """Initializes the lock without acquiring it.
 
         Args:
@@ -32,8 +37,10 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
             user: Description of the lock's holder, for the error that another process gets.
             name: Name of the lock file. Another name locks one purpose instead of the whole folder.
             wait: Wait until the lock is free instead of raising an error.
+            file: File that the error names, if the lock is on a single file instead of the folder.
         """
-        self._path, self._user = folder / name, user
+        self._path = folder / name
+        self._conflict = f"{file or folder}: {user} is using this {'file' if file else 'folder'}"
         # FileLock opens no link and no pipe of that name, which another user may have put into the folder.
         timeout = -1 if wait else _PATIENCE
         self._lock = FileLock(self._path, timeout, poll_interval=0.05, thread_local=False, fallback_to_soft=False)
@@ -43,9 +50,7 @@ class FolderLock(contextlib.AbstractContextManager["FolderLock"]):
         try:
             self._lock.acquire()
         except Timeout:
-            raise ModelFolderError(
-                f"{self._path.parent}: {self._user} is using this folder: wait until it ends, or stop it"
-            ) from None
+            raise ModelFolderError(f"{self._conflict}: wait until it ends, or stop it") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
