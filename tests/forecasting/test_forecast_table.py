@@ -130,8 +130,12 @@ def test_numbers_and_strings(library: str, dates: Any, later: list[Any]) -> None
 
 def test_other_dates_of_pandas() -> None:
     pandas = pytest.importorskip("pandas")
-    periods = pandas.period_range("2000-01", periods=43, freq="M")
-    assert _continue(pandas.Series(_VALUES, periods[:40])) == list(periods[40:])
+    for frequency in ("M", "W-SUN", "Q-NOV", "2W-SUN", "15min"):
+        periods = pandas.period_range("2000-01-03", periods=43, freq=frequency)
+        assert _continue(pandas.Series(_VALUES, periods[:40])) == list(periods[40:])
+        frame = pandas.DataFrame({"ds": periods[:40], "y": _VALUES})
+        assert _continue(frame) == list(periods[40:])
+        assert tabulate_forecast(frame, _FORECAST)["ds"].dtype == frame["ds"].dtype
     days = [date(2000, 1, 1) + timedelta(days=n) for n in range(43)]
     assert _continue(pandas.DataFrame({"ds": days[:40], "y": _VALUES})) == days[40:]
     times = [datetime(2000, 1, 1) + timedelta(days=n) for n in range(43)]

@@ -41,6 +41,41 @@ def test_folder(forecaster: Forecaster, tmp_path: Path) -> None:
     assert loaded.settings == forecaster.settings
 
 
+def _write(folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Writes the files of a folder without the checks of ``save``."""
+    data = safetensors.torch.save(tensors)
+    (folder / "model.safetensors").write_bytes(data)
+    (folder / "config.json").write_text(json.dumps(config | {"weights_sha256": hashlib.sha256(data).hexdigest()}))
+
+
+def test_a_limit_of_the_log_variance_is_that_of_the_saved_forecaster(forecaster: Forecaster, tmp_path: Path) -> None:
+    """Folders without one are of versions in which it was 6; that of new forecasters is 3."""
+    forecaster.save(tmp_path)
+    config, tensors = read_model_folder(tmp_path, "forecaster")
+    spreads = {}
+    for log_variance, saved in ((3.0, 3.0), (6.0, None), (10.0, None)):
+        for name in [name for name in tensors if name.endswith("max_log_variance")]:
+            del tensors[name]
+        for member in range(SETTINGS.members):
+            tensors[f"members.{member}.network.head.weight"].zero_()
+            tensors[f"members.{member}.network.head.bias"] = torch.tensor([0.0, log_variance])
+            if saved is not None:
+                tensors[f"members.{member}.network.max_log_variance"] = torch.tensor(saved)
+        _write(tmp_path, config, tensors)
+        loaded = Forecaster.load(tmp_path)
+        loaded.save(tmp_path)
+        # Of the sampled paths, before they are clipped to the domain of the series.
+        spreads[log_variance] = loaded.forecast(1)._spread[0]
+        assert Forecaster.load(tmp_path).forecast(1)._spread[0] == spreads[log_variance], "a copy keeps the limit"
+    assert spreads[6.0] == pytest.approx(spreads[3.0] * np.exp(1.5), rel=1e-3)
+    assert spreads[10.0] == spreads[6.0]
+    for wrong in (-7.0, 6.5, 1e30, float("nan"), [3.0, 3.0]):
+        tensors["members.0.network.max_log_variance"] = torch.tensor(wrong)
+        _write(tmp_path, config, tensors)
+        with pytest.raises(ModelFolderError, match="do not match"):
+            Forecaster.load(tmp_path)
+
+
 def test_a_folder_without_networks(tmp_path: Path) -> None:
     """Networks that predict nothing are not part of the model; those of another model must be complete."""
     dropped = forecasting.fit(noisy_seasons(), replace(SETTINGS, epochs=0))
@@ -105,9 +140,7 @@ def test_changed_numbers_are_refused(method: Method, name: str, change: Any, tmp
     forecasting.fit(noisy_seasons(40), replace(SETTINGS, method=method, epochs=0)).save(tmp_path)
     config, tensors = read_model_folder(tmp_path, "forecaster")
     tensors[name] = torch.from_numpy(np.ascontiguousarray(change(tensors[name].numpy())))
-    data = safetensors.torch.save(tensors)
-    (tmp_path / "model.safetensors").write_bytes(data)
-    (tmp_path / "config.json").write_text(json.dumps(config | {"weights_sha256": hashlib.sha256(data).hexdigest()}))
+    _write(tmp_path, config, tensors)
     with pytest.raises(ModelFolderError, match="do not match"):
         Forecaster.load(tmp_path)
 

@@ -57,10 +57,35 @@ def test_a_series_of_pandas_keeps_the_dates_of_its_index() -> None:
     for index, later in (
         (pandas.date_range("2001-01-31", periods=48, freq="ME"), "2005-01-31"),
         (pandas.date_range("2001-01-01", periods=48, tz="Europe/Paris"), "2001-02-18 00:00:00+01:00"),
-        (pandas.period_range("2001Q1", periods=48, freq="Q"), "2013Q1"),
         (pandas.RangeIndex(48), "49"),
     ):
         assert as_series(pandas.Series(_VALUES, index)).label(48) == later
+
+
+@pytest.mark.parametrize("frequency", ["W-SUN", "2W-WED", "M", "2M", "Q", "Q-NOV", "Y-JUN", "D", "h", "15min"])
+def test_periods_of_pandas_are_the_times_of_their_starts(frequency: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    periods = pandas.period_range("2001-01-03", periods=49, freq=frequency)
+    starts = periods.to_timestamp()
+    expected = Series(pandas.Series(_VALUES, starts[:48].as_unit("us")))
+    for one in (pandas.Series(_VALUES, periods[:48]), pandas.DataFrame({"ds": periods[:48], "y": _VALUES})):
+        dates = as_series(one).dates
+        assert dates is not None
+        assert dates == expected.dates
+        assert dates.time(48) == starts[48]
+
+
+def test_wrong_periods() -> None:
+    pandas = pytest.importorskip("pandas")
+    early = pandas.period_range("1500", periods=48, freq="Y")  # time stamps in nanoseconds start in 1677
+    assert as_series(pandas.Series(_VALUES, early)).label(48) == "1548-01-01"
+    for periods, message in (
+        (early[:-1].append(pandas.PeriodIndex([None], freq="Y")), "label 48 of 48 of the index is missing"),
+        (early[1:].insert(0, early[0] - 1), "line 2: 1501-01-01 is 24 months after 1499-01-01"),
+        (early[::-1], "line 2: 1546-01-01 is earlier than 1547-01-01 in line 1; sort the series by its index"),
+    ):
+        with pytest.raises(SeriesError, match=message):
+            as_series(pandas.Series(_VALUES, periods))
 
 
 def test_numbers_of_all_types() -> None:

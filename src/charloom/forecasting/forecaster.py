@@ -14,7 +14,13 @@ from charloom.errors import CharloomError, ModelFolderError
 from charloom.forecasting.autoregression import Indices, Linear, check_origins
 from charloom.forecasting.forecast import Forecast
 from charloom.forecasting.intervals import LEVELS
-from charloom.forecasting.network import Member, ResidualConfig, ResidualNetwork, draw_paths
+from charloom.forecasting.network import (
+    EARLIER_MAX_LOG_VARIANCE,
+    Member,
+    ResidualConfig,
+    ResidualNetwork,
+    draw_paths,
+)
 from charloom.forecasting.series import Series, SeriesLike, Values, as_series
 from charloom.forecasting.transforms import Scale
 from charloom.models.folder import SkipInit, check_replaceable, read_model_folder, write_model_folder
@@ -263,6 +269,9 @@ def _load_network(settings: ForecastSettings, tensors: dict[str, torch.Tensor], 
     with SkipInit():
         network = ResidualNetwork(settings.cell, settings.hidden_size, device="meta")
     weights = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
-    network.load_state_dict(weights, assign=True)
+    earlier_limit = torch.tensor(EARLIER_MAX_LOG_VARIANCE, dtype=torch.float32, device="cpu")
+    network.load_state_dict({"max_log_variance": earlier_limit} | weights, assign=True)
+    if not 0 < network.max_log_variance <= EARLIER_MAX_LOG_VARIANCE:
+        raise ValueError("a limit of the log variance that no fitted model has")
     network.layer.flatten_parameters()
     return network

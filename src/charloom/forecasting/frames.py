@@ -89,8 +89,14 @@ def read_times(library: Library, times: Any) -> Any:
 
 
 def write_labels(frame: FrameColumns) -> NDArray[np.generic]:
-    """Returns the dates as time stamps of NumPy, as numbers, or as objects whose ``str`` is the date."""
+    """Returns the dates as time stamps of NumPy, as numbers, or as objects whose ``str`` is the date.
+
+    Periods of pandas become the time stamps of their starts.
+    """
     times = frame.times
+    if frame.origin == "pandas" and isinstance(times.dtype, load_library("pandas").PeriodDtype):
+        # Not by to_timestamp, whose nanoseconds end in the year 2262. Microseconds are counted from 1970, as in NumPy.
+        return np.asarray(times.array.asfreq("us", how="start").astype(np.int64)).astype("M8[us]")
     if frame.origin == "polars" and getattr(times.dtype, "time_zone", None):
         # NumPy has no time zones: it would return the times of UTC.
         times = times.dt.to_string("%Y-%m-%d %H:%M:%S%.6f%:z")

@@ -26,6 +26,8 @@ _MIN_LOG_VARIANCE = -6.0
 """Lower limit of the log variance, so that its exponential stays moderate."""
 _MAX_LOG_VARIANCE = 3.0
 """Upper limit: a few points of a short series may teach a network a variance that makes all paths useless."""
+EARLIER_MAX_LOG_VARIANCE = 6.0
+"""Upper limit, larger than the present one, of networks that were saved without their limit."""
 
 Progress: TypeAlias = Callable[[float], None]
 """Callback with the completed share, 0 to 1."""
@@ -35,7 +37,12 @@ class ResidualNetwork(nn.Module):
     """Residual network: a recurrent layer with a Gaussian head that predicts the residuals of a linear model.
 
     The initial weights of the head are zero: an untrained network predicts a mean of 0 and a variance of 1.
+
+    Attributes:
+        max_log_variance: Upper limit of the predicted log variance: ().
     """
+
+    max_log_variance: Tensor
 
     def __init__(self, cell: CellName, hidden_size: int, device: str = "cpu") -> None:
         super().__init__()
@@ -43,6 +50,9 @@ class ResidualNetwork(nn.Module):
         self.layer = LAYERS[cell](2, hidden_size, dtype=torch.float32, device=device)
         # Two outputs: the mean and the log variance.
         self.head = nn.Linear(hidden_size, 2, dtype=torch.float32, device=device)
+        # Saved with the weights, because the intervals were calibrated with it; other versions have other limits.
+        limit = torch.tensor(_MAX_LOG_VARIANCE, dtype=torch.float32, device=device)
+        self.register_buffer("max_log_variance", limit)
         # Training starts from the linear forecast.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -62,7 +72,7 @@ class ResidualNetwork(nn.Module):
         outputs, state = self.layer(inputs, state)
         mean, log_variance = self.head(outputs).unbind(-1)
         # The exponential of an unlimited log variance could overflow in training.
-        return (mean, log_variance.clamp(_MIN_LOG_VARIANCE, _MAX_LOG_VARIANCE)), state
+        return (mean, log_variance.clamp(min=_MIN_LOG_VARIANCE).clamp(max=self.max_log_variance)), state
 
 
 def compute_gaussian_nll(prediction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
