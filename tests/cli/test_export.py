@@ -27,7 +27,11 @@ def test_a_page(char_model: Path, tmp_path: Path) -> None:
     assert call(tmp_path, "export", char_model, "--to", "html", *options).done() == "Saved small.html\n"
     assert "<title>A &lt; B</title>" in (tmp_path / "small.html").read_text()
     assert (tmp_path / "small.html").stat().st_size < (tmp_path / "model.html").stat().st_size
-    for option in (["--precision", "int8"], ["--title", "A"]):
+    call(tmp_path, "export", char_model, "--to", "html", "--prefix", "fox </script>", "--force").done()
+    charloom.export_html(model, tmp_path / "same.html", prefix="fox </script>", force=True)
+    assert (tmp_path / "model.html").read_bytes() == (tmp_path / "same.html").read_bytes()
+    assert '"prefix": "fox \\u003c/script>"' in (tmp_path / "model.html").read_text()
+    for option in (["--precision", "int8"], ["--title", "A"], ["--prefix", "A"]):
         message = call(tmp_path, "export", char_model, "--to", "onnx", *option).error(2)
         assert message == f"{option[0]} has an effect on HTML files only: omit it, or use --to html"
 
@@ -35,6 +39,8 @@ def test_a_page(char_model: Path, tmp_path: Path) -> None:
 def test_a_model_of_the_package(tmp_path: Path) -> None:
     call(tmp_path, "export", "english", "--to", "onnx").done()
     assert OnnxSession(tmp_path / "english.onnx").metadata["cell"] == "lstm"
+    call(tmp_path, "export", "english", "--to", "html").done()
+    assert '"prefix": "A smile curved Lord Henry\\u2019s lips, and he"' in (tmp_path / "english.html").read_text()
 
 
 def test_existing_files(char_model: Path, tmp_path: Path) -> None:

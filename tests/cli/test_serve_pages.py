@@ -128,10 +128,60 @@ def test_errors_of_the_server_are_shown(
 ) -> None:
     folders = [shutil.copytree(char_model, tmp_path / "chars"), shutil.copytree(byte_model, tmp_path / "bytes")]
     browser.get(serve(*folders, "--max-tokens", "50") + "/compare")
-    _write(browser, "[name=prompt]", "the")
+    _write(browser, "[name=prompt]", "\u2603")
     browser.find_element("id", "start").click()
-    _wait_for(browser, 'document.getElementById("status").textContent.includes("max_tokens must be")')
+    _wait_for(browser, 'document.getElementById("status").textContent.startsWith("the prompt has no character")')
     browser.get_log("browser")  # of the refused requests
+    assert browser.find_element("name", "numChars").get_property("value") == "50"
+    # More than the server generates is refused at the field.
+    _write(browser, "[name=numChars]", "51")
+    assert browser.execute_script("return document.querySelector('[name=numChars]').matches(':invalid')")
+
+
+def test_an_open_page_follows_a_model_that_is_replaced(serve: Any, browser: Any, tmp_path: Path) -> None:
+    """Texts get the line ends of the new model."""
+    for name in ("first", "second"):
+        charloom.build_model(charloom.Vocabulary.of_text("ab\n")).save(tmp_path / name)
+    browser.get(serve(tmp_path / "first", tmp_path / "second") + "/compare")
+    _write(browser, "#scored", "ab\nab")
+    _wait_for(browser, 'document.getElementById("bits-first").textContent')
+    assert "4 characters scored" in _read(browser, "bits-first")
+    model = charloom.build_model(charloom.Vocabulary.of_text("ab\r\n"))
+    model.save(tmp_path / "first")
+    # Between the description and the request, the model is replaced once more.
+    browser.execute_script(
+        """const ask = globalThis.fetch, asked = (globalThis.asked = []);
+        globalThis.fetch = async (address, options) => {
+          const response = await ask(address, options);
+          asked.push(response.status);
+          if (!String(address).endsWith("/first") || asked.includes(412)) return response;
+          const description = await response.json();
+          return new Response(JSON.stringify({ ...description, system_fingerprint: "old", line_end: "?" }));
+        };"""
+    )
+    _write(browser, "#scored", "ab\nabb")
+    _wait_for(browser, 'document.getElementById("bits-first").textContent.includes("as typed")')
+    assert browser.execute_script("return asked.filter((status) => status === 412).length") == 1
+    mean = charloom.evaluate(model, "ab\r\nabb").bits_per_char * 6 / 5
+    assert _read(browser, "bits-first").startswith(f"{mean:.3f} bits")
+    for selector, value in {"prompt": "a\nb", "seed": "1", "numChars": "40", "stopText": ""}.items():
+        _write(browser, f"[name={selector}]", value)
+    browser.find_element("id", "start").click()
+    _wait_for(browser, 'document.getElementById("status").textContent.startsWith("Complete")')
+    sampling = SamplingSettings(temperature=0.7, seed=1)
+    assert _read(browser, "text-first") == charloom.generate(model, "a\r\nb", 40, sampling)
+    browser.get_log("browser")  # of the refused request
+
+
+def test_an_unknown_address_is_answered_with_a_page(serve: Any, browser: Any, char_model: Path) -> None:
+    address = serve(char_model)
+    browser.get(address + "/models/nothing")
+    assert browser.title == browser.find_element("tag name", "h1").text == "404 Not Found"
+    assert "there is no model nothing" in browser.find_element("tag name", "main").text
+    browser.find_element("link text", "Start page").click()
+    _wait_for(browser, 'document.getElementById("generation")')
+    assert browser.title == "model"
+    browser.get_log("browser")  # of the unknown address
 
 
 def test_a_long_text_is_cut(serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path) -> None:

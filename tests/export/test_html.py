@@ -176,7 +176,7 @@ def test_float16_weights_are_exact(browser: Any, tmp_path: Path) -> None:
         for parameter in model.parameters():
             parameter.copy_(parameter.half().float())
         model.output.weight[0, :4] = torch.tensor([-0.0, 6e-8, -65504.0, 6.1e-5]).half().float()
-    description = build_page(model, "float32", "").split('type="application/json">')[1].split("</script>")[0]
+    description = build_page(model, "float32", "", "").split('type="application/json">')[1].split("</script>")[0]
     assert {tensor["type"] for tensor in json.loads(description)["tensors"]} == {"float16"}
     export_html(model, tmp_path / "model.html")
     _open(browser, tmp_path / "model.html")
@@ -266,7 +266,7 @@ def test_base_93(data: bytes) -> None:
 
 
 def test_the_file_is_self_contained() -> None:
-    page = build_page(_make_model(_ARCHITECTURES[0]), "float32", "{{weights}} </script>")
+    page = build_page(_make_model(_ARCHITECTURES[0]), "float32", "{{weights}} </script>", "</script>")
     assert page.count("</script>") == 4
     assert "<title>{{weights}}" in page.split("</head>")[0]
     page = page.replace('<link rel="icon" href="data:,">', "")  # without it, browsers request one

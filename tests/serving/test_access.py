@@ -50,6 +50,14 @@ def test_origins_and_hosts(headers: dict[str, str], status: int) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
+def test_a_browser_gets_a_page() -> None:
+    response = _client("s3cret").get("/x", headers={"accept": "text/html"})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "open the address with ?token=TOKEN" in response.text
+    assert "<h1>401 Unauthorized</h1>" in response.text
+
+
 def test_a_form_of_another_page() -> None:
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
     assert _client().post("/x", headers=headers).status_code == 403

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import charloom
-from charloom import SamplingSettings
+from charloom import LanguageModel, SamplingSettings, Vocabulary, build_model
 from charloom.serving.application import Server, make_application
 from charloom.serving.sources import ModelSource
 
@@ -53,6 +53,22 @@ def test_completions(client: TestClient, sources: list[ModelSource]) -> None:
     assert (body["object"], body["model"]) == ("text_completion", "chars")
 
 
+def test_the_description_follows_a_model_that_is_replaced(client: TestClient, sources: list[ModelSource]) -> None:
+    """A request for the model of an old description is refused."""
+    path = sources[0].path
+    saved = LanguageModel.load(path)
+    before = client.get("/v1/models/chars").json()
+    build_model(Vocabulary.of_text("the\r\n")).save(path)
+    after = client.get("/v1/models/chars").json()
+    assert (before["line_end"], after["line_end"]) == ("\n", "\r\n")
+    for description, status in ((before, 412), (after, 200)):
+        headers = {"if-match": f'"{description["system_fingerprint"]}"'}
+        response = client.post("/v1/completions", json={"model": "chars", "prompt": "the"}, headers=headers)
+        assert response.status_code == status
+    assert response.json()["system_fingerprint"] == after["system_fingerprint"]
+    saved.save(path)
+
+
 def test_streamed_completions(client: TestClient) -> None:
     fields: dict[str, Any] = {"prompt": "the ", "max_tokens": 60, "seed": 1, "logprobs": 1}
     whole = _post(client, **fields).json()["choices"][0]
@@ -91,6 +107,20 @@ def test_errors(client: TestClient) -> None:
         assert message in response.json()["error"]["message"]
 
 
+def test_errors_of_a_browser(client: TestClient) -> None:
+    for path, status, message in (
+        ("/models/none", 404, "there is no model none"),
+        ("/runs/none", 404, "there is no model none"),
+        ("/nowhere", 404, "Not Found"),
+        ("/v1/completions", 405, "Method Not Allowed"),
+    ):
+        response = client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+        assert response.status_code == status
+        assert f"<p>{message}</p>" in response.text
+        assert client.get(path).json()["error"]["message"] == message
+    assert response.headers["allow"] == "POST"
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [(b"", 400), (b"{", 400), (b"\xff", 400), (b"[1]", 400), (b"[" * 100_000, 400), (b" " * (17 << 20), 413)],
@@ -112,7 +142,8 @@ def test_tokens(client: TestClient) -> None:
 
 def test_lists(client: TestClient, sources: list[ModelSource]) -> None:
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["chars", "bytes & <more>"]
-    assert client.get("/v1/models/chars").json()["id"] == "chars"
+    chars, others = (client.get(f"/v1/models/{source.name}").json() for source in sources)
+    assert (chars["id"], chars["line_end"], others["line_end"]) == ("chars", "\n", "\n")
     assert client.get("/health").text == "ok\n"
     alone = _serve(sources[:1])
     assert alone.post("/v1/completions", json={"prompt": "the"}).status_code == 200  # no model named

@@ -8,7 +8,7 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from charloom import EpochRecord, LanguageModel, Vocabulary, build_model
+from charloom import EpochRecord, LanguageModel
 from charloom.io.lock import FolderLock
 from charloom.serving.application import Server, make_application
 from charloom.serving.sources import ModelSource
@@ -53,11 +53,24 @@ def test_one_model(folders: list[Path]) -> None:
     assert "needs two models" in client.get("/compare").json()["error"]["message"]
 
 
-def test_line_ends(folders: list[Path], tmp_path: Path) -> None:
-    """The page must know which models have learned carriage returns."""
-    build_model(Vocabulary.of_text("a\r\n")).save(tmp_path / "windows")
-    page = _serve(folders[2], tmp_path / "windows").get("/compare").text
-    assert "<option>bare</option><option data-crlf>windows</option>" in page
+def test_the_limit_of_characters_is_that_of_the_server(folders: list[Path]) -> None:
+    for limit, default in ((20, 20), (70_000, 500)):
+        server = Server([*map(ModelSource, folders)], max_tokens=limit, max_requests=4)
+        page = TestClient(make_application(server), base_url="http://127.0.0.1:8000").get("/compare").text
+        assert f'name="numChars" type="number" min="1" max="{limit}" step="1" value="{default}"' in page
+
+
+def test_the_prompt_of_the_page(folders: list[Path]) -> None:
+    """It is a prefix of the training, or a line of the priming text."""
+    assert '"prefix": "the quick brown fox ' in _serve(folders[0]).get("/").text
+    assert '"prefix": "A smile curved Lord Henry\\u2019s lips, and he"' in _serve(Path("english")).get("/").text
+
+
+def test_a_page_gets_the_link_to_a_run_that_starts(folders: list[Path]) -> None:
+    client = _serve(folders[2])
+    assert "Training run" not in client.get("/").text
+    (folders[2] / "history.jsonl").touch()
+    assert '<a href="/runs/bare">Training run</a>' in client.get("/").text
 
 
 def test_a_run_without_a_model(folders: list[Path], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def export(
     output: OutputFolder[Path | None] = None,
     precision: GenerationPrecision | None = None,
     title: str | None = None,
+    prefix: str | None = None,
     force: Force = False,
 ) -> None:
     """Convert a model to a web page, or to the format of other programs.
@@ -47,11 +48,13 @@ def export(
         seed, or int8, for a file of about a quarter of the size and slightly different text. Default: float32.
     title
         For HTML, title of the page. Default: from the name of the training text.
+    prefix
+        For HTML, prompt that the page starts with. Default: the prefix of the training, or a line of its text.
     force
         Overwrite an existing file.
     """
     if to != "html":
-        for option, value in (("--precision", precision), ("--title", title)):
+        for option, value in (("--precision", precision), ("--title", title), ("--prefix", prefix)):
             if value is not None:
                 raise SettingsError(f"{option} has an effect on HTML files only: omit it, or use --to html")
     # Before the model is loaded: importing PyTorch takes seconds, and wrong options are reported before that.
@@ -62,8 +65,10 @@ def export(
     loaded = LanguageModel.load(model)
     if to == "html":
         from charloom.export.html import export_html
+        from charloom.export.start_prefix import find_start_prefix
 
-        export_html(loaded, target, precision=precision or "float32", title=title, force=force)
+        start = find_start_prefix(loaded, model) if prefix is None else prefix
+        export_html(loaded, target, precision=precision or "float32", title=title, prefix=start, force=force)
     else:
         from charloom.export.onnx import export_onnx
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from charloom.errors import SettingsError
 from charloom.export.files import write_export
 from charloom.export.page_files import FOLDER, fill_page
+from charloom.export.start_prefix import find_start_prefix
 from charloom.models.language_model import LanguageModel
 from charloom.settings.limits import check_choice
 from charloom.settings.sampling import GenerationPrecision
@@ -51,6 +52,7 @@ def export_html(
     *,
     precision: GenerationPrecision = "float32",
     title: str | None = None,
+    prefix: str | None = None,
     force: bool = False,
 ) -> None:
     """Writes a language model to one HTML file, which runs it in a browser without a network.
@@ -64,6 +66,7 @@ def export_html(
         path: Path of the file.
         precision: Precision of the weights in the file.
         title: Title of the page. Default: the name of the training text, if it is known.
+        prefix: Prompt that the page starts with. Default: the prefix of the training's samples.
         force: Overwrite an existing file.
 
     Raises:
@@ -74,14 +77,17 @@ def export_html(
     """
     check_type(LanguageModel, model=model)
     check_type(PATH, path=path)
-    check_type((str, type(None)), title=title)
+    check_type((str, type(None)), title=title, prefix=prefix)
     check_type(bool, force=force)
     check_choice("precision", precision, GenerationPrecision)
-    content = build_page(model, precision, title or _find_title(model))
+    prefix = find_start_prefix(model) if prefix is None else prefix
+    content = build_page(model, precision, title or _find_title(model), prefix)
     write_export(Path(path), content.encode(), force=force)
 
 
-def build_page(model: LanguageModel, precision: GenerationPrecision, title: str, navigation: str = "") -> str:
+def build_page(
+    model: LanguageModel, precision: GenerationPrecision, title: str, prefix: str, navigation: str = ""
+) -> str:
     """Returns the HTML of the page. Other arguments and errors are those of ``export_html``.
 
     navigation: HTML of links to other pages; empty for a page that is alone.
@@ -113,7 +119,7 @@ def build_page(model: LanguageModel, precision: GenerationPrecision, title: str,
         },
         "vocabulary": config["vocabulary"],
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
-        "prefix": _find_prefix(model),
+        "prefix": prefix,
         "training": _describe_training(config["provenance"]),
         "bytes": len(compressed),
         "tensors": [{"name": one.name, "type": one.type, "rows": one.rows, "bytes": len(one.data)} for one in stored],
@@ -164,13 +170,6 @@ def _find_title(model: LanguageModel) -> str:
     corpus = model.provenance.get("corpus")
     name = corpus.get("name") if isinstance(corpus, dict) else None
     return f"A model of {name}" if isinstance(name, str) and name else "A language model"
-
-
-def _find_prefix(model: LanguageModel) -> str:
-    """Returns a prompt to start with: that of the training, if there was one."""
-    prefixes = model.provenance.get("prefix")
-    first = prefixes[0] if isinstance(prefixes, list) and prefixes else ""
-    return first if isinstance(first, str) else ""
 
 
 def _describe_training(provenance: object) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Figures, and the bytes of their pictures."""
 
 import io
+import math
 import re
 import warnings
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PictureFormat: TypeAlias = Literal["png", "svg", "pdf"]
+_MAX_TICKS = 8
+_MIN_TICKS = 3
+_MAX_INTERVALS = 6
+"""Maximum number of intervals between equally spaced ticks, whose labels are crowded at the upper end of the axis."""
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -48,12 +53,37 @@ def render_inline(figure: "Figure") -> str:
 
 
 def set_perplexity_axis(axes: "Axes") -> None:
-    """Configures the vertical axis for perplexities, on a logarithmic scale."""
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+    """Configures the vertical axis for perplexities, on a logarithmic scale; call it after the values are drawn."""
+    from matplotlib.ticker import NullLocator, StrMethodFormatter
 
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    low, high = axes.get_ylim()
+    axes.set_yticks(choose_log_ticks(low, high))
+    axes.set_ylim(low, high)  # fixed: the ticks are those of this range
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("perplexity (log scale)")
     axes.grid(visible=True, alpha=0.25)
+
+
+def choose_log_ticks(low: float, high: float) -> list[float]:
+    """Returns at most 8 round values within a range of a logarithmic axis.
+
+    They are 1, 2, 5, 10, 20, 50 ...; for a wide range, powers of ten; for a narrow one, equally spaced values.
+
+    Args:
+        low: Start of the range, above 0.
+        high: End of the range.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < _MIN_TICKS:
+        spaced = MaxNLocator(_MAX_INTERVALS, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(tick) for tick in spaced if low <= tick <= high]
+    if len(ticks) > _MAX_TICKS:
+        powers = [tick for exponent in exponents if low <= (tick := float(f"1e{exponent}")) <= high]
+        return powers[:: math.ceil(len(powers) / _MAX_TICKS)]
+    return ticks

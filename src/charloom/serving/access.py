@@ -6,8 +6,10 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from charloom.serving.responses import answer_error
 
 _COOKIE = "charloom_token"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -45,13 +47,14 @@ class AccessControl:
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
         if _without_port(host) not in self._hosts:
-            return _refuse(421, "this server does not answer for this name: use its address, or --allowed-host")
+            message = "this server does not answer for this name: use its address, or --allowed-host"
+            return _refuse(headers, 421, message)
         origin = headers.get("origin")
         # A browser sends the origin with every request of a script, and the site with every request.
         is_navigation = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_navigation
         if is_foreign or (origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}")):
-            return _refuse(403, "pages of another origin may not use this server")
+            return _refuse(headers, 403, "pages of another origin may not use this server")
         if self._token is None or scope["path"] == "/health":
             return None
         return self._check_token(scope, headers, self._token)
@@ -74,7 +77,8 @@ class AccessControl:
             response = RedirectResponse("/" + quote(scope["path"].lstrip("/\\")), 303)
             response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", path="/")
             return response
-        return _refuse(401, "a token is needed: send the header 'Authorization: Bearer TOKEN'")
+        remedy = "send the header 'Authorization: Bearer TOKEN', or open the address with ?token=TOKEN"
+        return _refuse(headers, 401, f"a token is needed: {remedy}")
 
 
 def _without_port(host: str) -> str:
@@ -87,6 +91,6 @@ def _equal(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
 
 
-def _refuse(status: int, message: str) -> JSONResponse:
+def _refuse(request_headers: Headers, status: int, message: str) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"error": {"message": message, "type": "access"}}, status, headers)
+    return answer_error(request_headers, status, message, kind="access", headers=headers)

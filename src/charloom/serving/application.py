@@ -23,6 +23,7 @@ from charloom.serving.ending import EndCleanly
 from charloom.serving.metrics import Metrics
 from charloom.serving.pages import Pages
 from charloom.serving.requests import ApiError, CompletionRequest, read_completion_request
+from charloom.serving.responses import answer_error
 from charloom.serving.sources import ModelSource
 
 _MAX_BODY = 16 << 20
@@ -41,6 +42,7 @@ class Server:
     Attributes:
         sources: Sources of the models, by name.
         metrics: Counters of the requests.
+        max_tokens: Maximum number of tokens to generate for a prompt.
         is_stopping: True to end running requests with an error.
     """
 
@@ -54,7 +56,7 @@ class Server:
         """
         self.sources = {source.name: source for source in sources}
         self.metrics = Metrics()
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._max_requests = max_requests
         self.is_stopping = False
         self._running = 0
@@ -67,8 +69,10 @@ class Server:
 
     async def complete(self, request: Request) -> Response:
         """Answers ``POST /v1/completions``."""
-        wanted = read_completion_request(await _read_json(request), self._max_tokens)
+        wanted = read_completion_request(await _read_json(request), self.max_tokens)
         served = await self._load(wanted.model)
+        if request.headers.get("if-match", f'"{served.fingerprint}"') != f'"{served.fingerprint}"':
+            raise ApiError("the model was replaced by another one: read its description again", status=412)
         served.check_bias(wanted.bias)
         prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
         num_prompt_tokens = sum(map(len, prompts))
@@ -114,14 +118,23 @@ class Server:
 
     async def list_models(self, _: Request) -> Response:
         """Answers ``GET /v1/models``."""
-        return JSONResponse({"object": "list", "data": [*map(self._describe, self.sources)]})
+        return JSONResponse({"object": "list", "data": [await self._describe(name) for name in self.sources]})
 
     async def describe_model(self, request: Request) -> Response:
         """Answers ``GET /v1/models/NAME``."""
-        return JSONResponse(self._describe(self._find(request.path_params["name"]).name))
+        return JSONResponse(await self._describe(self._find(request.path_params["name"]).name))
 
-    def _describe(self, name: str) -> dict[str, Any]:
-        return {"id": name, "object": "model", "created": self._started, "owned_by": "charloom"}
+    async def _describe(self, name: str) -> dict[str, Any]:
+        served = await self.compute(self.sources[name].get)
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "charloom",
+            # None without a model: the training run saves it at the end.
+            "system_fingerprint": served and served.fingerprint,
+            "line_end": served and served.line_end,
+        }
 
     async def tokenize(self, request: Request) -> Response:
         """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""
@@ -191,20 +204,20 @@ async def _read_json(request: Request) -> Any:
     return body
 
 
-async def _answer_api_error(_: Request, error: Exception) -> Response:
+async def _answer_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     kind = "server_error" if error.status >= 500 else "invalid_request_error"
-    detail = {"message": error.message, "type": kind, "param": error.field, "code": None}
-    return JSONResponse({"error": detail}, error.status)
+    fields = {"param": error.field, "code": None}
+    return answer_error(request.headers, error.status, error.message, kind=kind, fields=fields)
 
 
-async def _answer_model_error(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": {"message": str(error), "type": "server_error"}}, 500)
+async def _answer_model_error(request: Request, error: Exception) -> Response:
+    return answer_error(request.headers, 500, str(error), kind="server_error")
 
 
-async def _answer_http_error(_: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": {"message": error.detail, "type": "invalid_request_error"}}, error.status_code)
+    return answer_error(request.headers, error.status_code, error.detail, headers=error.headers)
 
 
 async def _answer_disconnected(_: Request, __: Exception) -> Response:
@@ -220,7 +233,7 @@ def make_application(server: Server, *, hosts: Collection[str] = (), token: str 
         token: Token that requests must have; None for none.
     """
     routes = [
-        *Pages(server.sources, server.compute).make_routes(),
+        *Pages(server.sources, server.compute, server.max_tokens).make_routes(),
         Route("/v1/completions", server.complete, methods=["POST"]),
         Route("/v1/models", server.list_models),
         Route("/v1/models/{name}", server.describe_model),

@@ -75,6 +75,11 @@ class ServedModel:
             weights.update(tensor.detach().contiguous().view(torch.uint8).numpy().tobytes())
         self.fingerprint = weights.hexdigest()[:16]
 
+    @property
+    def line_end(self) -> str:
+        """Line end of the texts that the model has learned: one that knows the carriage return has learned both."""
+        return "\r\n" if "\r" in self.model.vocabulary.tokens else "\n"
+
     def encode(self, prompt: str | Sequence[int], request: CompletionRequest) -> list[int]:
         """Returns the token ids of a prompt. Raises ApiError for a prompt that the model cannot read."""
         vocabulary = self.model.vocabulary

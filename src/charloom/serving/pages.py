@@ -11,17 +11,18 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from charloom.export.html import build_page
 from charloom.export.page_files import fill_page
+from charloom.export.start_prefix import find_start_prefix
 from charloom.serving.completions import ServedModel
 from charloom.serving.requests import ApiError
+from charloom.serving.responses import answer_page
 from charloom.serving.sources import ModelSource
 from charloom.serving.watched_run import WatchedRun
 
-_HEADERS = {"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 Result = TypeVar("Result")
 
 
@@ -36,17 +37,19 @@ class Compute(Protocol):
 class Pages:
     """The pages, which are made when they are requested."""
 
-    def __init__(self, sources: Mapping[str, ModelSource], compute: Compute) -> None:
+    def __init__(self, sources: Mapping[str, ModelSource], compute: Compute, max_tokens: int) -> None:
         """Initializes the pages.
 
         Args:
             sources: Sources of the models, by name.
             compute: Function that runs another one in a thread.
+            max_tokens: Maximum number of tokens that the server generates for a prompt.
         """
         self._sources = sources
         self._compute = compute
+        self._max_tokens = max_tokens
         self._watching = anyio.CapacityLimiter(1)  # thread, as WatchedRun requires; completions do not wait for it
-        self._built: dict[str, tuple[ServedModel, str]] = {}
+        self._built: dict[str, tuple[ServedModel, str, str]] = {}
 
     def make_routes(self) -> list[Route]:
         """Returns the routes of the pages."""
@@ -66,7 +69,7 @@ class Pages:
             return self._make_run_page(source.name) if served is None else await self._make_model_page(served)
         items = "".join([await self._list_source(source) for source in self._sources.values()])
         parts = {"models": items, "navigation": self._link_pages("/")}
-        return self._answer(fill_page("index.html", parts))
+        return answer_page(fill_page("index.html", parts))
 
     async def _list_source(self, source: ModelSource) -> str:
         name, address = html.escape(source.name), quote(source.name, safe="")
@@ -84,13 +87,14 @@ class Pages:
         return await self._make_model_page(served)
 
     async def _make_model_page(self, served: ServedModel) -> Response:
-        found, page = self._built.get(served.name, (None, ""))
-        if found is not served:
-            run = served.name if await self._has_run(self._sources[served.name]) else None
-            links = self._link_pages(run=run)
-            page = await self._compute(lambda: build_page(served.model, "float32", served.name, links))
-            self._built[served.name] = served, page
-        return self._answer(page)
+        source = self._sources[served.name]
+        links = self._link_pages(run=served.name if await self._has_run(source) else None)
+        *found, page = self._built.get(served.name, (None, "", ""))
+        if found != [served, links]:
+            prefix = await self._compute(lambda: find_start_prefix(served.model, source.path))
+            page = await self._compute(lambda: build_page(served.model, "float32", served.name, prefix, links))
+            self._built[served.name] = served, links, page
+        return answer_page(page)
 
     async def show_comparison(self, _: Request) -> Response:
         """Answers ``GET /compare``."""
@@ -98,8 +102,11 @@ class Pages:
         models = [served for served in loaded if served is not None]
         if len(models) < 2:
             raise ApiError("a comparison needs two models: pass more folders to charloom serve", status=404)
-        options = "".join(map(_make_option, models))
-        return self._answer(fill_page("compare.html", {"models": options, "navigation": self._link_pages("/compare")}))
+        parts = {
+            "models": "".join(f"<option>{html.escape(served.name)}</option>" for served in models),
+            "navigation": self._link_pages("/compare"),
+        }
+        return answer_page(fill_page("compare.html", parts, max_chars=self._max_tokens))
 
     async def show_run(self, request: Request) -> Response:
         """Answers ``GET /runs/NAME``."""
@@ -123,7 +130,7 @@ class Pages:
             "model": f"/models/{quote(name, safe='')}",
             "navigation": self._link_pages(),
         }
-        return self._answer(fill_page("run.html", parts))
+        return answer_page(fill_page("run.html", parts))
 
     def _find(self, request: Request) -> ModelSource:
         name = request.path_params["name"]
@@ -151,12 +158,3 @@ class Pages:
             links[f"/runs/{quote(run, safe='')}"] = "Training run"
         items = "".join(f'<a href="{address}">{text}</a>' for address, text in links.items() if address != present)
         return f'<nav aria-label="Pages">{items}</nav>' if items else ""
-
-    def _answer(self, page: str) -> Response:
-        return HTMLResponse(page, headers=_HEADERS)
-
-
-def _make_option(served: ServedModel) -> str:
-    # Browsers change the line ends of a text; a model that knows the carriage return has learned both.
-    mark = " data-crlf" if "\r" in served.model.vocabulary.tokens else ""
-    return f"<option{mark}>{html.escape(served.name)}</option>"

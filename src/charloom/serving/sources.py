@@ -20,6 +20,7 @@ class ModelSource:
 
     Attributes:
         name: Name under which the model is served.
+        path: Folder of the model or run, checkpoint file, or name of the model.
         run: Training run in the folder; None if the model is not in a folder.
     """
 
@@ -34,7 +35,7 @@ class ModelSource:
         """
         self.name = name_source(path)
         self.run = WatchedRun(path) if path.is_dir() else None
-        self._path = path
+        self.path = path
         # It is written last, so that the weights are complete once it changes.
         self._file = path / CONFIG_FILE if path.is_dir() else path
         self._seen = sign_file(self._file)
@@ -60,9 +61,9 @@ class ModelSource:
             return self._model
 
     def _load(self) -> ServedModel:
-        if self._path.is_file():
-            return ServedModel(self.name, Checkpoint.read(self._path).make_model().eval())
-        return ServedModel(self.name, LanguageModel.load(self._path))
+        if self.path.is_file():
+            return ServedModel(self.name, Checkpoint.read(self.path).make_model().eval())
+        return ServedModel(self.name, LanguageModel.load(self.path))
 
 
 def name_source(path: Path) -> str:

@@ -1,6 +1,7 @@
 // The page: generation, surprise, and the next character. The model computes in this tab.
 import { afterPause, cutText, describeCharacter, find, nameOf, percent, quote, summarize } from "./display.js";
 import { Model } from "./model.js";
+import { linkTemperature, readCount, readNumber } from "./sampling.js";
 import { ShadedText } from "./shading.js";
 
 // Returns the text of a field. Browsers change its line ends to "\n"; a model that knows "\r" has learned "\r\n".
@@ -21,14 +22,14 @@ function describe({ shape, parameters, training, precision }) {
 }
 
 function setUpGeneration(model) {
-  const form = find("generation"), { prompt } = form.elements;
+  const form = find("generation"), { prompt, topK, topP, stopText } = form.elements;
+  const readTemperature = linkTemperature(form.elements);
   let stopped = true;
-  const number = (name) => (form.elements[name].value === "" ? null : Number(form.elements[name].value));
 
   async function run() {
     const text = find("text"), status = find("status");
     const seed = form.elements.seed.value || String(crypto.getRandomValues(new Uint32Array(1))[0]);
-    const sampling = { temperature: number("temperature") ?? 1, topK: number("topK"), topP: number("topP") };
+    const sampling = { temperature: readTemperature() ?? 1, topK: readNumber(topK), topP: readNumber(topP) };
     const start = readText(model, prompt);
     const unknown = model.vocabulary.findUnknown(start);
     const notes = unknown.length ? ` Not known to the model, and skipped: ${unknown.map(quote).join(" ")}` : "";
@@ -40,7 +41,7 @@ function setUpGeneration(model) {
     text.append(shown, added);
     status.textContent = `Generating …${notes}`;
     const started = performance.now();
-    const options = { numChars: number("numChars") ?? 500, stop: readText(model, form.elements.stopText), seed, ...sampling };
+    const options = { numChars: readCount(form.elements), stop: readText(model, stopText), seed, ...sampling };
     for await (const part of model.generate(start, options, () => stopped)) added.data += part;
     const seconds = (performance.now() - started) / 1000;
     const count = Array.from(added.data).length;

@@ -1,5 +1,6 @@
 // Two models on the same prompt, and on the same text. The server computes.
 import { afterPause, cutText, describeCharacter, find, quote, summarize } from "./display.js";
+import { linkTemperature, readCount, readNumber } from "./sampling.js";
 import { ShadedText } from "./shading.js";
 
 const SIDES = ["first", "second"];
@@ -7,19 +8,39 @@ const NUM_EXPECTED = 5;
 const NUM_DIFFERENCES = 10;
 const CONTEXT = 20; // characters before a difference in the table
 
-// Returns the response to a request for a completion. Throws an Error with the server's message.
-async function post(fields, signal, seed = 0) {
-  const headers = { "Content-Type": "application/json" };
-  // A seed may have more than the 53 bits of a number in JavaScript.
-  const body = JSON.stringify(fields).replace("{", `{"seed": ${BigInt(seed)}, `);
-  const response = await fetch("/v1/completions", { method: "POST", headers, body, signal });
+class ModelReplaced extends Error {}
+
+// Returns the response to a request. Throws an Error with the server's message, or ModelReplaced.
+async function request(address, options) {
+  const response = await fetch(address, options);
+  if (response.status === 412) throw new ModelReplaced();
   if (!response.ok) throw new Error((await response.json()).error.message);
   return response;
 }
 
+// Calls a function with the server's description of a model, again if the model is replaced before it answers.
+async function withDescription(model, signal, use) {
+  for (;;) {
+    const description = await (await request(`/v1/models/${encodeURIComponent(model)}`, { signal })).json();
+    try {
+      return await use(description);
+    } catch (error) {
+      if (!(error instanceof ModelReplaced)) throw error;
+    }
+  }
+}
+
+// Returns the response to a request for a completion by the model of a description.
+function post(fields, { id, system_fingerprint: fingerprint }, signal, seed = 0) {
+  const headers = { "Content-Type": "application/json", "If-Match": `"${fingerprint}"` };
+  // A seed may have more than the 53 bits of a number in JavaScript.
+  const body = JSON.stringify({ ...fields, model: id }).replace("{", `{"seed": ${BigInt(seed)}, `);
+  return request("/v1/completions", { method: "POST", headers, body, signal });
+}
+
 // Yields the text of a completion as it is generated.
-async function* streamText(fields, signal, seed) {
-  const response = await post({ ...fields, stream: true }, signal, seed);
+async function* streamText(fields, description, signal, seed) {
+  const response = await post({ ...fields, stream: true }, description, signal, seed);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {
@@ -67,31 +88,37 @@ function findDifferences([first, second]) {
   return places.sort((a, b) => size(b) - size(a)).slice(0, NUM_DIFFERENCES);
 }
 
-// Returns a text of the page for a model: with its line ends, if it knows the carriage return.
-function adaptText(text, side) {
-  return find(side).selectedOptions[0].hasAttribute("data-crlf") ? text.replaceAll("\n", "\r\n") : text;
+// Returns a text of the page for a model: browsers change all line ends of a field to "\n".
+function adaptText(text, { line_end: lineEnd }) {
+  return text.replaceAll("\n", lineEnd ?? "\n");
 }
 
-function readSettings(form) {
-  const number = (name) => (form.elements[name].value === "" ? undefined : Number(form.elements[name].value));
-  return {
-    max_tokens: number("numChars") ?? 500, temperature: number("temperature"), top_k: number("topK"), top_p: number("topP"),
-  };
+// Returns the characters of a text of the page as a model reads them, with their surprisal.
+function score(text, model, signal) {
+  return withDescription(model, signal, async (description) => {
+    const prompt = adaptText(text, description);
+    const fields = { prompt, echo: true, logprobs: NUM_EXPECTED, max_tokens: 0, unknown: "unk" };
+    const { choices } = await (await post(fields, description, signal)).json();
+    return readCharacters(prompt, choices[0].logprobs);
+  });
 }
 
 function setUpGeneration() {
-  const form = find("generation");
+  const form = find("generation"), { prompt: typed, stopText, topK, topP } = form.elements;
+  const readTemperature = linkTemperature(form.elements);
   let controller = null;
 
-  async function generate(side, seed) {
-    const target = find(`text-${side}`), prompt = adaptText(form.elements.prompt.value, side);
-    const stop = adaptText(form.elements.stopText.value, side) || undefined;
-    const shown = document.createElement("span"), added = document.createTextNode("");
-    shown.className = "prompt";
-    shown.textContent = prompt;
-    target.replaceChildren(shown, added);
-    const fields = { ...readSettings(form), model: find(side).value, prompt, stop, unknown: "skip" };
-    for await (const part of streamText(fields, controller.signal, seed)) added.data += part;
+  async function generate(side, settings, seed) {
+    const { signal } = controller, { prompt: start, stop: end } = settings;
+    await withDescription(find(side).value, signal, async (description) => {
+      const prompt = adaptText(start, description), stop = adaptText(end, description) || undefined;
+      const shown = document.createElement("span"), added = document.createTextNode("");
+      shown.className = "prompt";
+      shown.textContent = prompt;
+      find(`text-${side}`).replaceChildren(shown, added);
+      const fields = { ...settings, prompt, stop };
+      for await (const part of streamText(fields, description, signal, seed)) added.data += part;
+    });
   }
 
   form.addEventListener("submit", async (event) => {
@@ -102,7 +129,11 @@ function setUpGeneration() {
     find("stop").disabled = false;
     find("status").textContent = "Generating …";
     const seed = form.elements.seed.value || String(crypto.getRandomValues(new Uint32Array(1))[0]);
-    const results = await Promise.allSettled(SIDES.map((side) => generate(side, seed)));
+    const sampling = { temperature: readTemperature(), top_k: readNumber(topK), top_p: readNumber(topP) };
+    const settings = {
+      prompt: typed.value, stop: stopText.value, max_tokens: readCount(form.elements), unknown: "skip", ...sampling,
+    };
+    const results = await Promise.allSettled(SIDES.map((side) => generate(side, settings, seed)));
     const errors = results.filter(({ reason }) => reason && reason.name !== "AbortError").map(({ reason }) => reason.message);
     const end = controller.signal.aborted ? "Stopped" : "Complete";
     find("status").textContent = errors.length ? [...new Set(errors)].join("; ") : `${end}, seed ${seed}.`;
@@ -111,7 +142,7 @@ function setUpGeneration() {
     find("stop").disabled = true;
   });
   find("stop").addEventListener("click", () => controller?.abort());
-  form.elements.prompt.addEventListener("keydown", (event) => {
+  typed.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
 }
@@ -172,13 +203,7 @@ function setUpSurprise() {
     const { start, note } = cutText(find("scored").value);
     find("summary").textContent = start ? "Reading …" : "";
     try {
-      const found = await Promise.all(SIDES.map(async (side) => {
-        if (!start) return [];
-        const prompt = adaptText(start, side);
-        const fields = { model: find(side).value, prompt, echo: true, logprobs: NUM_EXPECTED, max_tokens: 0, unknown: "unk" };
-        const { choices } = await (await post(fields, signal)).json();
-        return readCharacters(prompt, choices[0].logprobs);
-      }));
+      const found = start ? await Promise.all(SIDES.map((side) => score(start, find(side).value, signal))) : [[], []];
       if (isStopped()) return;
       characters = found;
       show(note, Array.from(start).length);

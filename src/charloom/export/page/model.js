@@ -77,7 +77,7 @@ function computeProbabilities(logits, forbidden, { temperature = 1, topK = null,
 }
 
 function choose(logits, forbidden, sampling, random) {
-  if (sampling.temperature === 0) {
+  if (!Number.isFinite(1 / sampling.temperature)) { // 0, or so small that the exponent is infinite
     let best = -1;
     logits.forEach((logit, token) => { if (token !== forbidden && (best < 0 || logit > logits[best])) best = token; });
     return best;
