@@ -76,7 +76,7 @@ def _check_module(name: str, subject: str, substitute: str, verify: str) -> Find
 
 @functools.cache
 def _block_crashing_modules() -> dict[str, str]:
-    """Loads both modules in processes of their own, and blocks those in this process that crash, as a truncated file does.
+    """Loads each module in a process of its own, and blocks the import of those that crash, as a truncated file does.
 
     Returns:
         Description of the crash, for each blocked module.
