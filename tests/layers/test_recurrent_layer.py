@@ -76,3 +76,14 @@ def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(SettingsError, match="precision is 'float16'"):
         layer.precision = "float16"  # type: ignore[assignment]
     assert layer.precision == "float32"
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+def test_outputs_are_views_if_those_of_pytorch_are(cell: str, batch_first: bool, with_gradients: bool) -> None:
+    """Some operations refuse to change a view in place, for example ``detach_``."""
+    inputs = torch.randn(3, 4, 5)
+    with torch.set_grad_enabled(with_gradients):
+        outputs, expected = (getattr(module, cell)(5, 6, batch_first=batch_first)(inputs)[0] for module in (layers, nn))
+    assert (outputs._is_view(), outputs.stride()) == (expected._is_view(), expected.stride())

@@ -151,7 +151,7 @@ class RecurrentLayer(nn.RNNBase):
         )
         if packed is not None:
             return self._to_packed(outputs, tuple_to_state(last), input)
-        return outputs.transpose(0, 1) if self.batch_first else outputs, tuple_to_state(last)
+        return self._order_outputs(outputs), tuple_to_state(last)
 
     def train(self, mode: bool = True) -> Any:
         """Sets training or evaluation mode as ``torch.nn``; training mode unfreezes the layer."""
@@ -234,7 +234,14 @@ class RecurrentLayer(nn.RNNBase):
         outputs, last = found
         if packed is not None:
             return self._to_packed(outputs, last, given)
-        return outputs.transpose(0, 1) if self.batch_first else outputs, last
+        return self._order_outputs(outputs), last
+
+    def _order_outputs(self, outputs: Tensor) -> Tensor:
+        """Returns outputs (steps, batch, features) in the order of the layer."""
+        if not self.batch_first:
+            return outputs
+        # As in PyTorch, the outputs of an LSTM are a view, which some operations refuse to change in place.
+        return outputs.transpose(0, 1) if self.mode == "LSTM" else outputs.transpose_(0, 1)
 
     def _to_packed(self, outputs: Tensor, last: Any, packed: PackedSequence) -> tuple[PackedSequence, State]:
         """Returns outputs and last state of a packed batch in the form and order of its input."""
