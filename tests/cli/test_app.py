@@ -117,27 +117,26 @@ def _wrong_values(hint: Any) -> Iterator[str]:
         yield ""
 
 
-def _wrong_calls() -> Iterator[tuple[str, list[str]]]:
-    for command, valid in _VALID.items():
-        for more in (["--nonsense"], ["--nonsense=3"], ["-Z"], *_CONTRADICTIONS[command]):
-            if (command in ("info", "recipes") and more == ["section"]) or more == []:
-                continue
-            yield command, [*valid, *more]
-        of_train = {argument.name for argument in app["train"].assemble_argument_collection()}
-        for argument in app[command].assemble_argument_collection():
-            if command == "sweep" and argument.name in of_train - {"--output"}:
-                continue  # the same settings
-            if argument.field_info.required and argument.name.startswith("-"):
-                yield command, [word for word in valid if not word.startswith("-")]
-            elif argument.field_info.required:
-                yield command, []
-            if not argument.name.startswith("--"):
-                continue
-            if bool not in _kinds(argument.hint):
-                yield command, [*valid, argument.name]
-            for value in _wrong_values(argument.hint):
-                by_line = ["--by-line"] if argument.name in ("--top", "--sort") else []
-                yield command, [*valid, *by_line, f"{argument.name}={value}"]
+def _wrong_calls(command: str, every: bool) -> Iterator[list[str]]:
+    """Yields wrong calls, with every wrong value of each option, or with -1 and one of the others in turn."""
+    valid = _VALID[command]
+    for more in (["--nonsense"], ["--nonsense=3"], ["-Z"], *_CONTRADICTIONS[command]):
+        if more and not (command in ("info", "recipes") and more == ["section"]):
+            yield [*valid, *more]
+    of_train = {argument.name for argument in app["train"].assemble_argument_collection()}
+    for i, argument in enumerate(app[command].assemble_argument_collection()):
+        if command == "sweep" and argument.name in of_train - {"--output"}:
+            continue  # the same settings
+        if argument.field_info.required:
+            yield [word for word in valid if not word.startswith("-")] if argument.name.startswith("-") else []
+        if not argument.name.startswith("--"):
+            continue
+        if bool not in _kinds(argument.hint) and (every or i % 3 == 0):
+            yield [*valid, argument.name]
+        by_line = ["--by-line"] if argument.name in ("--top", "--sort") else []
+        values = list(_wrong_values(argument.hint))
+        chosen = values if every or not values else {"-1", values[i % len(values)]}.intersection(values)
+        yield from ([*valid, *by_line, f"{argument.name}={value}"] for value in chosen)
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +152,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, char_model: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", _VALID)
-def test_invalid_calls(command: str, home: Path, char_model: Path) -> None:
+def test_invalid_calls(command: str, every: bool, home: Path, char_model: Path) -> None:
     """An invalid call ends in one line and status 2 before any work starts."""
     before = sorted(home.iterdir())
-    calls = [words for name, words in _wrong_calls() if name == command]
+    calls = list(_wrong_calls(command, every))
     assert len(calls) > 3
     found = {}
     for words in calls:

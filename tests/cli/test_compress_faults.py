@@ -27,7 +27,7 @@ _TEXT = random.Random(1).randbytes(150_000).hex().encode()
 _BUFFERS = pytest.mark.parametrize("unbuffered", ["", "1"])  # PYTHONUNBUFFERED: another type of standard output
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slow)])
 def command(request: pytest.FixtureRequest) -> list[str]:
     """The start of the command line; its model is in the folder ``model``."""
     return [sys.executable, *_COMMANDS[request.param]]
@@ -63,6 +63,7 @@ def _names(home: Path) -> list[str]:
     return sorted(file.name for file in home.iterdir() if file.is_file())
 
 
+@pytest.mark.parametrize("command", ["fake", "real"], indirect=True)
 def test_round_trip_through_a_pipe(home: Path, command: list[str]) -> None:
     """Runs without PyTorch: its import alone would take longer."""
     done = _run(home, command, "compress - -m model", stdin=_TEXT)

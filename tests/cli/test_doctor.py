@@ -1,12 +1,12 @@
-"""``charloom doctor`` as a process. Broken installations are in ``tests/installation/test_native_code.py``."""
+"""``charloom doctor``, once as a process. Broken installations are in ``tests/installation/test_native_code.py``."""
 
 from pathlib import Path
 
-from process import run
+from process import call, run
 
 
 def test_one_line_for_each_check(tmp_path: Path) -> None:
-    lines = [line.split(maxsplit=2) for line in run(tmp_path, "doctor").done().splitlines()]
+    lines = [line.split(maxsplit=2) for line in call(tmp_path, "doctor").done().splitlines()]
     assert {status for status, *_ in lines} <= {"ok", "warning"}
     assert {subject for _, subject, _ in lines} > {"versions", "torch", "kernels", "codec", "cache"}
 

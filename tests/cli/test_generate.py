@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from charloom.cli.generate import _print_chunks
+from native import Switch
 from process import PATIENCE, call, run, start
 
 _SENTENCE = "the quick brown fox jumps over the lazy dog\n"
@@ -17,7 +18,7 @@ def test_greedy_and_its_limits(char_model: Path, tmp_path: Path) -> None:
     """The memorized sentence, as greedy choice, with a tiny temperature and with a large power."""
     common: list[str | Path] = ["generate", char_model, "--prefix", "the quick", "--num-chars", "60"]
     expected = (_SENTENCE * 3)[: 9 + 60] + "\n"
-    assert run(tmp_path, *common).done() == expected
+    assert call(tmp_path, *common).done() == expected
     assert call(tmp_path, *common, "--temperature", "0.0001", "--seed", "1").done() == expected
     assert call(tmp_path, *common, "--power", "1000").done() == expected
 
@@ -116,8 +117,9 @@ def test_damaged_models(char_model: Path, tmp_path: Path) -> None:
         assert message in call(tmp_path, "generate", name, "--prefix", "a").error()
 
 
-def test_invalid_calls_are_refused_before_any_output(char_model: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, "generate", char_model, CHARLOOM_KERNELS="foo")
+def test_invalid_calls_are_refused_before_any_output(char_model: Path, tmp_path: Path, compute_by: Switch) -> None:
+    compute_by("foo")
+    result = call(tmp_path, "generate", char_model)
     assert "CHARLOOM_KERNELS=foo: choose one of" in result.error(2)
     assert result.out == ""
     result = call(tmp_path, "generate", char_model, "--temperature", "1", "--num-samples", "100000000")

@@ -1,5 +1,6 @@
 """``charloom train --init-from``: a new run from the weights of a model."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,21 @@ _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had a
 _NEW = "A quick fox: 12 zebras jump!\n" * 30
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
-    (tmp_path / "new.txt").write_text(_NEW, encoding="utf-8")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with two texts and a model of the first."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    (folder / "new.txt").write_text(_NEW, encoding="utf-8")
     options = [*SMALL, "--epochs", "2", "--lowercase", "--dropout", "0", "--prefix", "a fox"]
-    call(tmp_path, "train", "fable.txt", *options, "--output", "model").done()
-    return tmp_path
+    call(folder, "train", "fable.txt", *options, "--output", "model").done()
+    return folder
+
+
+@pytest.fixture
+def home(trained: Path, tmp_path: Path) -> Path:
+    """Returns a copy of the folder ``trained``."""
+    return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
 
 
 def _load(home: Path, name: str) -> Any:

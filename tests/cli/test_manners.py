@@ -1,4 +1,4 @@
-"""Each row of the table in docs/reference/compressors.md, as a process with a real model: what users of gzip expect."""
+"""Each row of the table in docs/reference/compressors.md, with a real model: what users of gzip expect."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from process import environment
+from process import call, environment
 
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 20
 
@@ -23,6 +23,15 @@ def home(tmp_path: Path, char_model: Path) -> Path:
 
 def _loom(home: Path, *words: str, stdin: bytes = b"", model: str = "model", status: int = 0) -> bytes:
     """Runs the command with a default model in the environment; returns its standard output."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_MODEL", model)
+        result = call(home, *words, stdin=stdin)
+    assert result.status == status, result.errors
+    return result.raw_out
+
+
+def _process(home: Path, *words: str, stdin: bytes = b"", model: str = "model", status: int = 0) -> bytes:
+    """Does ``_loom`` by a process of charloom-codec."""
     done = subprocess.run(
         [sys.executable, "-m", "charloom_codec", *words],
         cwd=home,
@@ -36,11 +45,11 @@ def _loom(home: Path, *words: str, stdin: bytes = b"", model: str = "model", sta
 
 
 def test_stdout_keeps_the_input(home: Path) -> None:
-    blob = _loom(home, "compress", "-c", "a.txt")
+    blob = _process(home, "compress", "-c", "a.txt")
     assert not (home / "a.txt.loom").exists()
-    assert _loom(home, "decompress", stdin=blob) == _TEXT
+    assert _process(home, "decompress", stdin=blob) == _TEXT
     (home / "b").write_bytes(blob)
-    assert _loom(home, "compress", "-dc", "b") == _TEXT
+    assert _process(home, "compress", "-dc", "b") == _TEXT
 
 
 def test_standard_input_without_a_name(home: Path) -> None:
@@ -155,20 +164,19 @@ def test_a_default_model_that_is_not_needed(home: Path) -> None:
 def test_quiet_and_verbose(home: Path) -> None:
     (home / "model" / "codec.safetensors").unlink()  # created again, with a warning
     for words, expected in ((["-q"], ""), (["-v", "-f"], "a.txt: 880 -> ")):
-        program = [sys.executable, "-m", "charloom_codec", "compress", "a.txt", *words]
-        variables = environment(home, CHARLOOM_MODEL="model")
-        done = subprocess.run(program, cwd=home, env=variables, capture_output=True, text=True, check=True)
-        assert done.stderr.startswith(expected)
-        assert bool(done.stderr) == bool(expected)
+        result = call(home, "compress", "a.txt", "-m", "model", *words)
+        assert result.status == 0
+        assert result.errors.startswith(expected)
+        assert bool(result.errors) == bool(expected)
 
 
 def test_exit_statuses(home: Path) -> None:
-    _loom(home, "compress", "missing", "a.txt", status=1)  # the others are processed
+    _process(home, "compress", "missing", "a.txt", status=1)  # the others are processed
     assert (home / "a.txt.loom").exists()
-    _loom(home, "compress", "a.txt", status=1)  # the output exists
-    _loom(home, "compress", "a.txt", "--nonsense", status=2)
-    _loom(home, "compress", "a.txt", "--suffix", "", status=2)
-    _loom(home, "compress", "-f", "a.txt", model="nowhere", status=1)
+    _process(home, "compress", "a.txt", status=1)  # the output exists
+    _process(home, "compress", "a.txt", "--nonsense", status=2)
+    _process(home, "compress", "a.txt", "--suffix", "", status=2)
+    _process(home, "compress", "-f", "a.txt", model="nowhere", status=1)
 
 
 def test_times_and_mode_are_kept(home: Path) -> None:

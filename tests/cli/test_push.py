@@ -42,14 +42,12 @@ def test_processes(char_model: Path, tmp_path: Path) -> None:
         assert done == f"Uploaded to hf:me/fox: {address}{hub.repositories['me/fox'].branches['main']}\n"
         run(tmp_path, "compress", "a.txt", "-m", "hf:me/fox", **variables).done()
     # Without network: the folder that was uploaded, and the cache.
-    generated = [
-        run(tmp_path, "generate", model, "--greedy", "--num-chars", "30", HF_HUB_OFFLINE="1").done()
-        for model in (str(char_model), "hf:me/fox")
-    ]
-    assert generated[0] == generated[1]
+    words = ["--greedy", "--num-chars", "30"]
+    generated = run(tmp_path, "generate", "hf:me/fox", *words, HF_HUB_OFFLINE="1").done()
+    assert generated == call(tmp_path, "generate", char_model, *words).done()
     run(tmp_path, "decompress", "a.txt.loom", "-m", "hf:me/fox", "-o", "b.txt", HF_HUB_OFFLINE="1").done()
     assert (tmp_path / "b.txt").read_bytes() == _TEXT
-    message = run(tmp_path, "generate", "hf:me/none", HF_HUB_OFFLINE="1").error()
+    message = run(tmp_path, "compress", "a.txt", "-f", "-m", "hf:me/none", HF_HUB_OFFLINE="1").error()
     assert message.startswith("hf:me/none: the Hub cannot be reached, and the model is not, or not completely, in the")
 
 

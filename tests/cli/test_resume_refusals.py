@@ -18,12 +18,19 @@ _TEXT = "A fox, a dog and a crow.\nThe crow had a piece of cheese; the fox had a
 _OPTIONS = [*SMALL, "--epochs", "2", "--checkpoint-steps", "5", "--sample-every", "0", "--validation-fraction", "0.1"]
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with a text and a run that ended and kept its best weights."""
+    folder = tmp_path_factory.mktemp("ended")
+    (folder / "fable.txt").write_text(_TEXT, encoding="utf-8")
+    call(folder, "train", "fable.txt", *_OPTIONS, "--keep-best", "--output", "model").done()
+    return folder
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A folder with a run that ended and kept its best weights."""
-    (tmp_path / "fable.txt").write_text(_TEXT, encoding="utf-8")
-    call(tmp_path, "train", "fable.txt", *_OPTIONS, "--keep-best", "--output", "model").done()
-    return tmp_path
+def home(ended: Path, tmp_path: Path) -> Path:
+    """Returns a copy of the folder ``ended``."""
+    return Path(shutil.copytree(ended, tmp_path, dirs_exist_ok=True))
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from charloom import (
 )
 from charloom_codec.engines import engine
 from charloom_codec.engines.native import choose_instruction_set
+from examples import examples
 from fakes import cyclic_predictor
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
@@ -56,7 +57,7 @@ def test_agrees_with_the_size_of_the_compressed_text(
         assert evaluate(model, data, adaptive=True).total_nats == result.total_nats
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(lines=st.lists(st.text("the fox\t\r\u2028é漢🙂", max_size=20), min_size=1, max_size=8))
 def test_parts_sum_to_the_whole(lines: list[str], char_model: Path) -> None:
     text = "\n".join(lines)
@@ -90,7 +91,7 @@ def test_a_message_is_surprising_once(char_model: Path) -> None:
     assert alone[6].bits > 0.8 * alone[3].bits
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(lines=st.lists(st.text("the fox\t\r\u2028é漢🙂", max_size=20), min_size=1, max_size=8), ends=st.booleans())
 @pytest.mark.parametrize("as_bytes", [True, False])
 def test_lines_alone_are_records(as_bytes: bool, lines: list[str], ends: bool, char_model: Path) -> None:

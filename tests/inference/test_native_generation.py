@@ -11,6 +11,7 @@ import charloom
 from charloom import LanguageModel, ModelSettings, SamplingSettings, Vocabulary
 from charloom.inference.generation import generate_ids
 from charloom.recurrence.backend import backend
+from in_turn import in_turn
 from native import INSTRUCTION_SETS, Switch, switching
 
 _VOCABULARY = Vocabulary.of_text("abcdefghij .,")
@@ -37,8 +38,7 @@ def _ids(model: LanguageModel, sampling: SamplingSettings, num_steps: int = 60, 
     return torch.cat(chunks, dim=1).t().tolist()
 
 
-@pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-@pytest.mark.parametrize("name", list(_SETTINGS))
+@pytest.mark.parametrize(("name", "kernels"), in_turn(_SETTINGS, INSTRUCTION_SETS, 2))
 def test_same_choices_as_in_python(name: str, kernels: str, compute_by: Switch) -> None:
     model = _model(cell="gru", num_layers=2)
     sampling = SamplingSettings(seed=7, **_SETTINGS[name])  # type: ignore[arg-type]

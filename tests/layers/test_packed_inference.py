@@ -13,6 +13,7 @@ import charloom
 from charloom import layers
 from charloom.recurrence import inference
 from charloom.recurrence.threads import use_threads
+from examples import examples
 from native import INSTRUCTION_SETS, switching
 from torch_equivalent import CELLS
 
@@ -23,7 +24,7 @@ def _parts(state: Any) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(30))
 @given(data=st.data())
 @torch.no_grad()
 def test_a_row_has_the_bits_that_it_has_alone(data: st.DataObject) -> None:

@@ -14,6 +14,7 @@ from charloom import layers
 from charloom.layers.read_weights import named_weights
 from charloom.recurrence.native import native_direction
 from charloom.recurrence.threads import use_threads
+from examples import examples
 from native import INSTRUCTION_SETS, Switch, switching
 from torch_equivalent import CELLS
 
@@ -55,7 +56,7 @@ _LENGTHS = st.one_of(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     """Within 1e-5 of the exact result, or about as near as PyTorch if a saturated tanh leaves few digits."""

@@ -1,5 +1,6 @@
 """Resets: each sequence within a row as if it were alone, forward and backward, on every path."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from torch.nn.utils import parametrize
 import charloom
 from charloom import layers
 from charloom.recurrence.threads import use_threads
+from examples import examples
+from in_turn import in_turn
 from native import INSTRUCTION_SETS, Switch, switching
 from torch_equivalent import CELLS, torch_equivalent
 
@@ -76,7 +79,7 @@ def _call(layer: Any, inputs: Tensor, parts: tuple[Tensor, ...], resets: Tensor)
     return [outputs.transpose(0, 1) if first else outputs, *_parts(last)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(data=st.data())
 def test_equal_to_each_sequence_alone(data: st.DataObject) -> None:
     torch_class, our_class, options = data.draw(st.sampled_from(CELLS))
@@ -113,9 +116,10 @@ def test_equal_to_each_sequence_alone(data: st.DataObject) -> None:
 
 
 @_NATIVE
-@pytest.mark.parametrize("kernels", INSTRUCTION_SETS)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("cell", range(len(CELLS)))
+@pytest.mark.parametrize(
+    ("cell", "precision", "kernels"),
+    in_turn(itertools.product(range(len(CELLS)), ("float32", "bfloat16")), INSTRUCTION_SETS, 2),
+)
 def test_a_sequence_has_the_bits_that_it_has_alone(cell: int, precision: Any, kernels: str, compute_by: Switch) -> None:
     """With gradients or without; a streamed reset too."""
     _, our_class, options = CELLS[cell]

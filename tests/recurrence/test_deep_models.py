@@ -35,7 +35,7 @@ def _model(cell: str, num_layers: int) -> LanguageModel:
     return charloom.build_model(_VOCABULARY, settings, seed=1)
 
 
-@pytest.mark.parametrize("num_layers", [64, 65, 100])
+@pytest.mark.parametrize("num_layers", [64, 65, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_loss_gradients_and_text_equal_those_of_pytorch(cell: str, num_layers: int, compute_by: Switch) -> None:
     model = _model(cell, num_layers)

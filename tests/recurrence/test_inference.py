@@ -14,6 +14,7 @@ from charloom import layers
 from charloom.recurrence import inference
 from charloom.recurrence.threads import use_threads
 from charloom.recurrence.torch_internals import can_autocast_lstm
+from examples import examples
 from native import INSTRUCTION_SETS, switching
 from torch_equivalent import CELLS, torch_equivalent
 
@@ -39,7 +40,7 @@ def native_calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return calls
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_equal_to_pytorch_and_to_the_last_bit_for_every_batch_and_chunking(data: st.DataObject) -> None:
     _, layer_class, options = data.draw(st.sampled_from(CELLS))

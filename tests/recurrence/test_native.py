@@ -12,6 +12,7 @@ from charloom import layers
 from charloom.recurrence.native import fill_places
 from charloom.recurrence.threads import use_threads
 from charloom_codec.cells import CELL_OF_MODE
+from examples import examples
 from native import INSTRUCTION_SETS, Switch, switching
 from torch_equivalent import CELLS
 
@@ -37,7 +38,7 @@ def _error(found: Tensor, exact: Tensor) -> float:
     return float((found.detach().double() - exact.detach()).norm() / (exact.detach().norm() + 1e-12))
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(50))
 @given(data=st.data())
 def test_as_exact_as_pytorch(data: st.DataObject) -> None:
     """Within 1e-5 of the exact result, or about as near as PyTorch if a saturated tanh leaves few digits."""

@@ -8,6 +8,7 @@ from charloom_codec.model.corrector import Corrector
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
 from charloom_codec.reference.plain_engine import ReferenceEngine
+from in_turn import in_turn
 from integer_models import CHARACTERS, bigram_model, random_model, with_tokens
 
 TEXT = (
@@ -37,6 +38,11 @@ PRIMINGS = {
     "primed": Priming(TEXT[:160].encode(), 70),
     "silent": Priming(TEXT[100:].encode(), len(TEXT[100:].encode())),
 }
+CASES = [
+    *((model, True, "unprimed") for model in MODELS),
+    *in_turn([(model, False) for model in MODELS], list(PRIMINGS)),
+]
+"""A model, True for the fast engine, which is not primed, and a priming."""
 
 
 def engine_of(

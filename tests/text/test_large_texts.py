@@ -20,9 +20,9 @@ _LOAD = "import sys, charloom; c = charloom.load_corpus(sys.argv[1]); print(len(
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 MB, more than is kept in memory, in a file that is old enough to be cached."""
+    """34 MB, more than is kept in memory, in a file that is old enough to be cached."""
     file = tmp_path_factory.mktemp("large") / "large.txt"
-    file.write_bytes(_LINE * (40_000_000 // len(_LINE)))
+    file.write_bytes(_LINE * (34_000_000 // len(_LINE)))
     assert file.stat().st_size > encoding.MAX_IN_MEMORY
     time.sleep(2)
     return file
@@ -78,10 +78,10 @@ def test_a_process_killed_while_it_encodes(text: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_in_one_line_and_leaves_no_file(text: Path, tmp_path: Path) -> None:
-    """Files of the process are limited to 35 MB: the write of ids starts and then fails."""
+    """Files of the process are limited to 30 MB: the write of ids starts and then fails."""
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (35_000_000, 35_000_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000_000, 30_000_000))
 
     process = _start(tmp_path, "-m", "charloom", "train", text, "--output", "model", *SMALL, preexec_fn=limit)
     out, errors = process.communicate(timeout=PATIENCE)
@@ -157,7 +157,7 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
         options = ["--output", model, "--no-priming", "--sample-every", "0"]
         process = _start(tmp_path, "-m", "charloom", "train", text, *options, *SMALL)
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("text    large.txt: 39,9")
+        assert process.stdout.readline().startswith("text    large.txt: 33,9")
         while not (tmp_path / model / "checkpoints").exists():  # as it does when training starts
             assert process.poll() is None
             time.sleep(0.05)
@@ -168,7 +168,7 @@ def test_the_command_line_trains_on_a_long_text(text: Path, tmp_path: Path, monk
     monkeypatch.setenv("CHARLOOM_CACHE", str(tmp_path / "cache"))
     listed = call(tmp_path, "cache").done()
     assert "large.txt" in listed
-    assert "1 cached text, 40.0 MB in" in listed
-    assert call(tmp_path, "cache", "--clear").done() == f"Removed 40.0 MB from {tmp_path}/cache\n"
+    assert "1 cached text, 34.0 MB in" in listed
+    assert call(tmp_path, "cache", "--clear").done() == f"Removed 34.0 MB from {tmp_path}/cache\n"
     assert _cached_kinds(tmp_path) == []
     assert "large.txt" in call(tmp_path, "info", "model").done()

@@ -11,7 +11,7 @@ from charloom.training.events import Event, StepEnded
 from interrupted_runs import corpus_of
 from native import Switch
 
-_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 8)
+_CORPUS = corpus_of("A fox, a dog and a crow. The crow had a piece of cheese; the fox had an idea. " * 4)
 _SETTINGS = TrainingSettings(
     batch_size=6, num_steps=10, epochs=2, learning_rate=0.5, clip_norm=0.1, device="cpu", sample_every=0
 )
@@ -29,7 +29,7 @@ def _run(model_settings: ModelSettings, **changes: Any) -> tuple[LanguageModel, 
     return model, losses
 
 
-@pytest.mark.parametrize("path", ["auto", "pytorch"])
+@pytest.mark.parametrize("path", ["auto", pytest.param("pytorch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("partitioning", ["sequential", "random"])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_equals_the_larger_batch(cell: Any, partitioning: str, path: str, compute_by: Switch) -> None:

@@ -47,18 +47,24 @@ def _measure(model: LanguageModel) -> Any:
     return [evaluate(model, _TEXT).total_nats, *figures], [generate(model, "a", 9), generate(model, "a", 9, drawn)]
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Returns a model that is trained without a setting, its history, and what is measured."""
+    model, history = _train(tmp_path_factory.mktemp("expected"))
+    return model, history, *_measure(model)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - _NOT_PLAIN))
-def test_settings_of_the_caller_have_no_effect(setting: str, tmp_path: Path) -> None:
-    model, expected = _train(tmp_path / "expected")
+def test_settings_of_the_caller_have_no_effect(setting: str, expected: Any, tmp_path: Path) -> None:
+    model, expected_history, expected_figures, expected_texts = expected
     with SETTINGS[setting]():
-        found, history = _train(tmp_path / "found")
-    assert history == pytest.approx(expected, rel=1e-5)
+        found, history = _train(tmp_path)
+    assert history == pytest.approx(expected_history, rel=1e-5)
     for name, weights in found.state_dict().items():
         assert weights.dtype == torch.float32
         torch.testing.assert_close(weights, model.state_dict()[name])
     if setting != "autocast":  # a setting that asks for lower precision
-        expected_figures, expected_texts = _measure(model)
         with SETTINGS[setting]():
             figures, texts = _measure(found)
         assert texts == expected_texts

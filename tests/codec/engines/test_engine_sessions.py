@@ -16,19 +16,24 @@ from charloom_codec.engines.native import supported
 from charloom_codec.model.priming import Priming
 from charloom_codec.reference.memory import Memory
 from charloom_codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
-from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
+from small_engines import BLOCKS, CASES, MODELS, PRIMINGS, TEXT, engine_of
 from small_segments import compressed
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
 
 @_native
-@pytest.mark.parametrize("primed", PRIMINGS)
-@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("fast", "primed"),
+    [
+        (True, "unprimed"),
+        (False, "primed"),
+        pytest.param(False, "unprimed", marks=pytest.mark.slow),
+        pytest.param(False, "silent", marks=pytest.mark.slow),
+    ],
+)
 def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
     """Sessions share their initial state and leave it unchanged."""
-    if fast and primed != "unprimed":
-        pytest.skip("the fast engine is not primed")
     model, priming, name = MODELS["characters"], PRIMINGS[primed], supported()[-1]
     source = random.Random(2)
     texts = [TEXT.encode(), b"", source.randbytes(3000), TEXT.encode() * 30, source.randbytes(200_000)]
@@ -43,17 +48,14 @@ def test_a_session_does_not_depend_on_others(fast: bool, primed: str) -> None:
 
 
 @_native
-@pytest.mark.parametrize("primed", PRIMINGS)
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "fast", "primed"), CASES)
 def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: str) -> None:
     """On all implementations; and measuring adapts to a block as encoding does."""
-    if fast and primed != "unprimed":
-        pytest.skip("the fast engine is not primed")
+    names = ["reference", *supported()]
+    engines = [engine_of(MODELS[model], PRIMINGS[primed], name, fast=fast) for name in names]
     for lanes in (1, 4):
         measured = []
-        for name in ["reference", *supported()]:
-            engine = engine_of(MODELS[model], PRIMINGS[primed], name, fast=fast)
+        for engine in engines:
             measuring, encoding = engine.start_session(lanes), engine.start_session(lanes)
             bits = [np.frombuffer(measuring.measure(block), np.float32) for block in BLOCKS]
             payloads = [encoding.encode(block) for block in BLOCKS]
@@ -69,13 +71,9 @@ def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: 
 
 
 @_native
-@pytest.mark.parametrize("primed", PRIMINGS)
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "fast", "primed"), CASES)
 def test_measured_bits_of_records(model: str, fast: bool, primed: str) -> None:
     """Bits are those of the payload, as for blocks, and a record does not change the state."""
-    if fast and primed != "unprimed":
-        pytest.skip("the fast engine is not primed")
     records = [b"", TEXT.encode(), b"a\nb\n", random.Random(3).randbytes(60), TEXT.encode()]
     measured = []
     for name in ["reference", *supported()]:

@@ -33,8 +33,13 @@ def test_the_correction_is_that_of_the_network_in_floating_point(seed: int, larg
 
 
 @pytest.mark.skipif(not supported(), reason="needs the native kernels")
-@pytest.mark.parametrize("largest", [300, 32_767])
-@pytest.mark.parametrize("model", ["characters", "bytes"])
+@pytest.mark.parametrize(
+    ("model", "largest"),
+    [
+        *(("characters", 300), ("bytes", 32_767)),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("characters", 32_767), ("bytes", 300))),
+    ],
+)
 def test_every_instruction_set_corrects_equally(model: str, largest: int) -> None:
     """Also with weights so large that sums wrap around."""
     corrector = random_corrector(largest, largest)

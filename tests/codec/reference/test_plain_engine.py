@@ -10,8 +10,9 @@ from charloom_codec.engines.native import supported
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
 from charloom_codec.reference.plain_engine import ReferenceEngine
+from in_turn import in_turn
 from integer_models import random_model, with_tokens
-from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
+from small_engines import BLOCKS, CASES, MODELS, PRIMINGS, TEXT, engine_of
 
 _native = pytest.mark.skipif(not supported(), reason="charloom was built without native code")
 
@@ -47,14 +48,7 @@ _MIXTURES = [
 
 
 @_native
-@pytest.mark.parametrize(
-    ("name", "primed", "lanes"),
-    [
-        pytest.param(*mixture, lanes, marks=[] if lanes in (1, 16) or mixture == _MIXTURES[0] else pytest.mark.slow)
-        for mixture in _MIXTURES
-        for lanes in (1, 4, 16, 64)
-    ],
-)
+@pytest.mark.parametrize(("name", "primed", "lanes"), in_turn(_MIXTURES, (1, 4, 16, 64)))
 def test_mixing_gives_the_same_bytes(name: str, primed: str, lanes: int) -> None:
     model, priming = MODELS[name], PRIMINGS[primed]
     plain = ReferenceEngine(model, priming).start_session(lanes)
@@ -76,18 +70,17 @@ def test_plain_mixing_decodes_what_it_encoded(lanes: int) -> None:
 
 
 @_native
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_records_give_the_same_bytes(model: IntegerModel, fast: bool) -> None:
+@pytest.mark.parametrize(("name", "fast", "primed"), CASES)
+def test_records_give_the_same_bytes(name: str, fast: bool, primed: str) -> None:
     records = [b"", b"\n", b"it was the\nbest of times,\n", TEXT[-20:].encode(), b"\n\n\xff", b"QQQ", b"12:30 a=7"]
-    for priming in [PRIMINGS["unprimed"]] if fast else PRIMINGS.values():
-        plain = engine_of(model, priming, "reference", fast=fast).start_record_session()
-        payloads = [plain.encode(record) for record in records]
-        assert plain.decode(payloads[2], 100) == records[2]
-        for engine in _other_engines(model, priming, fast=fast):
-            session = engine.start_record_session()
-            assert [session.encode(record) for record in records] == payloads
-            assert [session.decode(payload, 100) for payload in payloads] == records
+    model, priming = MODELS[name], PRIMINGS[primed]
+    plain = engine_of(model, priming, "reference", fast=fast).start_record_session()
+    payloads = [plain.encode(record) for record in records]
+    assert plain.decode(payloads[2], 100) == records[2]
+    for engine in _other_engines(model, priming, fast=fast):
+        session = engine.start_record_session()
+        assert [session.encode(record) for record in records] == payloads
+        assert [session.decode(payload, 100) for payload in payloads] == records
 
 
 @_native

@@ -6,6 +6,7 @@ import pytest
 
 from charloom import generate_samples, newest_checkpoint
 from charloom.training.events import StepEnded, StopTraining
+from in_turn import in_turn
 from interrupted_runs import assert_same, corpus_of, train_or_resume
 from native import Switch
 from torch_settings import CHANGING, SETTINGS
@@ -20,8 +21,7 @@ def _stop(event: object) -> None:
         raise StopTraining
 
 
-@pytest.mark.parametrize("kernels", ["auto", "pytorch"])
-@pytest.mark.parametrize("setting", sorted(SETTINGS.keys() - _NOT_PLAIN))
+@pytest.mark.parametrize(("setting", "kernels"), in_turn(sorted(SETTINGS.keys() - _NOT_PLAIN), ("auto", "pytorch")))
 def test_resumed_under_a_setting(setting: str, kernels: str, tmp_path: Path, compute_by: Switch) -> None:
     compute_by(kernels)
     kind, corpus = "dropout", corpus_of(_TEXT)
