@@ -136,6 +136,9 @@ def test_other_dates_of_pandas() -> None:
         frame = pandas.DataFrame({"ds": periods[:40], "y": _VALUES})
         assert _continue(frame) == list(periods[40:])
         assert tabulate_forecast(frame, _FORECAST)["ds"].dtype == frame["ds"].dtype
+    for spacing in ("MS", "ME", "YS", "QS"):
+        days = pandas.date_range("1990-01-01", periods=43, freq=spacing).to_period("D")
+        assert _continue(pandas.Series(_VALUES, days[:40])) == list(days[40:])
     days = [date(2000, 1, 1) + timedelta(days=n) for n in range(43)]
     assert _continue(pandas.DataFrame({"ds": days[:40], "y": _VALUES})) == days[40:]
     times = [datetime(2000, 1, 1) + timedelta(days=n) for n in range(43)]

@@ -83,6 +83,10 @@ def test_unexpected_words(log_model: Path) -> None:
     words = [line[start:end] for start, end in changed.find_unexpected()]
     assert b"purple" in words
     assert b"the" not in words
+    spaced, cut = scorer.score([_LINE.replace(b"quick", b" quick", 1), _LINE[:-8] + b"\n"])
+    doubled = _LINE.index(b"quick")
+    assert (doubled, doubled + 1) in spaced.find_unexpected()
+    assert (len(cut.data) - 1, len(cut.data)) in cut.find_unexpected()
 
 
 def test_without_rarity(char_model: Path) -> None:

@@ -65,9 +65,10 @@ def watch(
         Print the lines with at least this number of bits instead.
     repeats
         Print each repetition of a message, too. By default, a message is printed again only if it is more unusual than
-        before; two lines have the same message if their words without digits are the same.
+        before; two lines have the same message if their words without digits are the same, and their most surprising
+        characters are at the same place among them.
     as_json
-        Print JSON lines, with the positions of the unexpected words in the text.
+        Print JSON lines, with the positions of what is unexpected in the text.
     state
         File that stores what was learned and how far each FILE was read: every minute, and at the end. If it exists,
         the watch continues from there.
@@ -78,6 +79,8 @@ def watch(
     """
     _check_options(files, alerts_per, bits)
     results = screen.results()
+    if state is not None and state.is_symlink():
+        state = state.resolve()  # the lock is that of the file, and a save does not replace the link
 
     from charloom.text.log_reader import LogReader
 
@@ -255,6 +258,7 @@ def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json:
             "bits": surprisal.bits,
             "bits_per_char": surprisal.bits_per_char,
             "bits_per_word": surprisal.bits_per_word,
+            "unexpected_bits": surprisal.unexpected_bits,
             "text": _decode(line),
             # Positions of characters, not of bytes.
             "unexpected": [[len(_decode(line[:start])), len(_decode(line[:end]))] for start, end in unexpected],
@@ -265,10 +269,14 @@ def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json:
     score = f"{surprisal.bits:.0f} bits" if surprisal.rarity is None else f"rarity {surprisal.rarity:.1f}"
     text = Text(f"[{score}] {screen.printable(source)}{': ' if source else ''}")
     done = 0
-    for start, end in [*unexpected, (len(line), len(line))]:
+    for start, end in unexpected:
         text.append(screen.printable(_decode(line[done:start])))
-        text.append(screen.printable(_decode(line[start:end])), style="bold red")
+        found = screen.printable(_decode(line[start:end]))
+        if not found and console.is_terminal:  # the end of the line
+            found = r"\n"
+        text.append(found, style="bold red" if found.strip() else "on red")  # a space is visible by its background
         done = end
+    text.append(screen.printable(_decode(line[done:])))
     console.print(text)
 
 

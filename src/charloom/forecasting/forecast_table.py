@@ -125,8 +125,8 @@ def _continue_pandas(dates: Dates, times: Any, places: range) -> Any:
     pandas = load_library("pandas")
     dtype = times.dtype
     if isinstance(dtype, pandas.PeriodDtype):
-        last, step = times.array[-1], times.array[-1] - times.array[-2]
-        return pandas.PeriodIndex([last + step * ahead for ahead in range(1, len(places) + 1)], dtype=dtype)
+        # From the dates, not from the last two periods: days that are a month apart have no constant distance.
+        return pandas.PeriodIndex(_make_index([dates.time(place) for place in places]), dtype=dtype)
     if dtype.kind == "M":
         zone = getattr(dtype, "tz", None)
         if zone is None or not _keeps_clock(dates):

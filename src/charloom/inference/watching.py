@@ -39,12 +39,17 @@ class ScoredLine:
     byte_bits: NDArray[np.float32]
 
     def find_unexpected(self) -> list[tuple[int, int]]:
-        """Returns the ranges of the words in ``data``, start and end, that contain a very surprising byte."""
-        return [
-            (start, end)
-            for start, end in find_words(self.data)
-            if float(self.byte_bits[start:end].max()) >= UNEXPECTED_BITS
-        ]
+        """Returns the ranges of ``data``, start and end, that are unexpected.
+
+        They are the words that contain an unexpected byte, and unexpected bytes between words or at the end.
+        """
+        unexpected = self.byte_bits >= UNEXPECTED_BITS
+        words = find_words(self.data)
+        between = np.ones(len(self.data), dtype=bool)
+        for start, end in words:
+            between[start:end] = False
+        found = [(start, end) for start, end in words if unexpected[start:end].any()]
+        return sorted(found + [(at, at + 1) for at in np.flatnonzero(unexpected & between).tolist()])
 
     def find_message(self) -> bytes:
         """Returns the message of the line: its words without digits, and the place of its most surprising byte.

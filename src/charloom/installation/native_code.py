@@ -86,7 +86,7 @@ def _block_crashing_modules() -> dict[str, str]:
         if name in sys.modules or not (spec := importlib.util.find_spec(name)) or not spec.origin:
             continue
         command = [sys.executable, "-I", "-c", _LOAD, name, spec.origin]
-        status = subprocess.run(command, capture_output=True, check=False).returncode
+        status = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
         # This process reports an exception itself. Without PyTorch's libraries, there may be one in the other only.
         if status not in (0, _EXCEPTION_STATUS):
             end = signal.Signals(-status).name if -status in [*signal.Signals] else f"exit status {status}"

@@ -71,8 +71,9 @@ class Server:
         """Answers ``POST /v1/completions``."""
         wanted = read_completion_request(await _read_json(request), self.max_tokens)
         served = await self._load(wanted.model)
-        if request.headers.get("if-match", f'"{served.fingerprint}"') != f'"{served.fingerprint}"':
-            raise ApiError("the model was replaced by another one: read its description again", status=412)
+        wanted_tags = {tag.strip() for tag in ",".join(request.headers.getlist("if-match") or ["*"]).split(",")}
+        if not wanted_tags & {"*", f'"{served.fingerprint}"'}:
+            raise ApiError("the model is not that of If-Match: read its description again", status=412)
         served.check_bias(wanted.bias)
         prompts = [await self.compute(partial(served.encode, prompt, wanted)) for prompt in wanted.prompts]
         num_prompt_tokens = sum(map(len, prompts))

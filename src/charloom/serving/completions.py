@@ -76,8 +76,10 @@ class ServedModel:
         self.fingerprint = weights.hexdigest()[:16]
 
     @property
-    def line_end(self) -> str:
-        """Line end of the texts that the model has learned: one that knows the carriage return has learned both."""
+    def line_end(self) -> str | None:
+        """Line end of the training text; None for a vocabulary of bytes, which contains both whatever the text was."""
+        if self.model.vocabulary.unit == "byte":
+            return None
         return "\r\n" if "\r" in self.model.vocabulary.tokens else "\n"
 
     def encode(self, prompt: str | Sequence[int], request: CompletionRequest) -> list[int]:

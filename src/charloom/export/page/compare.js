@@ -8,24 +8,28 @@ const NUM_EXPECTED = 5;
 const NUM_DIFFERENCES = 10;
 const CONTEXT = 20; // characters before a difference in the table
 
+const MAX_ATTEMPTS = 5;
+
 class ModelReplaced extends Error {}
 
 // Returns the response to a request. Throws an Error with the server's message, or ModelReplaced.
 async function request(address, options) {
   const response = await fetch(address, options);
-  if (response.status === 412) throw new ModelReplaced();
-  if (!response.ok) throw new Error((await response.json()).error.message);
+  if (!response.ok) {
+    const { message } = (await response.json()).error;
+    throw response.status === 412 ? new ModelReplaced(message) : new Error(message);
+  }
   return response;
 }
 
 // Calls a function with the server's description of a model, again if the model is replaced before it answers.
 async function withDescription(model, signal, use) {
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     const description = await (await request(`/v1/models/${encodeURIComponent(model)}`, { signal })).json();
     try {
       return await use(description);
     } catch (error) {
-      if (!(error instanceof ModelReplaced)) throw error;
+      if (!(error instanceof ModelReplaced) || attempt === MAX_ATTEMPTS) throw error;
     }
   }
 }
