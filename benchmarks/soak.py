@@ -56,6 +56,7 @@ class Watch:
         assert self._process.stdout is not None
         first = self._process.stderr.readline()
         if not first.startswith("watching "):
+            self._process.kill()
             raise RuntimeError(first + self._process.stderr.read())
         self._reader = threading.Thread(target=self._collect, args=(self._process.stdout,))
         self._reader.start()
