@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from charloom.inference.watch_state import WatchState
 from charloom_codec.engines.native import choose_instruction_set
 from process import PATIENCE, call, environment, run, start
 
@@ -104,17 +105,20 @@ def test_follows_a_file_and_keeps_its_state(home: Path, log_model: Path, watchin
 
 
 def test_a_state_has_one_watch_at_a_time(home: Path, log_model: Path, watching: "subprocess.Popen[bytes]") -> None:
-    """Also if the first has not saved it yet; a watch that was killed does not keep it, and none leaves a lock."""
+    """A watch that was killed does not keep it, and none leaves a lock. What is written after it is read."""
     state = home / "watch.state"
     for follow in ([], ["--no-follow"]):
         second = call(home, "watch", log_model, "app.log", "--state", state, *follow)
         assert second.error() == f"{state}: another watch is using this file: wait until it ends, or stop it"
         assert second.out == ""
-    assert not state.exists()
     assert call(home, "watch", log_model, "app.log", "--state", "other.state", "--no-follow").status == 3
     watching.kill()
     watching.wait()
-    assert call(home, "watch", log_model, "app.log", "--state", state, "--no-follow").status == 3
+    with (home / "app.log").open("a") as file:
+        file.write("SOMETHING ## new\n")
+    # The same file by another path.
+    *_, line = call(home, "watch", log_model, home / "app.log", "--state", state, "--no-follow").out.splitlines()
+    assert line.endswith("SOMETHING ## new")
     assert {file.name for file in home.iterdir()} == {"app.log", "watch.state", "other.state"}
 
 
@@ -167,8 +171,7 @@ def test_a_state_of_several_files(home: Path, log_model: Path) -> None:
 
 
 def test_the_state_cannot_be_written(home: Path, log_model: Path) -> None:
-    """A folder that cannot be written is an error at once. After a later error, here a limit of file sizes, alerts were
-    printed."""
+    """That is an error at once, before alerts are printed that the next watch would repeat."""
     command = ["watch", str(log_model), "app.log", "--no-follow", "--state"]
     result = call(home, *command, "missing/watch.state")
     assert result.error(2).startswith("--state missing/watch.state: the folder does not exist")
@@ -187,14 +190,25 @@ def test_the_state_cannot_be_written(home: Path, log_model: Path) -> None:
             check=False,
         )
         assert "watch.state" in done.stderr.splitlines()[-1]
-        assert _ODD.strip() in done.stdout
+        assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("score", "count"), [("bits", 1), ("", 1), ("rarity", 0)])
+def test_messages_of_another_score_are_reported_again(score: str, count: int, home: Path, log_model: Path) -> None:
+    """Bits are larger numbers than rarities, and would hide them."""
+    command = ["watch", str(log_model), "app.log", "--no-follow"]
+    call(home, *command, "--state", "first")
+    reported = dict.fromkeys(WatchState.load(home / "first").reported, 1000.0)
+    assert reported
+    WatchState(reported=reported, score=score).save(home / "second")
+    assert call(home, *command, "--state", "second").out.count(_ODD.strip()) == count
 
 
 def test_contradictions(log_model: Path, tmp_path: Path) -> None:
     for words, message in {
         ("--bits", "nan"): "--bits is nan: it must be above 0",
         ("--bits", "inf"): "--bits is inf: it must be above 0",
-        ("--alerts-per", "nan"): "--alerts-per is nan: it must be at least 1",
+        ("--alerts-per", "nan"): "--alerts-per is nan: it must be from 1 to 1e+12",
         ("--bits", "5", "--alerts-per", "5"): "--bits and --alerts-per contradict each other",
     }.items():
         assert call(tmp_path, "watch", log_model, *words).error(2).startswith(message)

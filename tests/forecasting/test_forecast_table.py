@@ -136,6 +136,8 @@ def test_other_dates_of_pandas() -> None:
         frame = pandas.DataFrame({"ds": periods[:40], "y": _VALUES})
         assert _continue(frame) == list(periods[40:])
         assert tabulate_forecast(frame, _FORECAST)["ds"].dtype == frame["ds"].dtype
+    years = pandas.period_range("1990", periods=43, freq="Y-JUN")  # the years start in July
+    assert _continue(pandas.DataFrame({"ds": years[:40].astype(object), "y": _VALUES})) == list(years[40:])
     for spacing in ("MS", "ME", "YS", "QS"):
         days = pandas.date_range("1990-01-01", periods=43, freq=spacing).to_period("D")
         assert _continue(pandas.Series(_VALUES, days[:40])) == list(days[40:])

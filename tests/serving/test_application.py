@@ -212,3 +212,10 @@ def test_stopping_ends_requests_with_an_error(sources: list[ModelSource]) -> Non
             "param": None,
             "code": None,
         }
+
+
+def test_half_of_a_surrogate_pair_in_a_name(client: TestClient) -> None:
+    body = b'{"model": "chars", "prompt": "the", "\\ud800x": 1}'
+    response = client.post("/v1/completions", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert "?x" in response.json()["error"]["message"]

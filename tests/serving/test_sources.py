@@ -99,3 +99,8 @@ def test_other_paths(char_model: Path, tmp_path: Path) -> None:
     }.items():
         with pytest.raises(CharloomError, match=message):
             ModelSource(path)
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    """A response with half of a surrogate pair could not be encoded."""
+    assert name_source(tmp_path / "b\udcff") == "b?"

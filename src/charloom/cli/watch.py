@@ -29,6 +29,7 @@ _FOUND_STATUS = 3
 """Exit status if all lines were read and at least one was reported."""
 _SAVE_SECONDS = 60.0
 _ALERTS_PER = 10_000
+_MAX_ALERTS_PER = 1e12
 _COMPRESSED = (".gz", ".xz", ".zst", ".bz2")
 
 
@@ -87,7 +88,7 @@ def watch(
     sources = files or (STANDARD_INPUT,)
 
     def show(source: str, line: "ScoredLine") -> None:
-        _print_line(results, source if len(sources) > 1 else "", line, as_json=as_json)
+        _print_line(results, source if len(sources) > 1 else "", line, as_json=as_json, by_rarity=bits is None)
 
     with (
         _open_state(state) as before,
@@ -105,6 +106,9 @@ def watch(
             model, before, alerts_per=alerts_per or _ALERTS_PER, bits=bits, with_repeats=repeats, show=show
         )
         screen.messages().print(_describe(sources, alerts))
+        for source in sources:
+            if source != STANDARD_INPUT and not Path(source).exists():
+                screen.messages().print(f"{source}: no such file; it is read once it exists")
         with _show_progress(no_follow=no_follow) as show_progress:
             status = _follow(reader, alerts, before, state, show_progress)
     screen.messages().print(
@@ -118,8 +122,8 @@ def _check_options(files: Sequence[str], alerts_per: float | None, bits: float |
     # The comparisons are false for NaN.
     if bits is not None and not 0 < bits < math.inf:
         raise SettingsError("it must be above 0", setting="bits", value=bits)
-    if alerts_per is not None and not 1 <= alerts_per < math.inf:
-        raise SettingsError("it must be at least 1", setting="alerts_per", value=alerts_per)
+    if alerts_per is not None and not 1 <= alerts_per <= _MAX_ALERTS_PER:
+        raise SettingsError(f"it must be from 1 to {_MAX_ALERTS_PER:g}", setting="alerts_per", value=alerts_per)
     if bits is not None and alerts_per is not None:
         raise SettingsError("--bits and --alerts-per contradict each other: omit one of them")
     for file in files:
@@ -158,9 +162,13 @@ def _follow(
     show_progress: Callable[..., None],
 ) -> int:
     """Processes lines until the sources end or a signal arrives, and saves the state; returns the exit status."""
+    from charloom.text.log_reader import absolute_path
+
     # A restart continues from the lines whose alerts were all printed. A watch on other files may have used this state.
-    others = {path: position for path, position in before.positions.items() if Path(path).exists()}
-    done = replace(before, positions=others | reader.positions)
+    others = {absolute_path(path): place for path, place in before.positions.items() if Path(path).exists()}
+    done = replace(before, score=alerts.score, positions=others | reader.positions)
+    if state is not None:  # if the process is killed soon, the next one does not skip what is written meanwhile
+        replace(done, reported=alerts.repeated.reported).save(state)
     saved_at = time.monotonic()
     try:
         with Interruption() as interruption:
@@ -187,7 +195,7 @@ class _Alerts:
         scorer: Scorer of the lines.
         repeated: Messages that were shown.
         threshold: Lowest score of a line that is shown.
-        by_rarity: True if the score is rarity, False for bits.
+        score: Name of the score: rarity or bits.
         with_repeats: True to show each repetition of a message.
         show: Function that shows a line of a source.
         num_shown: Number of lines shown.
@@ -197,7 +205,7 @@ class _Alerts:
     scorer: "LineScorer"
     repeated: "RepeatFilter"
     threshold: float
-    by_rarity: bool
+    score: str
     with_repeats: bool
     show: Callable[[str, "ScoredLine"], None]
     num_shown: int = 0
@@ -206,7 +214,7 @@ class _Alerts:
     def process(self, lines: Sequence[tuple[str, bytes]]) -> None:
         """Scores the next lines, and shows those that are unusual."""
         for (source, _), line in zip(lines, self.scorer.score([data for _, data in lines]), strict=True):
-            score = (line.surprisal.rarity or 0.0) if self.by_rarity else line.surprisal.bits
+            score = (line.surprisal.rarity or 0.0) if self.score == "rarity" else line.surprisal.bits
             if score < self.threshold:
                 continue
             message = line.find_message()
@@ -235,19 +243,20 @@ def _open_model(
             "a threshold needs at least 20 lines that were held out from training: pass --bits, or train the model "
             "with --validation-fraction 0.1"
         )
-    threshold = math.log10(alerts_per) if bits is None else bits
-    repeated = RepeatFilter(before.reported)
-    return _Alerts(scorer, repeated, threshold, by_rarity=bits is None, with_repeats=with_repeats, show=show)
+    score, threshold = ("rarity", math.log10(alerts_per)) if bits is None else ("bits", bits)
+    # Bits and rarities cannot be compared: the messages of the other score are reported again.
+    repeated = RepeatFilter(before.reported if before.score == score else None)
+    return _Alerts(scorer, repeated, threshold, score, with_repeats=with_repeats, show=show)
 
 
 def _describe(sources: Sequence[str], alerts: _Alerts) -> str:
     names = ", ".join("standard input" if source == STANDARD_INPUT else source for source in sources)
     threshold = alerts.threshold
-    shown = f"one in {10**threshold:,.0f} or rarer" if alerts.by_rarity else f"of {threshold:g} bits or more"
+    shown = f"one in {10**threshold:,.0f} or rarer" if alerts.score == "rarity" else f"of {threshold:g} bits or more"
     return f"watching {names} for lines {shown}"
 
 
-def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json: bool) -> None:
+def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json: bool, by_rarity: bool) -> None:
     surprisal = scored.surprisal
     line, unexpected = scored.data.rstrip(b"\r\n"), scored.find_unexpected()
     if as_json:
@@ -266,7 +275,7 @@ def _print_line(console: Console, source: str, scored: "ScoredLine", *, as_json:
         sys.stdout.write(json.dumps({name: value for name, value in row.items() if value is not None}) + "\n")
         sys.stdout.flush()
         return
-    score = f"{surprisal.bits:.0f} bits" if surprisal.rarity is None else f"rarity {surprisal.rarity:.1f}"
+    score = f"rarity {surprisal.rarity or 0:.1f}" if by_rarity else f"{surprisal.bits:.0f} bits"
     text = Text(f"[{score}] {screen.printable(source)}{': ' if source else ''}")
     done = 0
     for start, end in unexpected:

@@ -81,10 +81,16 @@ def read_frame(source: Any) -> FrameColumns | None:
 
 
 def read_times(library: Library, times: Any) -> Any:
-    """Returns the dates of pandas as a DatetimeIndex if they are time stamps; all others as they are."""
+    """Returns the dates of pandas as an index of time stamps or periods, if they are such; all others as they are."""
+    if library == "polars":
+        return times
+    pandas = load_library(library)
     # Time stamps of Arrow, and columns and indices of NumPy's, have different methods; a DatetimeIndex has one set.
-    if library == "pandas" and getattr(times.dtype, "kind", "") == "M":
-        return load_library(library).DatetimeIndex(times)
+    if getattr(times.dtype, "kind", "") == "M":
+        return pandas.DatetimeIndex(times)
+    # As text, a period of a year would be the first of January, also if the year starts in July.
+    if pandas.api.types.infer_dtype(times, skipna=False) == "period" and not isinstance(times, pandas.PeriodIndex):
+        return pandas.PeriodIndex(times)
     return times
 
 

@@ -29,11 +29,13 @@ class WatchState:
         recent: The last lines, from ``LineScorer.recent``.
         reported: Highest score by message, from ``RepeatFilter.reported``.
         positions: Position by path, from ``LogReader.positions``.
+        score: Name of the score of the messages; empty if it is unknown.
     """
 
     recent: bytes = b""
     reported: Mapping[bytes, float] = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
+    score: str = ""
 
     @classmethod
     @contextlib.contextmanager
@@ -60,6 +62,7 @@ class WatchState:
             "format": _FORMAT,
             # Latin-1 maps each byte to a character.
             "reported": json.dumps({message.decode("latin-1"): score for message, score in self.reported.items()}),
+            "score": self.score,
             "positions": json.dumps({path: asdict(position) for path, position in self.positions.items()}),
         }
         arrays = {"recent": np.frombuffer(self.recent, np.uint8)}
@@ -81,15 +84,16 @@ class WatchState:
                 recent.tobytes(),
                 {key.encode("latin-1"): float(score) for key, score in _parse(metadata["reported"]).items()},
                 {name: Position(**fields) for name, fields in _parse(metadata["positions"]).items()},
+                metadata.get("score", ""),
             )
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise InputError(f"{path}: {describe_os_error(error)}") from None
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+            # Not to be deleted: it may be the log, if the arguments were confused.
             raise InputError(
-                f"{path}: not a state that this version of charloom can use ({error!s:.100}): delete it, or "
-                "pass another file"
+                f"{path}: not a state that this version of charloom can use ({error!s:.100}): pass another file"
             ) from None
 
 

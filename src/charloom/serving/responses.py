@@ -36,9 +36,16 @@ def answer_error(
         fields: Further fields of the error in the JSON.
         headers: Further headers of the response.
     """
+    message = _replace_surrogates(message)
     varying = {"Vary": "Accept", **(headers or {})}
     if "text/html" not in request_headers.get("accept", "").lower():
-        error = {"message": message, "type": kind, **(fields or {})}
+        others = {name: value and _replace_surrogates(value) for name, value in (fields or {}).items()}
+        error = {"message": message, "type": kind, **others}
         return JSONResponse({"error": error}, status, varying)
     parts = {"status": f"{status} {HTTPStatus(status).phrase}", "message": html.escape(message)}
     return HTMLResponse(fill_page("error.html", parts), status, _PAGE_HEADERS | varying)
+
+
+def _replace_surrogates(text: str) -> str:
+    """Returns a text that UTF-8 can encode: a request in JSON may contain half of a surrogate pair."""
+    return text.encode(errors="replace").decode()

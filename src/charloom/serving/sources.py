@@ -67,7 +67,11 @@ class ModelSource:
 
 
 def name_source(path: Path) -> str:
-    """Returns the name under which a model is served: that of its folder; for a checkpoint, also its step."""
+    """Returns the name under which a model is served: that of its folder; for a checkpoint, also its step.
+
+    Bytes of a name that are not UTF-8 are replaced, because responses are.
+    """
     step = parse_step_number(path) if path.is_file() else -1
     run = find_run_folder(path) if step >= 0 else None
-    return path.resolve().name if run is None else f"{run.name}-step-{step}"
+    name = path.resolve().name if run is None else f"{run.name}-step-{step}"
+    return name.encode(errors="replace").decode()

@@ -17,6 +17,11 @@ _POLL_SECONDS = 0.2
 _CHUNK = 1 << 18
 
 
+def absolute_path(path: str) -> str:
+    """Returns the absolute path, without . and .. but with its links: the target of a link to a log may change."""
+    return os.path.normpath(Path(path).absolute())
+
+
 class LogReader(contextlib.AbstractContextManager["LogReader"]):
     """Reads the lines of logs in turn, as soon as they are complete."""
 
@@ -36,7 +41,7 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
             follow: Wait for more lines at the end of the files, and for files that do not exist yet. Otherwise, the
                 files are read from their starts to their ends.
             from_start: Read the lines that the files have already; otherwise only new ones.
-            positions: Positions by path at which reading continues; a warning names files that have none.
+            positions: Positions by path at which reading continues; a warning names files that are gone.
             leave_incomplete: Do not read a line that is incomplete at the end of a file: another reader continues
                 before it.
 
@@ -48,17 +53,17 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
         self._leave_incomplete = leave_incomplete
         self._ended: dict[str, Position] = {}
         # A file that is named twice, as a.log and ./a.log, is read once.
-        files: dict[Path, str] = {}
+        files: dict[str, str] = {}
         for source in sources:
             if source != STANDARD_INPUT:
-                files.setdefault(Path(source).absolute(), source)
-        paths = [*files.values()]
-        for path in paths:
-            if not follow and not Path(path).exists():
-                raise CorpusError(f"{path}: no such file")
+                files.setdefault(absolute_path(source), source)
+        for source in files.values():
+            if not follow and not Path(source).exists():
+                raise CorpusError(f"{source}: no such file")
+        known = {absolute_path(path): position for path, position in (positions or {}).items()}
         self._files = {
-            path: FollowedFile(Path(path), from_start=from_start or not follow, position=(positions or {}).get(path))
-            for path in paths
+            source: FollowedFile(Path(source), from_start=from_start or not follow, position=known.get(path))
+            for path, source in files.items()
         }
         for source, file in self._files.items():
             if file.missed:
@@ -73,8 +78,9 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
 
     @property
     def positions(self) -> dict[str, Position]:
-        """Position of each file after its last complete line."""
-        return self._ended | {path: place for path, file in self._files.items() if (place := file.position) is not None}
+        """Position of each file after its last complete line, by absolute path."""
+        open_files = ((source, file.position) for source, file in self._files.items())
+        return self._ended | {absolute_path(source): place for source, place in open_files if place is not None}
 
     @property
     def num_bytes(self) -> tuple[int, int]:
@@ -109,7 +115,7 @@ class LogReader(contextlib.AbstractContextManager["LogReader"]):
                 if not self._leave_incomplete:
                     found = file.finish()
                 if (position := file.position) is not None:
-                    self._ended[source] = position
+                    self._ended[absolute_path(source)] = position
                 file.close()
                 del self._files[source]
             lines += [(source, line) for line in found]
