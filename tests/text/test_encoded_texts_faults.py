@@ -58,7 +58,8 @@ def test_any_byte_may_be_damaged(long_text: Path, kept_texts: Path, encoded_chun
     first = load_corpus(long_text)
     (path,) = kept_texts.iterdir()
     data = path.read_bytes()
-    places = [*range(0, len(data), 13), *range(len(data) - 12, len(data))]
+    # Each takes a new file on the disk; other places are as likely to be noticed.
+    places = [*range(0, len(data), 61), *range(len(data) - 12, len(data))]
     for place in places:
         damaged = bytearray(data)
         damaged[place] ^= 1
