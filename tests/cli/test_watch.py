@@ -193,6 +193,17 @@ def test_the_state_cannot_be_written(home: Path, log_model: Path) -> None:
         assert done.stdout == ""
 
 
+def test_a_link_to_a_state_stays_one(home: Path, log_model: Path) -> None:
+    """Its lock and its contents are those of the file. With --bits, the score of a line is bits."""
+    (home / "link").symlink_to("watch.state")
+    command = ["watch", str(log_model), "app.log", "--no-follow", "--bits", "20"]
+    first = call(home, *command, "--state", "link")
+    assert first.out.startswith("[")
+    assert " bits] " in first.out.splitlines()[0]
+    assert (home / "link").is_symlink()
+    assert call(home, *command, "--state", "watch.state").out == ""  # it continues at the end of the log
+
+
 @pytest.mark.parametrize(("score", "count"), [("bits", 1), ("", 1), ("rarity", 0)])
 def test_messages_of_another_score_are_reported_again(score: str, count: int, home: Path, log_model: Path) -> None:
     """Bits are larger numbers than rarities, and would hide them."""

@@ -71,8 +71,8 @@ def watch(
     as_json
         Print JSON lines, with the positions of what is unexpected in the text.
     state
-        File that stores what was learned and how far each FILE was read: every minute, and at the end. If it exists,
-        the watch continues from there.
+        File that stores what was learned and how far each FILE was read: at the start, every minute, and at the end.
+        If it exists, the watch continues from there.
     from_start
         Read the lines that the FILEs have already, too.
     no_follow
