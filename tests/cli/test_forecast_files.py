@@ -2,8 +2,6 @@
 
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 
 from charloom import ModelFolderError, ModelSettings, Vocabulary, build_model, forecasting
 from charloom.forecasting import Forecaster, ForecastSettings, fit
-from process import PATIENCE, call, environment
+from process import PATIENCE, call, start
 
 _QUICK = ["--horizon", "6", "--members", "2", "--epochs", "1", "--hidden-size", "4", "--no-backtest"]
 
@@ -64,17 +62,10 @@ def test_the_input_by_another_name_is_not_the_output_either(home: Path) -> None:
 def test_a_file_on_standard_input_is_refused_as_output(home: Path) -> None:
     before = (home / "two.csv").read_bytes()
     with (home / "two.csv").open("rb") as stream:
-        done = subprocess.run(
-            [sys.executable, "-m", "charloom", "forecast", "-", *_QUICK, "-f", "--output", "two.csv"],
-            stdin=stream,
-            capture_output=True,
-            cwd=home,
-            env=environment(home),
-            timeout=PATIENCE,
-            check=False,
-        )
-    assert done.returncode == 2
-    assert b"two.csv: this is the input file" in done.stderr
+        process = start(home, "forecast", "-", *_QUICK, "-f", "--output", "two.csv", stdin=stream.fileno())
+        _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert b"two.csv: this is the input file" in errors
     assert (home / "two.csv").read_bytes() == before
 
 

@@ -1,20 +1,18 @@
-"""Linear autoregressions against least squares and loops."""
+"""Forecasts of linear autoregressions against loops."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom.errors import InputError
 from charloom.forecasting.autoregression import (
-    AutoregressionSpec,
     Linear,
-    Regression,
-    average_models,
     check_origins,
+    compute_error_stds,
+    compute_responses,
     compute_step_weights,
-    fit_average,
-    fit_least_squares,
+    forecast_each,
 )
 
 
@@ -47,7 +45,9 @@ def test_the_weights_of_several_models_and_steps(order: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     models = [Linear(random.uniform(-1, 1, order) / order, float(random.normal())) for _ in range(3)]
     values, steps = random.normal(size=order), np.array([1, 2, 4, 9])
-    coefficients, intercepts = compute_step_weights(models, steps)
+    coefficients, intercepts = compute_step_weights(
+        np.stack([model.coefficients for model in models]), np.array([model.intercept for model in models]), steps
+    )
     assert coefficients.shape == (4, 3, order)
     found = coefficients @ values[::-1] + intercepts
     for number, model in enumerate(models):
@@ -55,61 +55,31 @@ def test_the_weights_of_several_models_and_steps(order: int, seed: int) -> None:
         assert found[:, number] == pytest.approx(expected)
 
 
-def test_an_average_is_that_of_single_fits() -> None:
-    """Specifications that differ in the penalty alone share a decomposition, whatever their order."""
-    values = np.random.default_rng(2).normal(size=90).cumsum()
-    weights = {
-        AutoregressionSpec(0, 3, 1.0): 0.1,
-        AutoregressionSpec(1, 2, 0.1): 0.2,
-        AutoregressionSpec(0, 3, 30.0): 0.3,
-        AutoregressionSpec(1, 2, 10.0): 0.4,
-    }
-    found = fit_average(weights, values, (20, 40))
-    single = [fit_average({spec: 1.0}, values, (20, 40)) for spec in weights]
-    expected = average_models(single, list(weights.values()))
-    assert found.coefficients == pytest.approx(expected.coefficients)
-    assert found.intercept == pytest.approx(expected.intercept)
+@given(st.integers(1, 6), st.integers(1, 15), st.integers(0, 2**32 - 1))
+def test_each_origin_has_a_model_of_its_own(order: int, horizon: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    models = [Linear(random.uniform(-1, 1, order) / order, float(random.normal())) for _ in range(3)]
+    values = random.normal(size=order + 5)
+    origins = np.array([order + 5, order, order + 2])
+    found = forecast_each(models, values, origins, horizon)
+    for row, model, origin in zip(found, models, origins, strict=True):
+        assert row == pytest.approx(_reference_forecast(list(values[:origin]), model, horizon))
 
 
-@given(st.sampled_from([0, 1, 4]), st.integers(1, 5), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
-def test_without_a_penalty_a_regression_on_differences_is_least_squares_on_them(
-    lag: int, order: int, seed: int
-) -> None:
-    values = np.random.default_rng(seed).normal(size=80).cumsum()
-    regression = Regression(values, lag, order)
-    (model,) = regression.solve(np.ones(len(regression.indices), dtype=bool), (0.0,))
-    differences = values[lag:] - values[:-lag] if lag else values
-    expected_model = fit_least_squares(differences, order)
-    change = expected_model.forecast(differences, np.array([len(differences)]), 1)[0, 0]
-    expected = change + (values[-lag] if lag else 0.0)
-    assert model.forecast(values, np.array([len(values)]), 1)[0, 0] == pytest.approx(expected)
-    if lag:
-        assert model.coefficients.sum() == pytest.approx(1)
+@given(st.integers(1, 6), st.integers(1, 15), st.integers(0, 2**32 - 1))
+def test_a_response_is_the_effect_of_one_error(order: int, horizon: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    models = [Linear(random.uniform(-1, 1, order) / order, 0.0) for _ in range(2)]
+    for found, model in zip(compute_responses(models, horizon), models, strict=True):
+        assert found == pytest.approx([1.0, *_reference_forecast([0.0] * order + [1.0], model, horizon - 1)])
 
 
-def test_held_out_targets_have_no_effect() -> None:
-    values = np.random.default_rng(1).normal(size=100)
-    regression = Regression(values, 0, 3)
-    kept = (regression.indices < 50) | (regression.indices >= 60)
-    (model,) = regression.solve(kept, (1.0,))
-    # Only targets are held out: with an order of 3 the points 50 to 59 are inputs of 60 to 62 still.
-    rows = [t for t in range(3, 100) if not 50 <= t < 60]
-    inputs = np.array([[values[t - 1], values[t - 2], values[t - 3]] for t in rows]) / values.std()
-    targets = values[rows] / values.std()
-    centered = inputs - inputs.mean(0)
-    power = centered.T @ centered
-    # p^2 / (p^2 + s^2) of the least-squares solution in each direction.
-    expected = np.linalg.solve(power @ power + np.eye(3), power @ (centered.T @ (targets - targets.mean())))
-    assert model.coefficients == pytest.approx(expected)
-
-
-def test_an_average_forecasts_the_average_of_one_step() -> None:
-    models = [Linear(np.array([0.5]), 1.0), Linear(np.array([0.1, 0.2, 0.3]), -1.0)]
-    mixed = average_models(models, [0.25, 0.75])
-    values = np.array([1.0, -2.0, 3.0])
-    single = [model.forecast(values, np.array([3]), 1)[0, 0] for model in models]
-    assert mixed.forecast(values, np.array([3]), 1)[0, 0] == pytest.approx(0.25 * single[0] + 0.75 * single[1])
+def test_the_spread_of_errors_includes_that_of_an_estimated_intercept() -> None:
+    """Source: for an AR(1) with coefficient a, the variance two steps ahead is 1 + a^2."""
+    models = [Linear(np.array([0.5]), 0.0), Linear(np.array([-0.8]), 0.0)]
+    known, estimated = (compute_error_stds(models, 2, number) for number in (None, np.array([10.0, 20.0])))
+    assert known**2 == pytest.approx(np.array([[1, 1.25], [1, 1.64]]))
+    assert estimated**2 == pytest.approx(known**2 + np.array([[0.1, 1.5**2 / 10], [1 / 20, 0.2**2 / 20]]))
 
 
 @pytest.mark.parametrize("origins", [[], np.array([], dtype=np.int64), [[3]], [1.5], "3", None])
@@ -136,4 +106,6 @@ def test_forecasts_of_an_unstable_model_are_finite() -> None:
     for coefficients in ([2.0], [3.0, -1.0]):
         model = Linear(np.array(coefficients), 0.0)
         assert model.forecast(values, np.array([2]), 3000)[0, -1] == 1e100
-        assert np.isfinite(model.compute_error_std(3000)).all()
+        assert forecast_each([model], values, np.array([2]), 3000)[0, -1] == 1e100
+        assert np.isfinite(compute_responses([model], 3000)).all()
+        assert np.isfinite(compute_error_stds([model], 3000, None)).all()

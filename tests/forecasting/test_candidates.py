@@ -4,38 +4,23 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charloom import SeriesError
 from charloom.forecasting import Drift, ForecastSettings, Mean, Naive
-from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.candidates import (
     Candidate,
     choose_candidate,
-    compute_later_errors,
     compute_rmse,
     fit_baseline,
     make_baselines,
     mean_log_error,
     select_best,
-    space_evenly,
 )
 from charloom.forecasting.network import ResidualConfig
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import Method
 
 _NAN = math.nan
-
-
-@given(st.integers(0, 50), st.integers(0, 2000), st.integers(1, 700))
-def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int, most: int) -> None:
-    places = space_evenly(start, start + length, most)
-    assert len(places) == length if length <= most else most / 2 <= len(places) <= most
-    if length:
-        assert places[0] == start
-        assert start + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
-        assert len(set(np.diff(places).tolist())) <= 1
 
 
 def test_unknown_errors_do_not_count() -> None:
@@ -53,27 +38,6 @@ def test_the_first_is_kept_unless_another_is_better_by_enough() -> None:
     assert select_best([1.0, 0.9, 0.95], 0.05) == 1
     assert select_best([1.0, 0.96, 0.97], 0.05) == 0
     assert select_best([1.0], 0.0) == 0
-
-
-def test_errors_equal_those_of_a_loop() -> None:
-    """Each origin is forecast by the model of the points before the last refit."""
-    values = np.random.default_rng(0).normal(size=30).cumsum()
-    fitted_to: list[int] = []
-
-    def fitted(end: int) -> Linear:
-        fitted_to.append(end)
-        return Linear(np.zeros(1), float(values[:end].mean()))
-
-    errors, stds = compute_later_errors(fitted, np.array([10, 18]), values, 3, estimated=True)
-    assert fitted_to == [10, 18]
-    for origin in range(30):
-        for step in range(3):
-            if origin < 10 or origin + step >= 30:
-                assert np.isnan(errors[origin, step])
-            else:
-                end = 10 if origin < 18 else 18
-                assert errors[origin, step] == pytest.approx(values[origin + step] - values[:end].mean())
-                assert stds[origin, step] == pytest.approx(math.sqrt(1 + 1 / end))
 
 
 def _candidate(errors: Values) -> Candidate:

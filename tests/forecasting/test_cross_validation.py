@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from charloom.forecasting.autoregression import fit_average
 from charloom.forecasting.cross_validation import weigh_specs
+from charloom.forecasting.regression import fit_averages
 
 
 def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
@@ -21,7 +21,7 @@ def test_a_random_walk_is_differenced_and_a_wave_is_not() -> None:
 
 def test_a_wave_without_noise_is_continued_exactly() -> None:
     wave = np.sin(0.2 * np.arange(300))
-    model = fit_average(weigh_specs(wave[:200], 16, 1, None), wave[:200])
+    (model,) = fit_averages(weigh_specs(wave[:200], 16, 1, None), wave[:200], [(0, 0)])
     found = model.forecast(wave, np.arange(200, 284), 16)
     expected = np.array([wave[origin : origin + 16] for origin in range(200, 284)])
     assert found == pytest.approx(expected, abs=1e-3)

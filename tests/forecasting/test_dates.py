@@ -197,6 +197,11 @@ def test_unpadded_dates_are_unambiguous_between_separators() -> None:
             "line 4: 'Total' in column 'd' is not an ISO date like '2001-01'; correct the row, or",
         ),
         ("2001-01 2001-13 2001-03", "line 3: '2001-13' in column 'd' is not an ISO date like '2001-01'"),
+        (
+            "2001-12-01T10:00:00.000001 2001-12-01T10:00:00.0000015",
+            "line 3: '2001-12-01T10:00:00.0000015' in column 'd' has nanoseconds, but dates are read to the "
+            "microsecond; round the dates, or pass time='none' to number the rows if they are evenly spaced",
+        ),
         ("2001-12 2001 2002-01", "line 3: '2001' in column 'd' is not an ISO date like '2001-12'"),
         (
             "2001-01-01T00:00Z 2001-01-02T00:00",

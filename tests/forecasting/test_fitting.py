@@ -57,6 +57,7 @@ def test_only_the_last_points_are_fitted() -> None:
 def test_the_named_model_comes_first_and_the_others_only_to_be_compared() -> None:
     series, settings = Series(noisy_seasons(40)), replace(SETTINGS, method="drift", season=1)
     assert [one.method for one in fit_all(series, settings, None)] == ["drift"]
+    assert len(fit_all(series, replace(settings, method="auto"), None)) == 1
     assert [one.method for one in fit_all(series, settings, None, compared=True)] == ["drift", "naive", "mean", "ar"]
 
 

@@ -88,6 +88,50 @@ def test_wrong_periods() -> None:
             as_series(pandas.Series(_VALUES, periods))
 
 
+@pytest.mark.filterwarnings("ignore:.*(BDay|\\[B\\]):FutureWarning")
+def test_periods_of_business_days() -> None:
+    """They are refused for what they are; five of them are a week."""
+    pandas = pytest.importorskip("pandas")
+    for frequency in ("B", "2B"):
+        days = pandas.period_range("2001-01-03", periods=48, freq=frequency)
+        for one, name in (
+            (pandas.Series(_VALUES, days), "index"),
+            (pandas.DataFrame({"ds": days, "y": _VALUES}), "column 'ds'"),
+        ):
+            with pytest.raises(SeriesError) as caught:
+                as_series(one)
+            assert str(caught.value) == (
+                f"the {name} contains periods of business days, whose starts are not evenly spaced because of the "
+                "weekends; pass its values alone to number the points instead"
+            )
+    weeks = pandas.period_range("2001-01-03", periods=48, freq="5B")
+    assert as_series(pandas.Series(_VALUES, weeks)).label(48) == "2001-12-05"
+    with pytest.raises(SeriesError, match="fill its gaps"):
+        as_series(pandas.Series(_VALUES[:-1], days.delete(5)))
+
+
+def test_nanoseconds() -> None:
+    """They are refused for what they are, and not rounded; whole microseconds are read."""
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for step in ("1ns", "1500ns"):
+        stamps = pandas.date_range("2001-01-01", periods=48, freq=step)
+        zoned = stamps.tz_localize("Europe/Paris")
+        periods = pandas.period_range("2001-01-01", periods=48, freq=step)
+        of_polars = polars.Series(stamps.to_numpy())
+        for times in (stamps, zoned, periods, of_polars, of_polars.dt.replace_time_zone("Europe/Paris")):
+            library = polars if isinstance(times, polars.Series) else pandas
+            with pytest.raises(SeriesError, match=r"^label 2 of the column 'ds', .*, has nanoseconds, but") as caught:
+                as_series(library.DataFrame({"ds": times, "y": _VALUES}))
+            assert str(caught.value).endswith("; round the labels, or pass its values alone if they are evenly spaced")
+    whole = pandas.period_range("2001-01-01", periods=49, freq="2000ns")
+    dates = as_series(pandas.Series(_VALUES, whole[:48])).dates
+    assert dates is not None
+    assert dates.time(48) == whole[48].to_timestamp()
+    off = pandas.PeriodIndex(whole.to_timestamp() + pandas.Timedelta(1, "ns"), freq="2000ns")  # not rounded, either
+    with pytest.raises(SeriesError, match=r"^label 1 of the index, .*, has nanoseconds"):
+        as_series(pandas.Series(_VALUES, off[:48]))
+
+
 def test_numbers_of_all_types() -> None:
     """Also those of pandas and Arrow that have a missing value of their own, and decimal numbers of polars."""
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")

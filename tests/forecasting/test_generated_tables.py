@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from charloom import SeriesError, SettingsError
 from charloom.forecasting import Series, read_series
+from examples import examples
 
 _ISO: dict[str, Callable[[datetime], str]] = {
     "year": lambda time: f"{time:%Y}",
@@ -138,7 +139,7 @@ def _broken_tables(draw: st.DrawFn) -> _Table:
     return replace(table, rows=rows, sound=False)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_table_is_read_exactly_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     draw = data.draw

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charloom.forecasting.autoregression import AutoregressionSpec
 from charloom.forecasting.network import Member
 from charloom.forecasting.network_training import cut_windows, fit_members, make_batch
+from charloom.forecasting.regression import AutoregressionSpec
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
 
@@ -76,7 +76,7 @@ def test_networks_that_predict_nothing_are_dropped(seed: int) -> None:
 
 
 def test_all_networks_are_trained_if_some_find_the_number_of_epochs() -> None:
-    """With 600 points, four of ten networks have early stopping, and all predict chaos afterwards."""
+    """With 600 points, three of five networks have early stopping, and all predict chaos afterwards."""
     values = _make_chaos(600)
     scaled = (values - values.mean()) / values.std()
     for member in _fit(values, members=10):
@@ -101,3 +101,16 @@ def test_the_same_seed_gives_the_same_networks() -> None:
         assert other.network is not None
         for weight, same in zip(one.network.parameters(), other.network.parameters(), strict=True):
             assert (weight == same).all()
+
+
+def test_neighbors_share_a_network() -> None:
+    members = _fit(_make_chaos(300))
+    weights = [one.network.head.weight for one in members if one.network is not None]
+    assert len(weights) == 4
+    for first, second, same in ((0, 1, True), (2, 3, True), (1, 2, False)):
+        assert torch.equal(weights[first], weights[second]) == same
+    # Two members have a network each: there must be a block to fit to.
+    members = _fit(_make_chaos(300), members=2)
+    weights = [one.network.head.weight for one in members if one.network is not None]
+    assert len(weights) == 2
+    assert not torch.equal(weights[0], weights[1])

@@ -79,7 +79,7 @@ def test_an_invalid_index(make: Any, index: Any, message: str) -> None:
         ([0, 1, 2, 3, 4, np.nan], "label 6 of 6 of the index is missing; fill such labels"),
         (
             _DAYS[0] + np.arange(6) * np.timedelta64(1, "ns"),
-            "label 2 of the index, .*, is not a date like .*; convert the labels to time stamps",
+            "label 2 of the index, .*, has nanoseconds, but dates are read to the microsecond; round the labels",
         ),
         (np.array(list("abcdef"), object), "label 1 of the index, 'a', is not an ISO date such as 2001-12-31; convert"),
     ],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from charloom import forecasting
 from charloom.forecasting import ForecastSettings, backtest, fit
+from examples import examples
 from torch_settings import SETTINGS
 
 _QUICK = ForecastSettings(horizon=5, members=3, epochs=2, hidden_size=4, context=8, num_paths=40)
@@ -86,7 +87,7 @@ def test_forecasts_are_of_the_kind_of_the_series(kind: str, length: int) -> None
     st.integers(1, 30),
     st.sampled_from(_MODELS[1:]),
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 def test_baselines(kind: str, length: int, seed: int, horizon: int, model: str) -> None:
     values = _KINDS[kind](np.random.default_rng(seed), length)
     found = fit(values, replace(_QUICK, method=model, horizon=horizon)).forecast()  # type: ignore[arg-type]

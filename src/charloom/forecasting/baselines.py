@@ -1,12 +1,13 @@
 """Baselines: forecasts without a network, to compare with, or to forecast with if they are better.
 
-``autoregression`` has the regularized linear models whose residuals the networks predict.
+``regression`` has the regularized linear models whose residuals the networks predict.
 """
 
 import numpy as np
 
 from charloom.errors import CharloomError, InputError, SeriesError, SettingsError, pluralize
-from charloom.forecasting.autoregression import Indices, Linear, fit_least_squares
+from charloom.forecasting.autoregression import Indices, Linear
+from charloom.forecasting.regression import fit_least_squares
 from charloom.forecasting.series import SeriesLike, Values, as_series
 from charloom.settings.forecasting import MAX_HORIZON
 from charloom.settings.limits import check_count

@@ -1,21 +1,27 @@
-"""Candidates: models that can forecast a series, their errors on held-out points, and the choice of the best.
+"""Candidates: models that can forecast a series, and the choice of the best by their errors on held-out points.
 
-``fitting`` decides which of them to fit; ``backtest`` measures the errors of the result.
+``held_out_errors`` measures these errors; ``fitting`` decides which models to fit; ``backtest`` measures the errors of
+the result.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from charloom.errors import Argument, Part, SeriesError, pluralize
-from charloom.forecasting.autoregression import AutoregressionSpec, Indices, Linear, fit_average, select_future
+from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.baselines import AutoRegression, Baseline, Drift, Mean, Naive, SeasonalMean, SeasonalNaive
 from charloom.forecasting.cross_validation import select_steps, weigh_specs
-from charloom.forecasting.network import Member, Progress, ResidualConfig, draw_paths
+from charloom.forecasting.held_out_errors import (
+    compute_block_errors,
+    compute_later_errors,
+    estimate_optimism,
+    space_evenly,
+)
+from charloom.forecasting.network import Member, Progress, ResidualConfig
 from charloom.forecasting.network_training import fit_members
 from charloom.forecasting.series import Values
 from charloom.recurrence.threads import use_threads
@@ -24,15 +30,6 @@ from charloom.settings.forecasting import ForecastSettings, Method
 _SHRINKAGES = (0.0, 0.5, 1.0)  # the first one is preferred
 _NETWORK_PARAMETERS = 10
 """Parameters for which the residual networks count in Akaike's criterion: the gain in log RMSE is above 10 / points."""
-_NUM_PATHS = 20
-"""Paths per origin, of which the mean and the spread are used."""
-_MAX_ORIGINS = 600
-_FOLDS = 5
-_BANDWIDTH = 0.5
-"""Bandwidth of the average over steps, on a logarithmic scale."""
-_DEAD_BAND = 1.1
-"""Ratio of errors that may come from fewer fitted points alone."""
-_MAX_OPTIMISM = 3.0
 _TINY = 1e-12
 """Errors below this share of the series' spread are rounding."""
 MIN_GAIN = 0.02
@@ -42,11 +39,6 @@ _MAX_FITS = 40
 _MAX_SEASONS = 3
 """Limit of averaged seasons: the mean of more of them follows a moving level too slowly."""
 _MIN_AUTOREGRESSION_POINTS = 24
-
-
-def space_evenly(start: int, end: int, max_indices: int) -> Indices:
-    """Returns evenly spaced indices from ``start`` to ``end - 1``, at most ``max_indices``."""
-    return np.arange(start, end, max(1, math.ceil((end - start) / max_indices)), dtype=np.int64)
 
 
 def compute_rmse(errors: Values) -> Values:
@@ -77,73 +69,6 @@ def select_best(scores: Sequence[float], min_gain: float) -> int:
     return best if scores[best] < scores[0] - min_gain else 0
 
 
-def compute_later_errors(
-    fit_before: Callable[[int], Linear], starts: Indices, values: Values, horizon: int, *, estimated: bool
-) -> tuple[Values, Values]:
-    """Computes errors of a linear model on points after those that it was fitted to.
-
-    Args:
-        fit_before: Fits the model to the points before an index.
-        starts: Indices at which the model is fitted again; it forecasts from the origins up to the next one.
-        values: The series: (points,).
-        horizon: Number of steps ahead.
-        estimated: Whether the intercept is estimated from the points; if so its error adds to the others.
-
-    Returns:
-        The errors, and their standard deviations if those of one step are 1 (``Linear.compute_error_std``), each
-        (origins, horizon), for at most 600 origins; NaN if unknown.
-    """
-    # All candidates use this grid of origins, so that they can be compared on common points.
-    grid = space_evenly(0, len(values), _MAX_ORIGINS)
-    true = select_future(values, grid, horizon)
-    errors, stds = np.full_like(true, np.nan), np.full_like(true, np.nan)
-    for start, end in itertools.pairwise([*starts.tolist(), len(values)]):
-        linear = fit_before(start)
-        rows = np.flatnonzero((grid >= max(start, linear.order)) & (grid < end))
-        if len(rows):
-            errors[rows] = true[rows] - linear.forecast(values, grid[rows], horizon)
-            stds[rows] = linear.compute_error_std(horizon, start if estimated else None)
-    return errors, stds
-
-
-def estimate_optimism(
-    members: list[Member],
-    specs: dict[AutoregressionSpec, float],
-    config: ResidualConfig,
-    values: Values,
-    settings: ForecastSettings,
-) -> Values:
-    """Estimates the ratio of errors after the fitted points to errors on blocks between them.
-
-    A block between others is easier to forecast than the future if the series reaches new levels. The linear parts are
-    compared, on the same points of the second half of the series.
-
-    Returns:
-        Factors for the errors on blocks: (horizon,), from 1 to the square root of 3.
-    """
-    starts = space_evenly(len(values) // 2, len(values), _FOLDS)
-    after, _ = compute_later_errors(
-        lambda end: fit_average(specs, values[:end]), starts, values, settings.horizon, estimated=True
-    )
-    # The networks would need training on each fold; the linear parts show the effect of new levels.
-    linear = [replace(member, network=None) for member in members]
-    between, _ = compute_block_errors(linear, ResidualConfig(config.context, 1.0, 0.0), values, settings, noise=False)
-    # Errors of different points are not comparable.
-    common = np.isfinite(after) & np.isfinite(between)
-    sizes = [np.where(common, np.abs(errors), 0.0).sum(0) for errors in (after, between)]
-    counts = common.sum(0)
-    steps = np.arange(1, settings.horizon + 1)
-    found = np.ones(settings.horizon)
-    for step in steps[counts > 0]:
-        # A ratio of single steps would be too noisy; steps of similar distance have similar ratios.
-        near = np.exp(-0.5 * (np.log(steps / step) / _BANDWIDTH) ** 2) * (counts > 0)
-        means = [(near * size / np.maximum(counts, 1)).sum() for size in sizes]
-        found[step - 1] = means[0] / means[1] if means[1] > 0 else 1.0
-    # The square root: half of the excess counts, on a logarithmic scale, because the models of the past were fitted to
-    # fewer points than the final one.
-    return np.sqrt(np.clip(found / _DEAD_BAND, 1.0, _MAX_OPTIMISM))
-
-
 def choose_shrinkage(
     members: list[Member], config: ResidualConfig, values: Values, settings: ForecastSettings
 ) -> ResidualConfig:
@@ -153,46 +78,15 @@ def choose_shrinkage(
     """
     if members[0].network is None:  # then no member has one
         return replace(config, shrinkage=0.0)
+    linear = [replace(member, network=None) for member in members]
     tried = [replace(config, shrinkage=shrinkage) for shrinkage in _SHRINKAGES]
-    errors = [compute_block_errors(members, one, values, settings, noise=False)[0] for one in tried]
+    errors = [
+        # A network whose prediction counts for nothing need not read the path.
+        compute_block_errors(members if one.shrinkage else linear, one, values, settings, noise=False)[0]
+        for one in tried
+    ]
     min_gain = _NETWORK_PARAMETERS / len(values)
     return tried[select_best([mean_log_error(compute_rmse(some)) for some in errors], min_gain)]
-
-
-def compute_block_errors(
-    members: list[Member], config: ResidualConfig, values: Values, settings: ForecastSettings, *, noise: bool = True
-) -> tuple[Values, Values]:
-    """Computes each member's errors on the block that it was not fitted to, and the spreads of its paths there.
-
-    Args:
-        members: Ensemble members.
-        config: Context, units and shrinkage of the networks.
-        values: The series: (points,).
-        settings: The horizon and the seed.
-        noise: Whether paths are sampled. If not, each member's one-step forecasts are fed back to it and spreads are 0.
-
-    Returns:
-        Errors and spreads, each (origins, horizon), for the origins of ``compute_later_errors``; NaN if no member can
-        forecast from the origin, and after the end.
-    """
-    generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
-    grid = space_evenly(0, len(values), _MAX_ORIGINS)
-    true = select_future(values, grid, settings.horizon)
-    errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
-    for member in members:
-        start, end = member.block
-        # The first origin with enough points before it that can forecast into the block.
-        first = max(member.linear.order + config.context, start - settings.horizon + 1)
-        rows = np.flatnonzero((grid >= first) & (grid < end))
-        if len(rows):
-            origins, num_paths = grid[rows], _NUM_PATHS if noise else 1
-            paths = draw_paths(member, config, values, origins, settings.horizon, num_paths, generator)
-            # A forecast from before the block may end in it, and one from within may end after it.
-            indices = origins[:, None] + np.arange(settings.horizon)
-            inside = (indices >= start) & (indices < end)
-            errors[rows] = np.where(inside, true[rows] - paths.mean(0), errors[rows])
-            spreads[rows] = np.where(inside, paths.std(0), spreads[rows])
-    return errors, spreads
 
 
 @dataclass(frozen=True)

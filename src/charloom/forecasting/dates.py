@@ -24,6 +24,7 @@ _ISO = {
     "compact day": re.compile(r"\d{8}", re.ASCII),
     "time": re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII),
 }
+_NANOSECONDS = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}\.\d{6}0*[1-9]\d*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -137,7 +138,17 @@ def read_dates(labels: Sequence[str], lines: Sequence[int], name: str, date_form
     return Dates(tuple(labels), tuple(times), months, day, step, notation)
 
 
+def describe_nanoseconds(label: str) -> str:
+    """Returns what is wrong with an ISO time that has nanoseconds; empty for any other label that is not a date."""
+    return "has nanoseconds, but dates are read to the microsecond" if _NANOSECONDS.fullmatch(label) else ""
+
+
 def _make_date_error(label: str, line: int, first: str, name: str, date_format: str | None) -> SeriesError:
+    if date_format is None and (problem := describe_nanoseconds(label)):
+        return SeriesError(
+            f"line {line}: {quote_cell(label)} in column {quote_cell(name)} {problem}",
+            hint=("round the dates, or pass ", _WITHOUT_DATES, " to number the rows if they are evenly spaced"),
+        )
     hint: tuple[Part, ...] = ("correct the row, or delete it if it is not part of the series",)
     if label == first:
         hint = (

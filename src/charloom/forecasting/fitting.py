@@ -76,10 +76,11 @@ def fit(
     ``method="auto"`` fits all models that the series is long enough for, and returns the one with the smallest errors
     on held-out points; the network if the gain of others is small. ``Forecaster.method`` is the method chosen.
 
-    Each ensemble member of the network is fitted without one block of the series. The number of epochs and the
-    shrinkage of the networks' predictions are chosen for all members from the errors on these blocks, the number of
-    epochs from those of a part of the members if the series is long. Networks that predict the blocks no better than
-    the linear parts are dropped, so that they do no harm, even on a short series.
+    The linear part of each ensemble member is fitted without one block of the series, and two neighboring members share
+    a network, which is fitted without both of their blocks. The number of epochs and the shrinkage of the networks'
+    predictions are chosen for all members from the errors on these blocks, the number of epochs from those of a part of
+    the networks if the series is long. Networks that predict the blocks no better than the linear parts are dropped, so
+    that they do no harm, even on a short series.
 
     Args:
         series: At least 4 evenly spaced values, the oldest first; also a series of pandas or polars, or a frame with
@@ -101,7 +102,7 @@ def fit(
 def fit_all(
     series: Series, settings: ForecastSettings, progress: Progress | None, *, compared: bool = False
 ) -> list[Forecaster]:
-    """Fits the model of the settings, and others to compare it with.
+    """Fits the model of the settings, and returns others with it if they are to be compared.
 
     Args:
         series: The series.
@@ -111,7 +112,7 @@ def fit_all(
 
     Returns:
         Forecasters. The first is that of the named method or, for ``auto``, the best one by errors on held-out points;
-        for a constant series, it is the naive one. The others are those that ``auto`` or ``compared`` required.
+        for a constant series, it is the naive one. The others follow only if ``compared``.
 
     Raises:
         SeriesError: As for ``fit``; also for a constant series, if the method is ``network`` or ``ar``.
@@ -155,11 +156,13 @@ def fit_all(
     best = named[0] if named else choose_candidate(candidates)
     report(1.0)
     best_first = [best, *(candidate for candidate in candidates if candidate is not best)]
+    # Without a comparison, nobody asks for the others' intervals.
+    returned = best_first if compared else best_first[:1]
     # A model without errors has a spread of 0: any divisor will do.
-    widths = [calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0)) for one in best_first]
+    widths = [calibrate(one.errors / np.where(one.spreads > 0, one.spreads, 1.0)) for one in returned]
     return [
         Forecaster(settings, one.method, one.name, one.members, one.config, width, scale, season, series)
-        for one, width in zip(best_first, widths, strict=True)
+        for one, width in zip(returned, widths, strict=True)
     ]
 
 

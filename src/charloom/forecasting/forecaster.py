@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from charloom.errors import CharloomError, ModelFolderError
-from charloom.forecasting.autoregression import Indices, Linear, check_origins
+from charloom.forecasting.autoregression import Indices, Linear, check_origins, compute_error_stds
 from charloom.forecasting.forecast import Forecast
 from charloom.forecasting.intervals import LEVELS
 from charloom.forecasting.network import (
@@ -119,7 +119,8 @@ class Forecaster:
         if self.method != "network":
             member = self._members[0]
             center = member.linear.forecast(scaled, indices, horizon)
-            stds = member.linear.compute_error_std(horizon, member.num_fitted)
+            num_fitted = None if member.num_fitted is None else np.array([float(member.num_fitted)])
+            stds = compute_error_stds([member.linear], horizon, num_fitted)[0]
             spread = np.broadcast_to(member.spread * stds, center.shape)
             mean = self.scale.from_unit(center)
         else:
@@ -168,11 +169,10 @@ class Forecaster:
         with use_threads(self.settings.threads):
             # A new generator for each call: the same arguments give the same forecast.
             generator = torch.Generator("cpu").manual_seed(self.settings.seed)
-            drawn = [
-                draw_paths(member, self._config, scaled, origins, horizon, int(share), generator)
-                for member, share in zip(self._members, shares, strict=True)
-            ]
-        return np.concatenate(drawn)
+            each = [origins] * len(self._members)
+            return np.concatenate(
+                draw_paths(self._members, self._config, scaled, each, horizon, shares.tolist(), generator)
+            )
 
     def save(self, path: str | Path) -> None:
         """Writes a folder with ``config.json`` and ``model.safetensors``, which include the values of the series.

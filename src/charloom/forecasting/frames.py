@@ -97,18 +97,35 @@ def read_times(library: Library, times: Any) -> Any:
 def write_labels(frame: FrameColumns) -> NDArray[np.generic]:
     """Returns the dates as time stamps of NumPy, as numbers, or as objects whose ``str`` is the date.
 
-    Periods of pandas become the time stamps of their starts.
+    Periods of pandas become the time stamps of their starts. Raises SeriesError for business days.
     """
     times = frame.times
     if frame.origin == "pandas" and isinstance(times.dtype, load_library("pandas").PeriodDtype):
-        # Not by to_timestamp, whose nanoseconds end in the year 2262. Microseconds are counted from 1970, as in NumPy.
-        return np.asarray(times.array.asfreq("us", how="start").astype(np.int64)).astype("M8[us]")
+        return _find_starts(times, frame.times_name)
     if frame.origin == "polars" and getattr(times.dtype, "time_zone", None):
         # NumPy has no time zones: it would return the times of UTC.
-        times = times.dt.to_string("%Y-%m-%d %H:%M:%S%.6f%:z")
+        fraction = "%.9f" if times.dtype.time_unit == "ns" and (times.dt.nanosecond() % 1000 != 0).any() else "%.6f"
+        times = times.dt.to_string(f"%Y-%m-%d %H:%M:%S{fraction}%:z")
     elif frame.origin == "polars" and times.dtype in _wide_integers():
         times = times.cast(load_library("polars").Int64, strict=False)
     return np.asarray(times) if frame.origin == "pandas" else np.asarray(times.to_numpy())
+
+
+def _find_starts(periods: Any, name: str) -> NDArray[np.datetime64]:
+    """Returns the starts of periods of pandas. Raises SeriesError for business days, which skip weekends."""
+    offsets, frequency = load_library("pandas").offsets, periods.dtype.freq
+    # Not by to_timestamp, whose nanoseconds end in the year 2262. Both units are counted from 1970, as in NumPy.
+    unit = "ns" if isinstance(frequency, offsets.Nano) else "us"
+    starts = np.asarray(periods.array.asfreq(unit, how="start").astype(np.int64))
+    numbers = np.asarray(periods.array.astype(np.int64))
+    # Multiples of five business days are evenly spaced. Others would seem to have gaps.
+    is_even, are_starts_even = (len(set(np.diff(one).tolist())) < 2 for one in (numbers, starts))
+    if isinstance(frequency, offsets.BusinessDay) and is_even and not are_starts_even:
+        raise SeriesError(
+            f"the {name} contains periods of business days, whose starts are not evenly spaced because of the weekends",
+            hint="pass its values alone to number the points instead",
+        )
+    return starts.astype(f"M8[{unit}]")
 
 
 def _wide_integers() -> list[Any]:

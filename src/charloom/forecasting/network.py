@@ -4,14 +4,15 @@
 and measures the errors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from charloom.forecasting.autoregression import Indices, Linear, select_past
+from charloom.forecasting.autoregression import Indices, Linear, compute_responses, select_past
 from charloom.forecasting.series import Values
 from charloom.layers import LAYERS
 from charloom.recurrence.state import state_to_tuple, tuple_to_state
@@ -70,9 +71,14 @@ class ResidualNetwork(nn.Module):
             the final state.
         """
         outputs, state = self.layer(inputs, state)
-        mean, log_variance = self.head(outputs).unbind(-1)
-        # The exponential of an unlimited log variance could overflow in training.
-        return (mean, log_variance.clamp(min=_MIN_LOG_VARIANCE).clamp(max=self.max_log_variance)), state
+        return limit_log_variance(self.head(outputs), self.max_log_variance), state
+
+
+def limit_log_variance(predictions: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """Separates outputs of the head (..., 2) into mean and log variance, with the upper limit of the latter."""
+    mean, log_variance = predictions.unbind(-1)
+    # The exponential of an unlimited log variance could overflow in training.
+    return mean, log_variance.clamp(min=_MIN_LOG_VARIANCE).clamp(max=limit)
 
 
 def compute_gaussian_nll(prediction: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
@@ -122,64 +128,114 @@ class ResidualConfig:
 
 
 def draw_paths(
-    member: Member,
+    members: Sequence[Member],
     config: ResidualConfig,
     values: Values,
-    origins: Indices,
+    origins: Sequence[Indices],
     horizon: int,
-    num_paths: int,
+    num_paths: Sequence[int],
     generator: torch.Generator | None,
-) -> Values:
-    """Samples paths from each origin; each step is computed from the sampled steps before it.
+) -> list[Values]:
+    """Samples paths of each member from its origins; each step is computed from the sampled steps before it.
 
     Args:
-        member: Ensemble member.
+        members: Ensemble members.
         config: Context, units and shrinkage.
         values: Values on the model's scale: (points,).
-        origins: Indices of the first unknown values: (origins,).
+        origins: Indices of the first unknown values, for each member: (origins,).
         horizon: Number of steps ahead.
-        num_paths: Number of paths per origin.
+        num_paths: Number of paths per origin, for each member.
         generator: Random-number generator; None for paths without noise, of one-step forecasts that are fed back.
 
     Returns:
-        Paths: (paths, origins, horizon).
+        Paths of each member: (paths, origins, horizon).
     """
-    order, context = member.linear.order, config.context
-    # The order of time, as the layer reads it; the coefficients are reversed to match.
-    past = torch.from_numpy(select_past(values, origins, order + context)[:, ::-1].copy())
-    # A copy, as PyTorch has no tensors with negative strides.
-    weights = torch.from_numpy(member.linear.coefficients[::-1].copy())
-    center = past[:, order:].mean(1)
-    # The residuals of the context are inputs of the network.
-    known = past.unfold(1, order, 1)[:, :-1] @ weights + member.linear.intercept
-    errors = (past[:, order:] - known) / member.spread
+    # All members take each step together, because most of the time of small operations is that of their calls. Rows are
+    # ordered by member, then path by path: repeat() puts all origins of a path together.
+    counts = [len(some) * number for some, number in zip(origins, num_paths, strict=True)]
+    ends = np.cumsum(counts).tolist()
+    parts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    # A path is the linear forecast plus the responses to its errors. That is faster than the equation of the
+    # autoregression, which reads all its past values at each step.
+    responses = [torch.from_numpy(compute_responses([one.linear], horizon)[0, ::-1] * one.spread) for one in members]
+    path = torch.empty(horizon, ends[-1], dtype=torch.float64, device="cpu")
+    for member, some, number, part in zip(members, origins, num_paths, parts, strict=True):
+        path[:, part] = torch.from_numpy(member.linear.forecast(values, some, horizon)).T.repeat(1, number)
+    errors = torch.empty(horizon, ends[-1], dtype=torch.float64, device="cpu")
+    feedback = _Feedback(members, config, values, origins, num_paths, parts) if members[0].network else None
     with torch.no_grad():
-        # Without a network: residuals of mean 0 and unit variance, in units of the spread.
-        mean = log_variance = torch.zeros(num_paths * len(origins), dtype=torch.float32, device="cpu")
-        if member.network is not None:
-            seen = torch.stack([(past[:, order:] - center[:, None]) / config.window_spread, errors], dim=-1)
-            (means, log_variances), state = member.network(seen.float().transpose(0, 1).contiguous())
-            mean, log_variance = means[-1].repeat(num_paths), log_variances[-1].repeat(num_paths)
-            state = tuple_to_state(part.repeat(1, num_paths, 1) for part in state_to_tuple(state))
-        center = center.repeat(num_paths)
-        # Known values come first, so that each step finds all its lags in the path.
-        path = torch.empty(num_paths * len(origins), order + horizon, dtype=torch.float64, device="cpu")
-        path[:, :order] = past[:, context:].repeat(num_paths, 1)
         for step in range(horizon):
-            linear = path[:, step : step + order] @ weights + member.linear.intercept
-            error = config.shrinkage * mean
+            error = errors[step].zero_() if feedback is None else errors[step].copy_(config.shrinkage * feedback.mean)
             if generator is not None:
-                error = error + torch.exp(0.5 * log_variance) * _draw_paired_noise(num_paths, len(origins), generator)
+                noise = torch.cat(
+                    [_draw_paired_noise(*sizes, generator) for sizes in zip(num_paths, map(len, origins), strict=True)]
+                )
+                error += noise if feedback is None else noise * feedback.std
+            for response, part in zip(responses, parts, strict=True):
+                path[step, part] += response[horizon - 1 - step :] @ errors[: step + 1, part]
             # The path is float64, like the linear part; the network works in float32.
-            value = (linear + member.spread * error.double()).clamp(-_MAX_ABSOLUTE_VALUE, _MAX_ABSOLUTE_VALUE)
-            path[:, order + step] = value
+            path[step].clamp_(-_MAX_ABSOLUTE_VALUE, _MAX_ABSOLUTE_VALUE)
             # Nothing needs the prediction after the last step.
-            if member.network is not None and step + 1 < horizon:
-                seen = torch.stack([(value - center) / config.window_spread, error.double()], dim=-1)
-                (means, log_variances), state = member.network(seen.float()[None], state)
-                mean, log_variance = means[0], log_variances[0]
-    # Rows are ordered path by path: repeat() puts all origins of a path together.
-    return path[:, order:].reshape(num_paths, len(origins), horizon).numpy()
+            if feedback is not None and step + 1 < horizon:
+                feedback.advance(path[step], error)
+    return [
+        path[:, part].T.reshape(number, len(some), horizon).numpy()
+        for part, some, number in zip(parts, origins, num_paths, strict=True)
+    ]
+
+
+class _Feedback:
+    """Networks of all members, which read the steps of their sampled paths.
+
+    Attributes:
+        mean: Predicted mean of the next residual, of each row of ``draw_paths``: (rows,).
+        std: Predicted standard deviation: (rows,).
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        config: ResidualConfig,
+        values: Values,
+        origins: Sequence[Indices],
+        num_paths: Sequence[int],
+        parts: Sequence[slice],
+    ) -> None:
+        """Reads the context of each origin."""
+        self._networks = [cast(ResidualNetwork, member.network) for member in members]
+        self._window_spread, self._parts = config.window_spread, parts
+        self._limits = torch.empty(parts[-1].stop, dtype=torch.float32, device="cpu")
+        self._center = torch.empty(parts[-1].stop, dtype=torch.float64, device="cpu")
+        self._predictions = torch.empty(parts[-1].stop, 2, dtype=torch.float32, device="cpu")
+        self._states: list[State] = []
+        for member, network, some, number, part in zip(members, self._networks, origins, num_paths, parts, strict=True):
+            # The order of time, as the layer reads it.
+            past = select_past(values, some, member.linear.order + config.context)[:, ::-1]
+            seen = past[:, member.linear.order :]
+            center = seen.mean(1)
+            # The residuals of the context are inputs of the network.
+            windows = np.lib.stride_tricks.sliding_window_view(past[:, :-1], member.linear.order, axis=1)
+            known = windows @ member.linear.coefficients[::-1] + member.linear.intercept
+            inputs = np.stack([(seen - center[:, None]) / config.window_spread, (seen - known) / member.spread], -1)
+            with torch.no_grad():
+                outputs, state = network.layer(torch.from_numpy(inputs.astype(np.float32).transpose(1, 0, 2).copy()))
+                self._predictions[part] = network.head(outputs[-1]).repeat(number, 1)
+            self._states.append(tuple_to_state(part.repeat(1, number, 1) for part in state_to_tuple(state)))
+            self._center[part] = torch.from_numpy(center).repeat(number)
+            self._limits[part] = network.max_log_variance
+        self._read_predictions()
+
+    def advance(self, values: Tensor, errors: Tensor) -> None:
+        """Reads the values and the errors of a step, each (rows,), and predicts the errors of the next one."""
+        seen = torch.stack([(values - self._center) / self._window_spread, errors], dim=-1).float()[None]
+        for i, (network, part) in enumerate(zip(self._networks, self._parts, strict=True)):
+            outputs, self._states[i] = network.layer(seen[:, part], self._states[i])
+            self._predictions[part] = network.head(outputs[0])
+        self._read_predictions()
+
+    def _read_predictions(self) -> None:
+        self.mean, log_variance = limit_log_variance(self._predictions, self._limits)
+        self.std = torch.exp(0.5 * log_variance)
 
 
 def _draw_paired_noise(num_paths: int, num_origins: int, generator: torch.Generator) -> Tensor:

@@ -8,15 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charloom.forecasting.autoregression import AutoregressionSpec, fit_average
 from charloom.forecasting.cross_validation import split_blocks
+from charloom.forecasting.ensemble import Ensemble
 from charloom.forecasting.network import Member, Progress, ResidualConfig, ResidualNetwork, compute_gaussian_nll
+from charloom.forecasting.regression import AutoregressionSpec, fit_averages
 from charloom.forecasting.series import Values
 from charloom.settings.forecasting import ForecastSettings
 
 _MAX_STEPS = 16
 """Maximum number of minibatches per epoch; on a long series an epoch uses a smaller part of the windows."""
 _PATIENCE = 6
+_FIRST_PATIENCE = 4
+"""Patience before the first epoch that reduces the loss: most networks that help a series do so at once."""
+_MEMBERS_PER_NETWORK = 2
+"""Neighboring members that share a network: their linear parts differ, but training takes most of the time."""
 _MIN_FIRST = 3
 """Minimum number of networks from whose loss the number of epochs is chosen."""
 _MIN_HELD_OUT = 240
@@ -58,11 +63,11 @@ class WindowBatch(NamedTuple):
 
 
 def make_batch(centered: Values, errors: Values, block: tuple[int, int], context: int) -> WindowBatch:
-    """Makes the batch of all windows for a member.
+    """Makes the batch of all windows for a network.
 
     Args:
         centered: Centered windows: (windows, steps).
-        errors: Residuals of the member's linear part, NaN if unknown: (points,).
+        errors: Residuals of the linear part, NaN if unknown: (points,).
         block: Start and end of the held-out block.
         context: Context length.
     """
@@ -80,10 +85,17 @@ def make_batch(centered: Values, errors: Values, block: tuple[int, int], context
     return WindowBatch(*(torch.tensor(part, dtype=torch.float32, device="cpu") for part in parts))
 
 
+def _count_ahead(length: int) -> int:
+    """Returns the number of points of a window after its context, for a series of this length."""
+    return max(1, min(_MAX_AHEAD, length // 8))
+
+
 def fit_members(
     values: Values, specs: dict[AutoregressionSpec, float], settings: ForecastSettings, report: Progress
 ) -> tuple[list[Member], ResidualConfig]:
     """Fits an ensemble member for each block of the series. Returns the members, and a config without shrinkage.
+
+    Neighboring members have the same network, which is fitted without the blocks of both.
 
     Args:
         values: Values on the model's scale: (points,).
@@ -92,17 +104,30 @@ def fit_members(
         report: Callback with the completed share, 0 to 1.
     """
     blocks = split_blocks(len(values), settings.members)
-    linears = [fit_average(specs, values, block) for block in blocks]
+    linears = fit_averages(specs, values, blocks)
     errors = [np.append(np.full(one.order, np.nan), values[one.order :] - one.predict_next(values)) for one in linears]
     outside = [np.delete(some, slice(*block)) for some, block in zip(errors, blocks, strict=True)]
     # All members share one spread: a member whose block has the only change of a series has no residuals elsewhere.
     spread = max(float(np.sqrt(np.mean([np.mean(some[~np.isnan(some)] ** 2) for some in outside]))), _MIN_SPREAD)
     # A short series needs windows that are shorter than itself.
     context = min(settings.context, len(values) // 4)
-    windows, window_spread = cut_windows(values, context, max(1, min(_MAX_AHEAD, len(values) // 8)))
-    batches = [make_batch(windows, some / spread, block, context) for some, block in zip(errors, blocks, strict=True)]
+    windows, window_spread = cut_windows(values, context, _count_ahead(len(values)))
+    # At least two networks, so that none is held out on the whole series.
+    groups = np.array_split(np.arange(len(blocks)), max(2, math.ceil(len(blocks) / _MEMBERS_PER_NETWORK)))
+    batches = []
+    for group in groups:
+        shared = np.mean([errors[i] for i in group], axis=0)
+        for i in group:
+            # A network is validated on residuals of the linear part that was not fitted to them.
+            shared[slice(*blocks[i])] = errors[i][slice(*blocks[i])]
+        block = blocks[group[0]][0], blocks[group[-1]][1]
+        batches.append(make_batch(windows, shared / spread, block, context))
     networks = _train(batches, len(values), settings, report)
-    members = [Member(one, spread, net, block) for one, net, block in zip(linears, networks, blocks, strict=True)]
+    members = [
+        Member(linears[i], spread, copy.deepcopy(network), blocks[i])
+        for group, network in zip(groups, networks, strict=True)
+        for i in group
+    ]
     return members, ResidualConfig(context, window_spread, shrinkage=1.0)
 
 
@@ -123,16 +148,18 @@ def _train(
     """
     generator = torch.Generator("cpu").manual_seed(settings.seed)
     networks = [ResidualNetwork(settings.cell, settings.hidden_size) for _ in batches]
-    # Only windows that reach into the block have targets to validate on.
-    held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0] for part in batch)) for batch in batches]
+    # Only windows that reach into the block have targets to validate on. A quarter of them contains nearly all targets.
+    every = max(1, _count_ahead(length) // 4)
+    held_out = [WindowBatch(*(part[batch.held_out.sum(1) > 0][::every] for part in batch)) for batch in batches]
     # Before training, a network predicts what its linear part does.
     linear_loss = _compute_held_out_nll(networks, held_out)
     # A part of the networks, spread over the series, finds the number of epochs, because the epochs after the best one,
     # which early stopping needs, are the larger part of the time.
     num_first = min(len(batches), max(_MIN_FIRST, math.ceil(len(batches) * _MIN_HELD_OUT / length)))
     first = np.linspace(0, len(batches) - 1, num_first).astype(int).tolist()
+    ensemble = Ensemble([networks[index] for index in first], settings)
     epochs = _train_with_early_stopping(
-        [networks[index] for index in first],
+        ensemble,
         [batches[index] for index in first],
         [held_out[index] for index in first],
         settings,
@@ -141,19 +168,21 @@ def _train(
     )
     if not epochs:
         return [None] * len(batches)
+    ensemble.copy_to([networks[index] for index in first])
     others = [index for index in range(len(batches)) if index not in first]
     if others:
-        remaining, windows = [networks[index] for index in others], [batches[index] for index in others]
-        optimizer = _make_optimizer(remaining, settings)
+        ensemble = Ensemble([networks[index] for index in others], settings)
+        windows = [batches[index] for index in others]
         for _ in range(epochs):
-            _train_epoch(remaining, optimizer, windows, settings.batch_size, generator)
+            _train_epoch(ensemble, windows, settings.batch_size, generator)
+        ensemble.copy_to([networks[index] for index in others])
     # The blocks of a part of the networks may favor networks by chance.
     is_better = _compute_held_out_nll(networks, held_out) < linear_loss - _MIN_GAIN
     return networks if is_better else [None] * len(batches)
 
 
 def _train_with_early_stopping(
-    networks: list[ResidualNetwork],
+    ensemble: Ensemble,
     batches: list[WindowBatch],
     held_out: list[WindowBatch],
     settings: ForecastSettings,
@@ -165,39 +194,24 @@ def _train_with_early_stopping(
     Returns the number of the best epoch; 0 if no epoch reduces the loss.
     """
     # One stopping epoch for all: the loss on a single block is too noisy to choose an epoch for each network.
-    optimizer = _make_optimizer(networks, settings)
     # Epoch 0, the linear forecast alone, may be the best.
-    best, best_epoch = _compute_held_out_nll(networks, held_out), 0
-    # state_dict refers to the tensors themselves, which training changes in place.
-    best_weights = copy.deepcopy([one.state_dict() for one in networks])
+    best, best_epoch = _compute_held_out_nll(ensemble.networks, held_out), 0
+    best_weights = ensemble.weights.clone()
     for epoch in range(1, settings.epochs + 1):
-        _train_epoch(networks, optimizer, batches, settings.batch_size, generator)
-        nats = _compute_held_out_nll(networks, held_out)
+        _train_epoch(ensemble, batches, settings.batch_size, generator)
+        nats = _compute_held_out_nll(ensemble.networks, held_out)
         if nats < best - _MIN_GAIN:
-            best, best_epoch, best_weights = nats, epoch, copy.deepcopy([one.state_dict() for one in networks])
+            best, best_epoch, best_weights = nats, epoch, ensemble.weights.clone()
         # Training ends at the limit that is reached first.
-        report(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
-        if epoch - best_epoch >= _PATIENCE:
+        patience = _PATIENCE if best_epoch else _FIRST_PATIENCE
+        report(max(epoch / settings.epochs, (epoch - best_epoch) / patience))
+        if epoch - best_epoch >= patience:
             break
-    for network, weights in zip(networks, best_weights, strict=True):
-        network.load_state_dict(weights)
+    ensemble.weights.copy_(best_weights)
     return best_epoch
 
 
-def _make_optimizer(networks: list[ResidualNetwork], settings: ForecastSettings) -> torch.optim.Optimizer:
-    """Makes one optimizer for all weights of the networks."""
-    weights = [weight for network in networks for weight in network.parameters()]
-    # One operation for all weights costs less than several for each.
-    return torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-
-
-def _train_epoch(
-    networks: list[ResidualNetwork],
-    optimizer: torch.optim.Optimizer,
-    batches: list[WindowBatch],
-    batch_size: int,
-    generator: torch.Generator,
-) -> None:
+def _train_epoch(ensemble: Ensemble, batches: list[WindowBatch], batch_size: int, generator: torch.Generator) -> None:
     """Trains each network for one epoch, on a quarter of the windows of its batch."""
     # Windows overlap, so that a quarter of them contains each point many times.
     num_windows = len(batches[0].inputs)
@@ -206,24 +220,18 @@ def _train_epoch(
         torch.randperm(num_windows, generator=generator, dtype=torch.int64, device="cpu")[: steps * batch_size]
         for _ in batches
     ]
-    # One gather for all minibatches, transposed to (steps, batch), the order of the layer.
-    inputs = [batch.inputs[order].transpose(0, 1) for batch, order in zip(batches, orders, strict=True)]
-    targets = torch.stack([batch.targets[order].T for batch, order in zip(batches, orders, strict=True)])
-    fitted = torch.stack([batch.fitted[order].T for batch, order in zip(batches, orders, strict=True)])
-    for start in range(0, len(orders[0]), batch_size):
-        chosen = slice(start, start + batch_size)
-        predictions = [network(one[:, chosen].contiguous())[0] for network, one in zip(networks, inputs, strict=True)]
-        # One loss for all networks, which share no weights: most of its time is that of calls.
-        mean, log_variance = (torch.stack(parts) for parts in zip(*predictions, strict=True))
-        weights = fitted[..., chosen]
-        losses = weights * compute_gaussian_nll((mean, log_variance), targets[..., chosen])
-        # A network without targets in its minibatch has a loss of 0, not 0 / 0.
-        loss = (losses.sum((1, 2)) / weights.sum((1, 2)).clamp(min=1.0)).sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for network in networks:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
+    # One gather for all minibatches: (networks, minibatches, steps, batch, ...), the order of the layer.
+    inputs, targets, fitted = (
+        torch.stack(
+            [part[order].unflatten(0, (steps, -1)).transpose(1, 2) for part, order in zip(parts, orders, strict=True)]
+        )
+        for parts in zip(*(batch[:3] for batch in batches), strict=True)
+    )
+    # No loss is computed for the steps before the first target.
+    is_used = fitted.sum((0, 1, 3)) > 0
+    first = int(is_used.nonzero()[0]) if is_used.any() else 0
+    for i in range(steps):
+        ensemble.train_step(inputs[:, i].unbind(), targets[:, i, first:], fitted[:, i, first:])
 
 
 def _compute_held_out_nll(networks: list[ResidualNetwork], batches: list[WindowBatch]) -> float:

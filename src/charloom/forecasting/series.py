@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from charloom.errors import SeriesError
 from charloom.forecasting.csv_table import quote_cell
-from charloom.forecasting.dates import Dates, find_notation, parse_date, read_dates
+from charloom.forecasting.dates import Dates, describe_nanoseconds, find_notation, parse_date, read_dates
 from charloom.forecasting.frames import TIME, read_frame, write_labels
 from charloom.settings.limits import check_count
 from charloom_codec.arguments import check_type
@@ -172,7 +172,7 @@ def _read_frame_dates(index: NDArray[np.generic], name: str) -> Dates | None:
             raise SeriesError(
                 f"label {place + 1} of {len(labels)} of the {name} is missing", hint=f"fill such labels, {otherwise}"
             )
-    in_order = f"sort the series by its {name} and fill its gaps, {otherwise}"
+    in_order = f"sort the series by its {name} and fill its gaps, {otherwise} (for example, working days)"
     if index.dtype.kind in "iufm":
         # Numbers carry no calendar: only even spacing matters.
         steps = np.diff(index).astype(np.float64)
@@ -188,6 +188,11 @@ def _read_frame_dates(index: NDArray[np.generic], name: str) -> Dates | None:
     except SeriesError as error:
         notation = find_notation(labels[0]) or ""
         for place, label in enumerate(labels):
+            if problem := describe_nanoseconds(label):
+                raise SeriesError(
+                    f"label {place + 1} of the {name}, {quote_cell(label)}, {problem}",
+                    hint=f"round the labels, {otherwise}",
+                ) from None
             if parse_date(label, notation) is None:
                 like = "an ISO date such as 2001-12-31" if place == 0 else f"a date like {quote_cell(labels[0])}"
                 raise SeriesError(

@@ -139,8 +139,8 @@ class ForecastSettings:
         hidden_size: Number of hidden units of each network.
         context: Context length: number of points that a network reads before its first forecast, at most a quarter of
             the series.
-        members: Number of networks in the ensemble. Each is fitted without one block of the series, on which its errors
-            are measured.
+        members: Number of members of the ensemble. The linear part of each is fitted without one block of the series,
+            on which its errors are measured; two neighboring members share a network, fitted without both blocks.
         epochs: Maximum number of epochs of each network; early stopping ends training before the network overfits.
         batch_size: Number of windows in a minibatch.
         learning_rate: Learning rate of AdamW.
