@@ -20,6 +20,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import hypothesis
 import jaxtyping
 
+from examples import examples
+
 # The output of commands must not depend on the terminal in which the tests run.
 _TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 for name in (*_TERMINAL, "PYTHONIOENCODING"):
@@ -51,9 +53,9 @@ _CHECKED = [
 ]
 jaxtyping.install_import_hook([f"charloom.{name}" for name in _CHECKED], "beartype.beartype")
 
-# The duration of an example depends on the machine more than on the code.
+# The duration of an example depends on the machine more than on the code. scripts/test-slow runs more examples.
 _PROFILE = hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name())
-hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None)
+hypothesis.settings.register_profile("charloom", _PROFILE, deadline=None, max_examples=examples(50))
 hypothesis.settings.load_profile("charloom")
 
 import pytest  # noqa: E402
@@ -61,7 +63,7 @@ import pytest  # noqa: E402
 from charloom.text import encoding, sources  # noqa: E402
 from charloom.text.encoding import Encoder  # noqa: E402
 from long_text import LONG_TEXT  # noqa: E402
-from process import SMALL, call, end_processes  # noqa: E402
+from process import SMALL, call, commands_forked, processes_ended  # noqa: E402
 
 if TYPE_CHECKING:
     from forked_workers import ForkedWorker
@@ -110,11 +112,18 @@ def _temporary_files_are_pytests(tmp_path_factory: pytest.TempPathFactory) -> It
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _commands_are_forked(_temporary_files_are_pytests: None) -> Iterator[None]:
+    """Forks commands from one process of each worker; the process starts with the first of them."""
+    with commands_forked():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_process_is_left() -> Iterator[None]:
     """Ends the processes that a failed test left running."""
-    yield
-    end_processes()
+    with processes_ended():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +172,14 @@ def forked_workers() -> "Iterator[list[ForkedWorker]]":
 
     with workers_forked() as workers:
         yield workers
+
+
+@pytest.fixture
+def kept_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opens the engines of the models of the package once for all tests that use this fixture."""
+    from kept_engines import open_engine  # here, as it imports the codec's native module
+
+    monkeypatch.setattr("charloom_codec.format.opening.open_engine", open_engine)
 
 
 @pytest.fixture

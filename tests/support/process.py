@@ -1,6 +1,7 @@
 """Runs ``charloom`` as a user does: a process of its own, no network, an empty home.
 
-A process takes seconds to import PyTorch: for many invalid calls, ``call`` runs the command in the tests' process.
+A new process takes seconds to import PyTorch, so one that has done it is forked for each command. For many invalid
+calls, ``call`` runs the command in the tests' process.
 """
 
 import contextlib
@@ -8,15 +9,17 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from charloom.cli.app import run_command_line
+from forked_command import CommandServer, ForkedCommand
 
 SMALL = ["--recipe", "own-text", "--cell", "gru", "--hidden-size", "16", "--batch-size", "4", "--num-steps", "10"]
 """Options of a small model that trains fast."""
@@ -24,7 +27,8 @@ SMALL = ["--recipe", "own-text", "--cell", "gru", "--hidden-size", "16", "--batc
 PATIENCE = 600
 """Seconds to wait for a process: more than it takes if several suites run at once on a busy machine."""
 
-_started: "list[subprocess.Popen[bytes]]" = []
+_started: "list[subprocess.Popen[Any]]" = []
+_servers: list[CommandServer] = []
 
 _NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens, so that downloads fail at once
 
@@ -60,23 +64,57 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     return kept | proxies | {"HOME": str(home), "no_proxy": "", "NO_PROXY": ""} | variables
 
 
-def start(home: Path, *arguments: str | Path, **variables: str) -> "subprocess.Popen[bytes]":
-    """Starts ``charloom ARGUMENTS`` with its output and errors as pipes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "charloom", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=home,
-        env=environment(home, **variables),
-    )
+@contextlib.contextmanager
+def commands_forked() -> Iterator[None]:
+    """Forks the commands of ``start`` and ``run`` within the context."""
+    with contextlib.closing(CommandServer(environment(Path(tempfile.gettempdir())))) as server:
+        _servers.append(server)
+        try:
+            yield
+        finally:
+            _servers.remove(server)
+
+
+def start(
+    home: Path,
+    *arguments: str | Path,
+    new: bool = False,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    text: bool = False,
+    **variables: str,
+) -> "subprocess.Popen[Any]":
+    """Starts ``charloom ARGUMENTS`` in the folder ``home``.
+
+    Args:
+        home: The current folder and the home of the process.
+        arguments: Arguments of the command.
+        new: Start a new interpreter. Otherwise, that is done only if a variable differs that imports may read.
+        stdin: As of ``subprocess.Popen``, like ``stdout``, ``stderr`` and ``text``.
+        stdout: See ``stdin``.
+        stderr: See ``stdin``.
+        text: See ``stdin``.
+        variables: Variables of the environment.
+    """
+    words = [str(argument) for argument in arguments]
+    options: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "text": text, "cwd": home}
+    options["env"] = environment(home, **variables)
+    servers = [server for server in _servers if not new and server.can_fork(options["env"])]
+    if servers:
+        process: subprocess.Popen[Any] = ForkedCommand(servers[0], "charloom", *words, **options)
+    else:
+        process = subprocess.Popen([sys.executable, "-m", "charloom", *words], **options)
     _started.append(process)
     return process
 
 
-def end_processes() -> None:
-    """Kills the processes of ``start`` that still run."""
-    while _started:
+@contextlib.contextmanager
+def processes_ended() -> Iterator[None]:
+    """Kills, at the end of the context, the processes that ``start`` started within it."""
+    before = len(_started)
+    yield
+    while len(_started) > before:
         with _started.pop() as process:
             process.kill()
 
@@ -90,18 +128,12 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any] | 
         time.sleep(0.01)
 
 
-def run(home: Path, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> Result:
-    """Runs ``charloom ARGUMENTS`` in the folder ``home`` to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "charloom", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        cwd=home,
-        env=environment(home, **variables),
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode(), done.stdout)
+def run(home: Path, *arguments: str | Path, new: bool = False, stdin: bytes = b"", **variables: str) -> Result:
+    """Runs ``charloom ARGUMENTS`` to its end, started as by ``start``, with an input."""
+    options: dict[str, Any] = {"new": new, "stdin": subprocess.PIPE, **variables}
+    process = start(home, *arguments, **options)
+    out, errors = process.communicate(stdin, timeout=PATIENCE)
+    return Result(process.returncode, out.decode("utf-8", "replace"), errors.decode(), out)
 
 
 def call(home: Path, *arguments: str | Path, stdin: bytes = b"") -> Result:
