@@ -71,20 +71,20 @@ nb::bytes inspect(Mixed &session, const nb::bytes &data) {
 class Mixing {
  public:
   // corrector: null for none.
-  Mixing(const Network &network, const Corrector *corrector, int full_bits, int light_bits, const nb::bytes &text,
-         size_t silent, bool records)
-      : network_(network), corrector_(corrector) {
+  Mixing(const Network &network, int version, const Corrector *corrector, int full_bits, int light_bits,
+         const nb::bytes &text, size_t silent, bool records)
+      : network_(network), rules_(rules_of(version)), corrector_(corrector) {
     nb::gil_scoped_release release;
-    primed_ = prime(network, corrector, full_bits, light_bits, data_of(text), text.size(), silent, records);
+    primed_ = prime(network, rules_, corrector, full_bits, light_bits, data_of(text), text.size(), silent, records);
   }
 
   std::unique_ptr<Mixed> session(long lanes, size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<Mixed>(lanes, network_, corrector_, *primed_, kMaxUndoBytes, capacity);
+    return std::make_unique<Mixed>(lanes, network_, rules_, corrector_, *primed_, kMaxUndoBytes, capacity);
   }
   std::unique_ptr<MixedRecords> records(size_t capacity) {
     nb::gil_scoped_release release;
-    return std::make_unique<MixedRecords>(network_, corrector_, *primed_, SIZE_MAX, capacity);
+    return std::make_unique<MixedRecords>(network_, rules_, corrector_, *primed_, SIZE_MAX, capacity);
   }
 
  private:
@@ -92,6 +92,7 @@ class Mixing {
   static constexpr size_t kMaxUndoBytes = 4 << 20;
 
   const Network &network_;
+  const MixingRules &rules_;
   const Corrector *const corrector_;
   std::unique_ptr<Primed> primed_;
 };
@@ -165,9 +166,10 @@ NB_MODULE(_codec, m) {
   bind_session<Mixed>(m, "MixingSession").def("inspect", &inspect);
   bind_session<MixedRecords>(m, "MixingRecords");
   nb::class_<Mixing>(m, "Mixing", "The state that all mixing sessions start from: tables, and the priming text.")
-      .def(nb::init<const Network &, const Corrector *, int, int, const nb::bytes &, size_t, bool>(),
-           nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(), nb::arg("network"), nb::arg("corrector").none(),
-           nb::arg("full_bits"), nb::arg("light_bits"), nb::arg("text"), nb::arg("silent"), nb::arg("records"))
+      .def(nb::init<const Network &, int, const Corrector *, int, int, const nb::bytes &, size_t, bool>(),
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 4>(), nb::arg("network"), nb::arg("version"),
+           nb::arg("corrector").none(), nb::arg("full_bits"), nb::arg("light_bits"), nb::arg("text"), nb::arg("silent"),
+           nb::arg("records"))
       .def("session", &Mixing::session, nb::keep_alive<0, 1>())
       .def("records", &Mixing::records, nb::keep_alive<0, 1>());
   m.def(

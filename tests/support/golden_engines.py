@@ -7,10 +7,9 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Callable
 
 from charloom_codec.codec import Codec
-from charloom_codec.engines.engine import Engine
+from charloom_codec.engines.engine import VERSIONS, Engine
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
 from charloom_codec.records.record_codec import RecordCodec
@@ -57,14 +56,17 @@ def decoded(engine: Engine, golden: dict[str, list[str]]) -> bool:
     return records == _RECORDS and file == _FILE and lines == _BLOCKS[0]
 
 
-PLAIN: dict[str, Callable[[], Engine]] = {
-    "fast": lambda: ReferenceEngine(MODEL, None),
-    "mixing": lambda: ReferenceEngine(MODEL, PRIMING),
-    "mixing 1": lambda: ReferenceEngine(MODEL, PRIMING, version=1),
+ENGINES: dict[str, tuple[Priming | None, int]] = {
+    f"{mode} {version}": (None if mode == "fast" else PRIMING, version)
+    for mode, versions in VERSIONS.items()
+    for version in versions
 }
+"""Arguments of an engine, by mode and version."""
 
 if __name__ == "__main__":
-    golden: dict[str, object] = {name: encoded(make()) for name, make in PLAIN.items()}
+    golden: dict[str, object] = {
+        name: encoded(ReferenceEngine(MODEL, *arguments)) for name, arguments in sorted(ENGINES.items())
+    }
     golden["model"] = MODEL.compute_fingerprint().hex()
     json.dump(golden, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -54,10 +54,7 @@ class FastLanes {
   }
 
  private:
-  void end_byte(long lane, uint8_t byte) {
-    networks_[lane].update_byte(byte);
-    networks_.end_byte(lane);
-  }
+  void end_byte(long lane, uint8_t byte) { networks_.end_byte(lane, byte); }
 
   NetworkLanes networks_;
 };
@@ -68,9 +65,11 @@ class FastLanes {
 // for a short text, a copy of the whole memory would take longer than the text.
 class Primed {
  public:
-  Primed(Memory &&memory, const uint8_t *text, size_t size) : memory_(std::move(memory)), text_(text, text + size) {}
+  Primed(Memory &&memory, const uint8_t *text, size_t size, ByteTrees &&trees)
+      : memory_(std::move(memory)), text_(text, text + size), trees_(std::move(trees)) {}
 
   const std::vector<uint8_t> &text() const { return text_; }
+  const ByteTrees &trees() const { return trees_; }
   // max_undo_bytes: the size of changes up to which the copy can be restored.
   Memory acquire(size_t max_undo_bytes) {
     Memory memory = reuse_or_copy();
@@ -98,6 +97,7 @@ class Primed {
 
   const Memory memory_;
   const std::vector<uint8_t> text_;
+  const ByteTrees trees_;
   std::optional<Memory> idle_;
   std::mutex mutex_;
 };
@@ -106,19 +106,20 @@ class Primed {
 class MixingLanes {
  public:
   // corrector: null for none. max_undo_bytes: as in Primed::acquire. capacity: bytes of each lane at most.
-  MixingLanes(const Network &network, const Corrector *corrector, Primed &primed, size_t max_undo_bytes,
-              size_t capacity, long lanes)
-      : MixingLanes(network, corrector, primed.acquire(max_undo_bytes), primed.text(), capacity, lanes) {
+  MixingLanes(const Network &network, const MixingRules &rules, const Corrector *corrector, Primed &primed,
+              size_t max_undo_bytes, size_t capacity, long lanes)
+      : MixingLanes(network, rules, corrector, primed.acquire(max_undo_bytes), primed.trees(), primed.text(), capacity,
+                    lanes) {
     primed_ = &primed;
   }
   // With a memory that has read `before` and is not released.
-  MixingLanes(const Network &network, const Corrector *corrector, Memory &&memory, const std::vector<uint8_t> &before,
-              size_t capacity, long lanes)
+  MixingLanes(const Network &network, const MixingRules &rules, const Corrector *corrector, Memory &&memory,
+              const ByteTrees &trees, const std::vector<uint8_t> &before, size_t capacity, long lanes)
       : memory_(std::move(memory)),
         text_((uint8_t *)calloc(before.size() + lanes * capacity + 1, 1)),
         written_(lanes + 1),
         buffer_{text_.get(), before.size(), capacity, written_.data()},
-        mixture_(network.kernels(), corrector, memory_, buffer_),
+        mixture_(network.kernels(), rules, corrector, trees, memory_, buffer_),
         networks_(network, lanes) {
     if (!text_) throw std::bad_alloc();
     if (!before.empty()) memcpy(text_.get(), before.data(), before.size());
@@ -149,31 +150,30 @@ class MixingLanes {
   // Output: an Encoder or a CostMeter.
   template <class Output>
   void encode(long lane, uint8_t byte, Output &encoder) {
-    code(lane, [&](int i, int p) {
-      const int bit = byte >> i & 1;
+    code(lane, [&](const ByteTree::Node &node, int p) {
+      const int bit = byte >= node.middle;
       encoder.encode_bit(bit, p);
       return bit;
     });
   }
   uint8_t decode(long lane, Decoder &decoder) {
-    return code(lane, [&](int, int p) { return decoder.decode_bit(p); });
+    return code(lane, [&](const ByteTree::Node &, int p) { return decoder.decode_bit(p); });
   }
   // Reads a byte without coding it.
   void update(long lane, uint8_t byte) {
-    code(lane, [&](int i, int) { return byte >> i & 1; });
+    code(lane, [&](const ByteTree::Node &node, int) { return byte >= node.middle; });
   }
 
-  // Reads a byte without coding it. Appends to `rows`, for each bit that the network predicts, the inputs of the
-  // corrector, its categories, and the bit: the data that it is trained on.
+  // Reads a byte without coding it. Appends to `rows`, for each decision whose prediction is corrected, the inputs of
+  // the corrector, its categories, and the bit: the data that it is trained on.
   void inspect(long lane, uint8_t byte, std::vector<int16_t> &rows) {
     if (!mixture_.has_corrector()) throw std::invalid_argument("the engine has no corrector");
-    code(lane, [&](int i, int) {
-      const int bit = byte >> i & 1;
-      if (networks_[lane].predicts()) {
-        const CorrectorInputs &inputs = mixture_.corrector_inputs();
-        for (int input = 0; input < kUsedInputs; input++) rows.push_back(inputs.mixer[mixer_input_of(input)]);
-        rows.insert(rows.end(), inputs.stages, inputs.stages + kStageInputs);
-        for (int category : inputs.category) rows.push_back((int16_t)category);
+    code(lane, [&](const ByteTree::Node &node, int) {
+      const int bit = byte >= node.middle;
+      if (const CorrectorInputs *inputs = mixture_.corrector_inputs()) {
+        for (int input = 0; input < kUsedInputs; input++) rows.push_back(inputs->mixer[mixer_input_of(input)]);
+        rows.insert(rows.end(), inputs->stages, inputs->stages + kStageInputs);
+        for (int category : inputs->category) rows.push_back((int16_t)category);
         rows.push_back((int16_t)bit);
       }
       return bit;
@@ -183,7 +183,7 @@ class MixingLanes {
   Memory memory() && { return std::move(memory_); }
 
  private:
-  // code_bit(i, p) codes bit i of the byte, which is 1 with probability p, and returns it.
+  // code_bit(node, p) codes the decision of a node, which is 1 with probability p, and returns it.
   template <class CodeBit>
   uint8_t code(long number, CodeBit code_bit) {
     Lane &lane = lanes_[number];
@@ -191,10 +191,13 @@ class MixingLanes {
     if (lane.position - buffer_.primed >= (number + 1) * buffer_.lane_capacity)
       throw std::length_error("the data exceeds the capacity of a lane");
     mixture_.start_byte(lane, network);
-    for (int i = 7; i >= 0; i--) mixture_.update(lane, network, code_bit(i, mixture_.predict(lane, network)));
+    while (!lane.has_byte()) {
+      const int p = mixture_.predict(lane, network);
+      mixture_.update(lane, network, code_bit(lane.node(), p));
+    }
     const uint8_t byte = mixture_.end_byte(lane);
     written_[number] = lane.position;
-    networks_.end_byte(number);
+    networks_.end_byte(number, byte);
     return byte;
   }
 
@@ -213,16 +216,18 @@ class MixingLanes {
 
 // Reads a text: its first `silent` bytes without the network, the rest with it. records: each line is a text of its
 // own.
-inline std::unique_ptr<Primed> prime(const Network &network, const Corrector *corrector, int full_bits, int light_bits,
-                                     const uint8_t *text, size_t size, size_t silent, bool records) {
-  MixingLanes lanes(network, corrector, Memory(full_bits, light_bits), {}, size, 1);
+inline std::unique_ptr<Primed> prime(const Network &network, const MixingRules &rules, const Corrector *corrector,
+                                     int full_bits, int light_bits, const uint8_t *text, size_t size, size_t silent,
+                                     bool records) {
+  ByteTrees trees = rules.has_balanced_trees ? ByteTrees(text, size) : ByteTrees();
+  MixingLanes lanes(network, rules, corrector, Memory(full_bits, light_bits), trees, {}, size, 1);
   for (size_t i = 0; i < size; i++) {
     const bool starts_text = i == 0 || (records && text[i - 1] == '\n');
     if (starts_text) lanes.start_texts();
     if (records ? starts_text && i >= silent : i == silent) lanes.start_network();
     lanes.update(0, text[i]);
   }
-  return std::make_unique<Primed>(std::move(lanes).memory(), text, size);
+  return std::make_unique<Primed>(std::move(lanes).memory(), text, size, std::move(trees));
 }
 
 }  // namespace charloom

@@ -1,12 +1,15 @@
-// Context mixing, as in PAQ and lpaq: predicts the next bit from the context models, the match models and the network,
-// and updates all of them with the bit.
+// Context mixing, as in PAQ and lpaq: predicts the next decision of a byte (byte_tree.h) from the context models, the
+// match models and the network, and updates all of them with its value, a bit.
 //
-// Each context has a slot of 15 nodes, which describe the bits that followed it. The predictions of nodes, two match
+// Each context has slots of 15 nodes, which describe the bits that followed it. The predictions of nodes, two match
 // models and the network are mixed as logits by several weight sets, each selected by another property of the context.
 // The outputs of the sets are mixed by a final weight set, APMs refine the result, and the corrector corrects it if the
 // network predicts.
 #pragma once
+#include <cstdlib>
+
 #include "mixing/corrector.h"
+#include "mixing/learning_rate.h"
 #include "mixing/slots.h"
 #include "network/network_prediction.h"
 
@@ -15,11 +18,15 @@ namespace charloom {
 class ContextMixing {
  public:
   // corrector: null for version 1 of the engine, which has none.
-  ContextMixing(const CodecKernels &kernels, const Corrector *corrector, Memory &memory, const TextBuffer &buffer)
+  ContextMixing(const CodecKernels &kernels, const MixingRules &rules, const Corrector *corrector,
+                const ByteTrees &trees, Memory &memory, const TextBuffer &buffer)
       : kernels_(kernels),
         memory_(memory),
         c_(memory.counters()),
         buffer_(buffer),
+        trees_(trees),
+        rules_(rules),
+        rate_(rules),
         correction_(kernels, corrector, memory) {
     mixer_.inputs[kConstantInput] = 256;
     correction_.inputs.mixer = mixer_.inputs;
@@ -31,27 +38,25 @@ class ContextMixing {
   // The order of the statements hides cache misses: the match models' text is prefetched, slots are found, then the
   // text is read.
   void start_byte(Lane &lane, NetworkPrediction &network) {
-    if (lane.position == lane.start) make_contexts(lane.text, buffer_.text, lane.position, lane.context);
+    if (lane.position == lane.start) start_contexts(lane);
     for (int k = 0; k < kMatches; k++) lane.matches[k].prefetch_text(buffer_.text, c_.match_tables[k]);
     find_slots(memory_, lane);
     for (int k = 0; k < kMatches; k++)
       lane.matches[k].update(buffer_, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k],
                              [&](const uint32_t *entry) { memory_.save(entry); });
     network.start_byte();
-    lane.bit = 0;
-    lane.partial = 1;
-    // Long before the second half is known: memory takes longer than a bit.
-    if (network.predicts()) prefetch_second_half(memory_, lane, 16 | network.likeliest_byte() >> 4);
-    set_rate(network);
+    lane.at = ByteTree::kRoot;
+    narrow(lane, network);
+    // Long before the first four decisions are known: memory takes longer than a decision.
+    if (network.predicts()) prefetch_slots_at(lane, lane.tree->after_four(network.likeliest_byte()));
+    rate_.start_byte(memory_, network.predicts());
   }
 
   int predict(Lane &lane, const NetworkPrediction &network) {
-    const int partial = lane.partial;
-    uint16_t *const of_last = apm_of_last(lane, partial), *const of_last3 = apm_of_last3(lane, partial);
-    for (int bit = 0; bit < 2 && lane.bit < 7; bit++) {
-      prefetch(apm_of_last(lane, 2 * partial + bit));
-      prefetch(apm_of_last3(lane, 2 * partial + bit));
-    }
+    const ByteTree::Node &node = lane.node();
+    uint16_t *const of_last = apm_of_last(lane, node), *const of_last3 = apm_of_last3(lane, node);
+    for (const int next : node.next)
+      if (!ByteTree::is_byte(next)) prefetch_apms(lane, (*lane.tree)[next]);
     const int order = add_contexts(lane);
     const auto [expected, length] = add_matches(lane);
     const int logit_step = add_network(lane, network);
@@ -64,52 +69,68 @@ class ContextMixing {
                                 apms_[2].p(of_expected, logit)};
     int p = (mixed_ + refined[0] + refined[1] + refined[2] + 2) >> 2;
     p = p < 1 ? 1 : p > kOne - 1 ? kOne - 1 : p;
-    if (correction_.start(network.predicts())) {
-      set_corrector_inputs(logit, p, refined, {lane.bit, order, length, network.confidence()});
+    if (correction_.start(network.predicts() && p >= rules_.certain && p <= kOne - rules_.certain)) {
+      set_corrector_inputs(logit, p, refined, {node.depth, order, length, network.confidence()});
       p = correction_.correct(p);
     }
-    // Prefetches the slots of the second half on the assumption that the likelier bit ends the first half.
-    if (lane.bit == 3) prefetch_second_half(memory_, lane, partial * 2 + (p > kOne / 2));
+    // Prefetches the next slots on the assumption that the likelier decision is right.
+    if (lane.is_at_end_of_slots()) prefetch_slots_at(lane, node.next[p > kOne / 2]);
     return p;
   }
 
   bool has_corrector() const { return correction_.has_corrector(); }
-  const CorrectorInputs &corrector_inputs() const { return correction_.inputs; }  // of the last prediction
+  // Returns the inputs of the last prediction; null if it was not corrected.
+  const CorrectorInputs *corrector_inputs() const {
+    return correction_.has_corrected() ? &correction_.inputs : nullptr;
+  }
 
   void update(Lane &lane, NetworkPrediction &network, int bit) {
-    lane.partial = lane.partial * 2 + bit;
-    if (++lane.bit == 4) {
-      for (uint32_t &context : lane.context) context = second_half(context, lane.partial);
+    const bool needs_slots = lane.take(bit);
+    if (needs_slots) {
+      for (uint32_t &context : lane.context) context = next_slot(context, lane.node().id);
       prefetch_slots(memory_, lane.context);
     }
     if (memory_.is_logging()) save_changes();
-    const int target = bit << 16;
-    kernels_.train(mixer_, target, target - mixed_, rate_);
+    const int target = bit << 16, error = target - mixed_;
+    if (std::abs(error) >= rules_.certain) kernels_.train(mixer_, target, error, rate_.value());
     update_slots(bit);
-    for (APM &stage : apms_) APM::update(stage.nearer(), bit);
+    for (APM &stage : apms_) APM::update(stage.nearer(), bit, rules_.apm_rate);
     correction_.update(target);
-    network.update(bit);
-    if (lane.bit == 4) find_slots(memory_, lane);
+    if (lane.has_byte()) return;
+    narrow(lane, network);
+    if (needs_slots) find_slots(memory_, lane);
   }
 
-  // To be called after eight bits. The caller then steps the network if it has a complete token.
+  // To be called when the lane has its byte. The caller then steps the network if it has a complete token.
   uint8_t end_byte(Lane &lane) {
-    const uint8_t byte = (uint8_t)lane.partial;
+    const uint8_t byte = lane.byte();
     buffer_.text[lane.position++] = byte;
     lane.text.update(byte, lane.position);
-    make_contexts(lane.text, buffer_.text, lane.position, lane.context);
+    start_contexts(lane);
     prefetch_slots(memory_, lane.context);
-    prefetch(apm_of_last3(lane, 1));
-    prefetch(apm_of_last(lane, 1));
+    prefetch_apms(lane, (*lane.tree)[ByteTree::kRoot]);
     for (int k = 0; k < kMatches; k++)
       lane.matches[k].prefetch_entry(buffer_.text, lane.position, lane.start, kMatchLengths[k], c_.match_tables[k]);
     return byte;
   }
 
  private:
-  static constexpr int kInitialRate = 655, kNetworkRate = 328, kFinalRate = 100;  // see CodecKernels::train
-  static constexpr uint32_t kMaxCountedBytes = 1 << 30;
   static constexpr int kMatchLengths[kMatches] = {6, 16};
+
+  // Sets the tree and the contexts of the next byte.
+  void start_contexts(Lane &lane) {
+    const uint8_t last = (uint8_t)lane.text.last4;
+    lane.tree = &trees_.after(last);
+    make_contexts(lane.text, buffer_.text, lane.position, trees_.number_after(last), lane.context);
+  }
+  static void narrow(const Lane &lane, NetworkPrediction &network) {
+    const ByteTree::Node &node = lane.node();
+    network.narrow(node.first, node.middle, node.last);
+  }
+  // at: a node, or a byte, which has no slots.
+  void prefetch_slots_at(const Lane &lane, int at) {
+    if (!ByteTree::is_byte(at)) prefetch_next_slots(memory_, lane, (*lane.tree)[at].id);
+  }
 
   // Adds the prediction of a StateMap to the inputs.
   void add_map(int number, int map) {
@@ -121,7 +142,7 @@ class ContextMixing {
 
   // Adds the predictions of the slots to the inputs. Returns the number of orders that were seen before.
   int add_contexts(const Lane &lane) {
-    const int in_half = lane.bit & 3, node = (1 << in_half) - 1 + (lane.partial & ((1 << in_half) - 1));
+    const int node = lane.node_of_slot();
     int order = 0;
     for (int i = 0; i < kContexts; i++) {
       if (i < kFull) {
@@ -145,14 +166,15 @@ class ContextMixing {
 
   // Adds the predictions of the match models to the inputs. Returns the expectation of the longest match.
   Expected add_matches(const Lane &lane) {
-    Expected longest{0, 0};
+    const ByteTree::Node &node = lane.node();
+    Expected longest = {0, 0};
     for (int k = 0; k < kMatches; k++) {
       const Match &match = lane.matches[k];
-      const int byte = match.expected(buffer_);
+      const int expected = match.expected(buffer_), byte = expected & 255;
       int map = Memory::kUnusedMap;
-      if (byte && byte >> (8 - lane.bit) == lane.partial) {
-        map = Memory::kMatchMaps + k * Match::kMaps + match.map(byte >> (7 - lane.bit) & 1, k ? 0 : lane.bit);
-        if (match.length_class() + 1 > longest.length) longest = {byte, match.length_class() + 1};
+      if (expected && byte >= node.first && byte < node.last) {
+        map = Memory::kMatchMaps + k * Match::kMaps + match.map(byte >= node.middle, k ? 0 : node.depth);
+        if (match.length_class() + 1 > longest.length) longest = {expected, match.length_class() + 1};
       }
       add_map(kMatchMap + k, map);
     }
@@ -167,7 +189,7 @@ class ContextMixing {
     }
     const int logit = stretch(network.p());
     const int logit_step = (logit + kLogitLimit) * (kLogitSteps - 1) / (2 * kLogitLimit);
-    add_map(kNetworkMap, Memory::kNetworkMaps + logit_step * 64 + network.confidence() * 8 + lane.bit);
+    add_map(kNetworkMap, Memory::kNetworkMaps + logit_step * 64 + network.confidence() * 8 + lane.node().depth);
     int16_t *const x = mixer_.inputs + 2 * kNetworkMap;
     x[1] = x[0];
     x[0] = (int16_t)logit;
@@ -176,19 +198,19 @@ class ContextMixing {
 
   // Selects one row of each weight set by the contexts of the mixer.
   void choose_weights(const Lane &lane, const NetworkPrediction &network, int order, int length, int logit_step) {
-    const int bit = lane.bit, last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
+    const int depth = lane.node().depth, last = lane.text.last4 & 0xff, before = lane.text.last4 >> 8 & 0xff;
     const int confidence = network.confidence();
     const int length_class = length > 7 ? (length > 12 ? 9 : 8) : length;
     const int half_length = length / 2 < 7 ? length / 2 : 7;
     const int chosen[kSets] = {length_class * 64 + order * 8 + confidence,
-                               lane.partial + 256 * network.is_likeliest(),
+                               lane.node().id + 256 * trees_.number_after(last) + kNodeIds * network.is_likeliest(),
                                last,
-                               (bit * 16 + order) * 8 + half_length,
-                               logit_step * 64 + confidence * 8 + bit,
-                               before * 8 + bit,
+                               (depth * 16 + order) * 8 + half_length,
+                               logit_step * 64 + confidence * 8 + depth,
+                               before * 8 + depth,
                                network.likeliest_byte()};
     for (int s = 0, first = 0; s < kSets; first += kSetSizes[s++]) mixer_.weights[s] = c_.weights[first + chosen[s]];
-    mixer_.final_weights = c_.weights_of_sets[(order * 8 + bit) + 64 * confidence];
+    mixer_.final_weights = c_.weights_of_sets[(order * 8 + depth) + 64 * confidence];
   }
 
   void set_corrector_inputs(int logit, int p, const int (&refined)[kAPMs], const int (&category)[kCategories]) {
@@ -241,44 +263,34 @@ class ContextMixing {
     for (const APM &stage : apms_) memory_.save(stage.nearer());
   }
 
-  // The learning rate decays with the number of bytes. It rises again when the network predicts for the first time,
-  // because its weights are new.
-  void set_rate(const NetworkPrediction &network) {
-    if (network.predicts() && !c_.bytes_with_network) memory_.initialize_network_weights();
-    memory_.save(&c_.bytes_read);
-    memory_.save(&c_.bytes_with_network);
-    rate_ = rate_after(c_.bytes_read++, kInitialRate, 20000);
-    if (!network.predicts()) return;
-    const int after_network = rate_after(c_.bytes_with_network++, kNetworkRate, 2000);
-    if (rate_ < after_network) rate_ = after_network;
-  }
-  // Decays from `first` to kFinalRate; after half_way bytes, half of the decay has happened.
-  static int rate_after(uint32_t bytes, int first, int half_way) {
-    const int n = bytes < kMaxCountedBytes ? (int)bytes : (int)kMaxCountedBytes;
-    return kFinalRate + (first - kFinalRate) * half_way / (half_way + n);
-  }
-
   // Return the points of an APM.
-  uint16_t *apm_of_last(const Lane &lane, int partial) { return c_.apms[0][partial | (lane.text.last4 & 0xff) << 8]; }
-  uint16_t *apm_of_last3(const Lane &lane, int partial) {
-    return c_.apms[1][hash(lane.text.last4 & 0xffffff, partial) & 0xffff];
+  uint16_t *apm_of_last(const Lane &lane, const ByteTree::Node &node) {
+    return c_.apms[0][node.id | (lane.text.last4 & 0xff) << 8];
   }
-  static void prefetch(const uint16_t *points) {
-    __builtin_prefetch(points, 1);
-    __builtin_prefetch(points + APM::kPoints - 1, 1);
+  uint16_t *apm_of_last3(const Lane &lane, const ByteTree::Node &node) {
+    return c_.apms[1][hash(lane.text.last4 & 0xffffff, node.id) & 0xffff];
+  }
+  void prefetch_apms(const Lane &lane, const ByteTree::Node &node) {
+    for (const uint16_t *points : {apm_of_last(lane, node), apm_of_last3(lane, node)}) {
+      __builtin_prefetch(points, 1);
+      __builtin_prefetch(points + APM::kPoints - 1, 1);
+    }
   }
 
   const CodecKernels &kernels_;
   Memory &memory_;
   Memory::Counters &c_;
   const TextBuffer &buffer_;
+  const ByteTrees &trees_;
+  const MixingRules &rules_;
+  LearningRate rate_;
   // The values of the last prediction, which update() needs:
   Mixer mixer_ = {};
   Probabilities probabilities_ = {};
   int maps_[kStateMaps];                             // their places in Counters::maps
   uint8_t *histories_[kContexts], seen_[kContexts];  // addresses of the bit histories, and their values
   Node *nodes_[kFull];
-  int mixed_ = 0, rate_ = 0;
+  int mixed_ = 0;
   APM apms_[kAPMs];
   CorrectionStage correction_;
 };

@@ -54,20 +54,22 @@ struct TextState {
 // histories.
 enum : int { kOrders = 6, kFull = 5, kContexts = 13 };
 
-inline void make_contexts(const TextState &t, const uint8_t *text, size_t position, uint32_t *context) {
+// tree: number of the tree of the next byte. Contexts that do not determine it include it, because what they have seen
+// depends on it.
+inline void make_contexts(const TextState &t, const uint8_t *text, size_t position, uint32_t tree, uint32_t *context) {
   const uint32_t last = t.last4 & 0xff, column = (uint32_t)(position - t.line);
   const uint32_t above = t.line_above + column < t.line ? text[t.line_above + column] | 256 : 0;
   const uint32_t of[kContexts] = {
-      0,
+      tree,
       last,
       t.last4 & 0xffff,
       t.last4 & 0xffffff,
       t.last4,
       hash(t.last4, t.before4 & 0xffff),
       hash(t.word, last),
-      hash(t.word, t.previous_word),
-      hash(t.word ^ 0x5555, hash(t.previous_word, t.mark)),
-      hash(t.field, t.in_field),
+      hash(t.word, t.previous_word) + tree,
+      hash(t.word ^ 0x5555, hash(t.previous_word, t.mark)) + tree,
+      hash(t.field, t.in_field) + tree,
       hash(above, last | t.field << 8),
       hash(t.field * 3 + 1, t.last4 & 0xffff),
       hash(column, last << 8 | 7),

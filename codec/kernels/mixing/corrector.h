@@ -79,11 +79,12 @@ class CorrectionStage {
 
   bool has_corrector() const { return corrector_; }
   const Corrector &corrector() const { return *corrector_; }
-  // Starts a bit. Returns whether its prediction is to be corrected: if there is a corrector and the network predicts.
-  bool start(bool network_predicts) {
+  // Starts a decision. Returns whether its prediction is to be corrected.
+  bool start(bool is_correctable) {
     p_ = 0;
-    return corrector_ && network_predicts;
+    return corrector_ && is_correctable;
   }
+  bool has_corrected() const { return p_; }
   // Returns the corrected probability.
   int correct(int p) {
     logits_[0] = stretch(p);

@@ -7,6 +7,7 @@
 
 #include "codec_kernels.h"
 #include "mixing/bit_history.h"
+#include "mixing/byte_tree.h"
 #include "mixing/match.h"
 #include "runtime/workspace.h"
 
@@ -20,9 +21,9 @@ struct Node {
   uint8_t count;    // bits seen, at most 250: the rate at which p adapts
 };
 
-// The 15 nodes of half a byte in one context: of the first bit, then two, four and eight. Slots are found by a hash of
-// the context and verified by a check. Contexts that seldom recur have light slots, with bit histories alone, in a
-// quarter of the memory.
+// The 15 nodes of four decisions of a byte in one context: of the first one, then two, four and eight. Slots are found
+// by a hash of the context and verified by a check. Contexts that seldom recur have light slots, with bit histories
+// alone, in a quarter of the memory.
 struct FullSlot {
   uint16_t check;  // of the context; 0: the slot is free
   uint16_t unused;
@@ -47,8 +48,9 @@ enum : int {
   kLogitSteps = 32,     // steps of the network's logit
   kAPMs = 3,
 };
+constexpr int kNodeIds = ByteTrees::kClasses * 256;  // of the nodes of all trees
 // Number of weight vectors of each weight set; ContextMixing::predict selects one of each.
-constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * 256, 256, 8 * 16 * 8, kLogitSteps * 64, 256 * 8, 256};
+constexpr int kSetSizes[kSets] = {kLengthClasses * 64, 2 * kNodeIds, 256, 8 * 16 * 8, kLogitSteps * 64, 256 * 8, 256};
 constexpr int first_row_of(int set) { return set ? first_row_of(set - 1) + kSetSizes[set - 1] : 0; }
 static_assert(kNetworkMap + 1 == kStateMaps && kFull == kNodes && kConstantInput + 1 == kUsedInputs);
 constexpr int kAPMContexts = 1 << 16;  // contexts of each APM
@@ -172,10 +174,10 @@ class Memory {
         if (from != i) memcpy(rows[i], rows[from], sizeof *rows);
       }
     };
-    copy_rows(0, 8, 1);                 // confidence
-    copy_rows(1, 2 * 256, 256);         // whether the likeliest token is still possible
-    copy_rows(4, kLogitSteps * 64, 8);  // logit and confidence
-    copy_rows(6, 256, 1);               // first byte of the likeliest token
+    copy_rows(0, 8, 1);                    // confidence
+    copy_rows(1, 2 * kNodeIds, kNodeIds);  // whether the likeliest token is still possible
+    copy_rows(4, kLogitSteps * 64, 8);     // logit and confidence
+    copy_rows(6, 256, 1);                  // first byte of the likeliest token
     for (int i = 64; i < 8 * 64; i++)
       memcpy(c.weights_of_sets[i], c.weights_of_sets[i % 64], sizeof c.weights_of_sets[i]);
   }

@@ -4,8 +4,9 @@
 
 namespace charloom {
 
-// A context has one slot for each half of a byte. The hash of the second includes the first four bits.
-inline uint32_t second_half(uint32_t context, int partial) { return hash(context, (uint32_t)partial * 31 + 5); }
+// A context has a slot for the first four decisions of a byte, and one for the next four after each of them. `id`: of
+// the node of the tree at which the slot starts.
+inline uint32_t next_slot(uint32_t context, int id) { return hash(context, (uint32_t)id * 31 + 5); }
 
 // Always inlined: GCC regards a function that only prefetches as one without effect, and removes calls of it.
 [[gnu::always_inline]] inline void prefetch_slots(Memory &memory, const uint32_t *contexts) {
@@ -13,9 +14,9 @@ inline uint32_t second_half(uint32_t context, int partial) { return hash(context
   for (int i = kFull; i < kContexts; i++) memory.prefetch_light(contexts[i]);
 }
 
-[[gnu::always_inline]] inline void prefetch_second_half(Memory &memory, const Lane &lane, int partial) {
+[[gnu::always_inline]] inline void prefetch_next_slots(Memory &memory, const Lane &lane, int id) {
   uint32_t contexts[kContexts];
-  for (int i = 0; i < kContexts; i++) contexts[i] = second_half(lane.context[i], partial);
+  for (int i = 0; i < kContexts; i++) contexts[i] = next_slot(lane.context[i], id);
   prefetch_slots(memory, contexts);
 }
 

@@ -73,8 +73,9 @@ class APM {
     return (points[low] * (1024 - weight) + points[low + 1] * weight) >> 10;
   }
   uint16_t *nearer() const { return nearer_; }
-  static void update(uint16_t *point, int bit) {
-    const int p = *point + (((bit << 16) - bit - *point) >> 6);
+  // rate: of 256.
+  static void update(uint16_t *point, int bit, int rate) {
+    const int p = *point + (((bit << 16) - bit - *point) * rate >> 8);
     *point = (uint16_t)(p < 16 ? 16 : p > kOne - 17 ? kOne - 17 : p);
   }
 

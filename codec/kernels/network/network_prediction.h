@@ -1,7 +1,7 @@
 // The network's prediction of a token, converted to predictions of its bits and bytes; in several lanes.
 //
-// A byte that fits no token is "lost": the network does not predict its remaining bits, does not read it, and predicts
-// a new token from the next byte on.
+// A byte that fits no token is "lost": the network does not predict its remaining decisions, does not read it, and
+// predicts a new token from the next byte on.
 #pragma once
 #include <algorithm>
 
@@ -15,7 +15,7 @@ class NetworkPrediction {
 
   // Starts a text. frequencies: of all tokens; their sum is 2^22.
   void start(const uint32_t *frequencies) {
-    node_ = 0;
+    node_ = Tokens::kRoot;
     predict(frequencies);
   }
   void predict(const uint32_t *frequencies) {
@@ -37,73 +37,75 @@ class NetworkPrediction {
     predicted_ = true;
   }
 
-  bool predicts() const { return predicted_ && node_ != Tokens::kNone; }
   // Returns the class of the probability of the likeliest token, 0 to 7.
   int confidence() const { return confidence_; }
   // Returns the first byte of the likeliest token, or 0 before the first prediction.
   int likeliest_byte() const { return predicted_ ? tokens_->first_byte(likeliest_) : 0; }
-  // Returns whether the known bits of the token agree with the likeliest token.
-  bool is_likeliest() const {
-    return predicts() && likeliest_ >= tokens_->node(node_).first && likeliest_ < tokens_->node(node_).last;
-  }
 
-  // Returns the network prediction: the 16-bit probability that the next bit is 1.
+  void start_byte() {
+    if (predicted_ && node_ == Tokens::kNone) node_ = Tokens::kRoot;
+  }
+  // Sets the decision to predict: whether the next byte, which is between first and last - 1, is at least middle.
+  void narrow(int first, int middle, int last) {
+    predicts_ = false;
+    if (!predicted_ || node_ == Tokens::kNone) return;
+    first_ = tokens_->place(node_, first);
+    last_ = tokens_->place(node_, last);
+    upper_ = sums_[tokens_->place(node_, middle)];
+    predicts_ = first_ < last_;
+  }
+  // Returns whether the network predicts the decision.
+  bool predicts() const { return predicts_; }
+  // Returns whether the known decisions agree with the likeliest token.
+  bool is_likeliest() const { return predicts_ && likeliest_ >= first_ && likeliest_ < last_; }
+  // Returns the network prediction: the 16-bit probability that the decision is 1.
   int p() const {
-    const auto &node = tokens_->node(node_);
-    const uint32_t all = sums_[node.last] - sums_[node.first], ones = sums_[node.last] - sums_[node.middle];
+    const uint32_t all = sums_[last_] - sums_[first_], ones = sums_[last_] - upper_;
     const int p = (int)(((uint64_t)ones << 16) / all);
     return p < 1 ? 1 : p > 65535 ? 65535 : p;
   }
-  void start_byte() {
-    if (predicted_ && node_ == Tokens::kNone) node_ = 0;
-  }
-  void update(int bit) {
-    if (predicts()) node_ = tokens_->node(node_).next[bit];
-  }
-  void update_byte(uint8_t byte) {
-    if (predicts()) node_ = tokens_->after(node_, byte);
-  }
+
   // To be called after a byte. Returns the token that it completes, and expects the next token; returns kNone if it
   // completes none.
-  int take_complete_token() {
-    if (!predicts() || tokens_->node(node_).token == Tokens::kNone) return Tokens::kNone;
-    const int token = tokens_->node(node_).token;
-    node_ = 0;
-    return token;
+  int update_byte(uint8_t byte) {
+    if (!predicted_ || node_ == Tokens::kNone) return Tokens::kNone;
+    const Tokens::Step step = tokens_->after(node_, byte);
+    node_ = step.node;
+    return step.token;
   }
 
   // The prediction of whole bytes. Frequencies below escape() belong to the bytes that can come next, those from there
   // to total() to all others.
-  uint64_t escape() const { return frequency_of(tokens_->node(node_)); }
+  uint64_t escape() const { return sums_[tokens_->place(node_, 256)] - sums_[tokens_->place(node_, 0)]; }
   uint64_t total() const {
     // At the start of a token, the frequency that the network gives to the token without bytes, <unk>; within a token
     // the least possible.
-    const uint64_t rest = node_ == 0 && escape() < 1u << kFrequencyBits ? (1u << kFrequencyBits) - escape() : 1;
-    return escape() + rest;
+    const uint64_t all = escape();
+    return node_ == Tokens::kRoot && all < 1u << kFrequencyBits ? 1u << kFrequencyBits : all + 1;
   }
   struct Interval {
     uint64_t start, size;  // size 0: a byte that cannot come next
   };
   Interval interval_of(int byte) const {
-    const int at = tokens_->after(node_, byte);
-    if (at == Tokens::kNone) return {0, 0};
-    return {sums_[tokens_->node(at).first] - sums_[tokens_->node(node_).first], frequency_of(tokens_->node(at))};
+    const uint32_t start = sums_[tokens_->place(node_, byte)];
+    return {start - sums_[tokens_->place(node_, 0)], sums_[tokens_->place(node_, byte + 1)] - start};
   }
   // Returns the byte whose interval contains a number below escape().
   int byte_at(uint64_t number) const {
-    const auto &node = tokens_->node(node_);
-    const auto first = sums_.begin() + node.first;
-    const auto above = std::upper_bound(first, sums_.begin() + node.last, (uint32_t)(*first + number));
-    return tokens_->byte(int(above - sums_.begin()) - 1, node.depth);
+    const auto first = sums_.begin() + tokens_->place(node_, 0);
+    const auto above = std::upper_bound(first, sums_.begin() + tokens_->place(node_, 256), (uint32_t)(*first + number));
+    return tokens_->byte_after(node_, int(above - sums_.begin()) - 1);
   }
 
  private:
-  uint32_t frequency_of(const Tokens::Node &node) const { return sums_[node.last] - sums_[node.first]; }
-
   const Tokens *tokens_;
   std::vector<uint32_t> sums_;  // cumulative frequencies, in the order of the tokens' bytes
-  int node_ = 0, confidence_ = 0, likeliest_ = 0;
+  int node_ = Tokens::kRoot, confidence_ = 0, likeliest_ = 0;
   bool predicted_ = false;
+  // Of the decision: whether it is predicted, the range of tokens, and the sum at which its upper part starts.
+  bool predicts_ = false;
+  int first_ = 0, last_ = 0;
+  uint32_t upper_ = 0;
 };
 
 // The network in several lanes. After one byte in each lane, the network reads the tokens that are complete, all in one
@@ -127,8 +129,8 @@ class NetworkLanes {
   }
 
   // To be called after a byte of a lane; lanes take turns, the last one runs the step.
-  void end_byte(long lane) {
-    tokens_[lane] = predictions_[lane].take_complete_token();
+  void end_byte(long lane, uint8_t byte) {
+    tokens_[lane] = predictions_[lane].update_byte(byte);
     has_complete_token_ |= tokens_[lane] != Tokens::kNone;
     if (lane < lanes_ - 1 || !has_complete_token_) return;
     network_.functions().step(network_.packed(), lanes_, tokens_.data(), memory_.data(), frequencies_.data());

@@ -1,7 +1,7 @@
-// The bytes of the tokens as a binary tree of bits.
+// The bytes of the tokens as a tree of bytes.
 //
 // Tokens are byte strings, none of which is a prefix of another (as in UTF-8), sorted by their bytes. Those that agree
-// with the known bits of the next token are then a range, which each bit splits in two: the probability of a bit is a
+// with the known bytes of the next token, and with a range of the next byte, are then a range: its probability is a
 // difference of cumulative frequencies.
 #pragma once
 #include <algorithm>
@@ -13,13 +13,7 @@ namespace charloom {
 
 class Tokens {
  public:
-  static constexpr int kNone = -1;
-  struct Node {
-    int first, middle, last;  // the range of tokens; from `middle` on, the next bit is 1
-    int next[2];              // the node after each bit; kNone if no token has it
-    int depth;                // known bits
-    int token;                // at the end of a token its id, otherwise kNone
-  };
+  static constexpr int kNone = -1, kRoot = 0;
 
   // Token i is bytes[offsets[i]] up to bytes[offsets[i + 1]]. An empty token stands for no bytes and is not in the
   // tree.
@@ -33,49 +27,57 @@ class Tokens {
     });
     if (order_.empty()) throw std::invalid_argument("no token has bytes");
     add_node(0, (int)order_.size(), 0);
-    for (int byte = 0; byte < 256; byte++) after_first_[byte] = walk(0, byte);
   }
 
   int count() const { return (int)order_.size(); }
   const int *ids() const { return order_.data(); }  // sorted by bytes
-  int byte(int place, int depth) const { return bytes_[offsets_[order_[place]] + depth / 8]; }
   int first_byte(int place) const { return byte(place, 0); }
-  const Node &node(int at) const { return nodes_[at]; }
-  // Returns the node after a whole byte. The steps from the root are in a table, because most bytes start a token.
-  int after(int at, int byte) const { return at ? walk(at, byte) : after_first_[byte]; }
+  // Returns the place of the first token that agrees with the known bytes of a node, and whose next byte is at least
+  // `byte`, 0 to 256; that of the next token, if there is none.
+  int place(int node, int byte) const { return nodes_[node].places[byte]; }
+  // Returns the next byte of the token at a place below a node.
+  int byte_after(int node, int place) const { return byte(place, nodes_[node].depth); }
+
+  struct Step {
+    int node, token;  // the node after the byte, and the id of the token that it completes; or kNone
+  };
+  Step after(int node, int byte) const { return nodes_[node].after[byte]; }
 
  private:
+  struct Node {
+    int depth;  // known bytes
+    int places[257];
+    Step after[256];
+  };
+
   int add_node(int first, int last, int depth) {
     const int at = (int)nodes_.size();
-    nodes_.push_back({first, last, last, {kNone, kNone}, depth, kNone});
-    const int id = order_[first];
-    if (depth == 8 * (offsets_[id + 1] - offsets_[id])) {
-      nodes_[at].token = id;
-      return at;
+    nodes_.push_back({});
+    nodes_[at].depth = depth;
+    int place = first;
+    for (int next = 0; next < 256; next++) {
+      const int start = place;
+      while (place < last && byte(place, depth) == next) place++;
+      Step step = {kNone, kNone};
+      if (start < place) {
+        const int id = order_[start];
+        if (offsets_[id + 1] - offsets_[id] == depth + 1)
+          step = {kRoot, id};
+        else
+          step.node = add_node(start, place, depth + 1);  // which may move the nodes
+      }
+      nodes_[at].places[next] = start;
+      nodes_[at].after[next] = step;
     }
-    int middle = first;
-    while (middle < last && !bit(order_[middle], depth)) middle++;
-    nodes_[at].middle = middle;
-    const int limits[] = {first, middle, last};
-    for (int bit = 0; bit < 2; bit++) {
-      if (limits[bit] == limits[bit + 1]) continue;
-      // Not assigned in one statement: the call may move the nodes.
-      const int next = add_node(limits[bit], limits[bit + 1], depth + 1);
-      nodes_[at].next[bit] = next;
-    }
+    nodes_[at].places[256] = last;
     return at;
   }
-  int walk(int at, int byte) const {
-    for (int i = 7; i >= 0 && at != kNone; i--) at = nodes_[at].next[byte >> i & 1];
-    return at;
-  }
-  int bit(int id, int depth) const { return bytes_[offsets_[id] + depth / 8] >> (7 - depth % 8) & 1; }
+  int byte(int place, int depth) const { return bytes_[offsets_[order_[place]] + depth]; }
 
   std::vector<uint8_t> bytes_;
   std::vector<int32_t> offsets_;
   std::vector<int> order_;
   std::vector<Node> nodes_;
-  int after_first_[256];
 };
 
 }  // namespace charloom

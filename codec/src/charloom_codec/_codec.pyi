@@ -55,6 +55,7 @@ class Mixing:
     def __init__(
         self,
         network: Network,
+        version: int,
         corrector: Corrector | None,
         full_bits: int,
         light_bits: int,

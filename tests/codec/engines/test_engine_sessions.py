@@ -14,8 +14,10 @@ from charloom_codec.engines import engine as engine_module
 from charloom_codec.engines.engine import Engine, RecordSession
 from charloom_codec.engines.native import supported
 from charloom_codec.model.priming import Priming
+from charloom_codec.reference.byte_trees import ByteTrees
 from charloom_codec.reference.memory import Memory
 from charloom_codec.reference.plain_engine import FastLanes, MixingLanes, ReferenceSession
+from charloom_codec.reference.rules import MIXING_RULES
 from small_engines import BLOCKS, CASES, MODELS, PRIMINGS, TEXT, engine_of
 from small_segments import compressed
 
@@ -200,7 +202,8 @@ def _fuzzed_engine(name: str, fast: bool) -> Engine:
 
 
 def test_lanes_have_their_capacity_in_bytes() -> None:
-    session = ReferenceSession(MixingLanes(MODELS["characters"], None, Memory(4, 4), b"", 3, 1), 1)
+    lanes = MixingLanes(MODELS["characters"], MIXING_RULES[1], None, ByteTrees(None), Memory(4, 4), b"", 3, 1)
+    session = ReferenceSession(lanes, 1)
     session.encode(b"abc")
     with pytest.raises(ValueError, match="exceeds the capacity of a lane"):
         session.encode(b"d")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from charloom_codec.engines.native import NativeEngine, supported
-from golden_engines import MODEL, PLAIN, PRIMING, decoded, encoded
+from charloom_codec.reference.plain_engine import ReferenceEngine
+from golden_engines import ENGINES, MODEL, decoded, encoded
 
 _GOLDEN = json.loads(Path(__file__).with_name("golden_engines.json").read_text(encoding="ascii"))
 
@@ -15,14 +16,15 @@ def test_the_model_is_unchanged() -> None:
     assert MODEL.compute_fingerprint().hex() == _GOLDEN["model"]
 
 
-@pytest.mark.parametrize("mode", PLAIN)
-def test_reference(mode: str) -> None:
-    assert encoded(PLAIN[mode]()) == _GOLDEN[mode]
+@pytest.mark.parametrize("version", ENGINES)
+def test_reference(version: str) -> None:
+    assert encoded(ReferenceEngine(MODEL, *ENGINES[version])) == _GOLDEN[version]
 
 
-@pytest.mark.parametrize("mode", PLAIN)
+@pytest.mark.parametrize("version", ENGINES)
 @pytest.mark.parametrize("name", supported())
-def test_native(name: str, mode: str) -> None:
-    engine = NativeEngine(MODEL, None if mode == "fast" else PRIMING, name, 1 if mode == "mixing 1" else None)
-    assert encoded(engine) == _GOLDEN[mode]
-    assert decoded(engine, _GOLDEN[mode])
+def test_native(name: str, version: str) -> None:
+    priming, number = ENGINES[version]
+    engine = NativeEngine(MODEL, priming, name, number)
+    assert encoded(engine) == _GOLDEN[version]
+    assert decoded(engine, _GOLDEN[version])

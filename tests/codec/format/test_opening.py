@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from charloom import Codec, InputError, ModelFolderError, WrongModelError
-from charloom_codec.engines.engine import Engine
+from charloom_codec.engines.engine import VERSIONS, Engine
 from charloom_codec.engines.native import supported
 from charloom_codec.format.container import Header
 from charloom_codec.format.opening import EngineChoice, make_engine, open_engine, open_engine_before_held_out
@@ -47,10 +47,11 @@ def test_an_engine_is_returned_as_given() -> None:
         choice.open_for_file(Header("mixing", bytes(8)))
 
 
+@pytest.mark.parametrize("version", VERSIONS["mixing"][1:])
 @pytest.mark.parametrize("records", [False, True])
-def test_files_of_an_earlier_version_are_decompressed(tmp_path: Path, records: bool) -> None:
+def test_files_of_an_earlier_version_are_decompressed(tmp_path: Path, records: bool, version: int) -> None:
     save_codec_files(tmp_path, MODELS["characters"], PRIMINGS["primed"])
-    earlier = make_engine(MODELS["characters"], PRIMINGS["primed"], 1)
+    earlier = make_engine(MODELS["characters"], PRIMINGS["primed"], version)
     codec, text = Codec(tmp_path), b"it was the age of wisdom\nand of foolishness\n" * 3
 
     def compress(codec: Codec) -> bytes:
@@ -69,14 +70,14 @@ def test_files_of_an_earlier_version_are_decompressed(tmp_path: Path, records: b
 
 
 def test_unknown_versions() -> None:
-    with pytest.raises(ValueError, match="the mixing engine has no version 3"):
-        make_engine(MODELS["characters"], PRIMINGS["primed"], 3)
+    with pytest.raises(ValueError, match="the mixing engine has no version 4"):
+        make_engine(MODELS["characters"], PRIMINGS["primed"], 4)
     with pytest.raises(ValueError, match="the fast engine has no version 2"):
         make_engine(MODELS["characters"], None, 2)
     with pytest.raises(ValueError, match="the mixing engine has no version 0"):
         make_engine(MODELS["characters"], PRIMINGS["primed"], 0)
     with pytest.raises(ValueError, match="version 1 of the mixing engine has no corrector"):
-        Engine(MODELS["characters"], PRIMINGS["primed"], 1, load_corrector())
+        Engine(MODELS["characters"], PRIMINGS["primed"], 1, load_corrector(2))
 
 
 def test_invalid_models() -> None:

@@ -9,26 +9,28 @@ import safetensors.numpy
 
 from charloom import CharloomError
 from charloom_codec.model import corrector as corrector_module
-from charloom_codec.model.corrector import CORRECTOR_FILE, INPUTS, UNITS, Corrector, load_corrector
+from charloom_codec.model.corrector import INPUTS, UNITS, Corrector, load_corrector
 from correctors import random_corrector
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "another array"])
 def test_a_damaged_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
     """Another corrector would write files that no other machine can decode."""
-    original, file = CORRECTOR_FILE.read_bytes(), tmp_path / "corrector.safetensors"
+    original = (corrector_module.CORRECTOR_FOLDER / "corrector_2.safetensors").read_bytes()
+    file = tmp_path / "corrector_2.safetensors"
     if damage == "another array":
         file.write_bytes(safetensors.numpy.save({**safetensors.numpy.load(original), "more": np.zeros(1)}))
     elif damage != "missing":
         file.write_bytes(original[:-1] if damage == "truncated" else original[:-1] + bytes([original[-1] ^ 1]))
-    monkeypatch.setattr(corrector_module, "CORRECTOR_FILE", file)
+    monkeypatch.setattr(corrector_module, "CORRECTOR_FOLDER", tmp_path)
     with pytest.raises(CharloomError, match="missing or damaged; install charloom again"):
-        load_corrector.__wrapped__()
+        load_corrector.__wrapped__(2)
 
 
-def test_the_weights_cannot_be_changed() -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_weights_cannot_be_changed(version: int) -> None:
     with pytest.raises(ValueError, match="read-only"):
-        load_corrector().inputs[0] = 0
+        load_corrector(version).inputs[0] = 0
 
 
 def test_a_saved_corrector_is_the_same(tmp_path: Path) -> None:

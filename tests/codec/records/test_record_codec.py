@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import DamagedRecordError, InputError, RecordCodec, SettingsError, WrongModelError
-from charloom_codec.engines.engine import MAX_CODED_RECORD, Engine
+from charloom_codec.engines.engine import MAX_CODED_RECORD, VERSIONS, Engine
 from charloom_codec.format.opening import make_engine
 from charloom_codec.model.codec_files import save_codec_files
 from fake_engines import ENGINES, PlainEngine, ZlibEngine
@@ -128,11 +128,11 @@ def test_invalid_records() -> None:
 
 def test_a_fingerprint_selects_the_version() -> None:
     model, priming = MODELS["characters"], PRIMINGS["primed"]
-    earlier, current = (RecordCodec(make_engine(model, priming, version)) for version in (1, 2))
+    codecs = [RecordCodec(make_engine(model, priming, version)) for version in VERSIONS["mixing"]]
     record = b"it was the age of wisdom"
     with tempfile.TemporaryDirectory() as folder:
         save_codec_files(Path(folder), model, priming)
-        for codec in (earlier, current):
+        for codec in codecs:
             reader = RecordCodec(folder, fingerprint=codec.fingerprint)
             assert reader.fingerprint == codec.fingerprint
             assert reader.decode(codec.encode(record)) == record
@@ -140,7 +140,7 @@ def test_a_fingerprint_selects_the_version() -> None:
             RecordCodec(folder, fingerprint=bytes(32))
         with pytest.raises(InputError, match="bytes"):
             RecordCodec(folder, fingerprint="00")  # type: ignore[arg-type]
-    assert earlier.fingerprint != current.fingerprint
+    assert len({codec.fingerprint for codec in codecs}) == len(codecs)
 
 
 def test_the_check_byte() -> None:

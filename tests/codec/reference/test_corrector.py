@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charloom_codec.engines.engine import VERSIONS
 from charloom_codec.engines.native import NativeEngine, supported
 from charloom_codec.model.corrector import CATEGORIES, INPUTS
+from charloom_codec.reference.contexts import CONTEXTS, FULL
 from charloom_codec.reference.corrector import compute_correction
+from charloom_codec.reference.memory import APMS
 from charloom_codec.reference.plain_engine import ReferenceEngine
+from charloom_codec.reference.state_maps import stretch
 from correctors import random_corrector
 from small_engines import BLOCKS, MODELS, PRIMINGS, TEXT, engine_of
 
@@ -59,17 +63,27 @@ def test_every_instruction_set_corrects_equally(model: str, largest: int) -> Non
 
 @pytest.mark.skipif(not supported(), reason="needs the native kernels")
 def test_the_data_to_fit_a_corrector_to() -> None:
-    """A row for each bit that the network predicts: inputs, categories, the bit."""
-    text = TEXT[:52].encode()
-    engine = engine_of(MODELS["bytes"], PRIMINGS["primed"], supported()[-1], fast=False)
-    session: Any = engine.start_session(1)
-    rows = np.frombuffer(session.inspect(text), np.int16).reshape(-1, INPUTS + len(CATEGORIES) + 1)
-    assert np.packbits(rows[:, -1].astype(np.uint8)).tobytes() == text
-    assert rows[:, INPUTS].tolist() == list(range(8)) * len(text)
-    assert (rows[:, INPUTS:-1] < CATEGORIES).all()
-    earlier: Any = NativeEngine(MODELS["bytes"], PRIMINGS["primed"], supported()[-1], 1).start_session(1)
+    """A row for each decision that is corrected: inputs, categories, the bit."""
+    text = TEXT[:52].encode() + bytes(range(90, 110))
+    sessions: dict[int, Any] = {
+        version: NativeEngine(MODELS["bytes"], PRIMINGS["primed"], supported()[-1], version).start_session(1)
+        for version in VERSIONS["mixing"]
+    }
     with pytest.raises(ValueError, match="the engine has no corrector"):
-        earlier.inspect(text)
+        sessions.pop(1).inspect(text)
+    rows = {
+        version: np.frombuffer(session.inspect(text), np.int16).reshape(-1, INPUTS + len(CATEGORIES) + 1)
+        for version, session in sessions.items()
+    }
+    for of_version in rows.values():
+        assert (of_version[:, INPUTS:-1] < CATEGORIES).all()
+        assert set(of_version[:, -1].tolist()) == {0, 1}
+    assert np.packbits(rows[2][:, -1].astype(np.uint8)).tobytes() == text
+    assert rows[2][:, INPUTS].tolist() == list(range(8)) * len(text)
+    # The input that is corrected: certain predictions are not.
+    logits = rows[3][:, INPUTS - CONTEXTS - FULL - APMS - 1]
+    assert abs(logits).max() <= stretch((1 << 16) - 512)
+    assert 20 < len(rows[3]) < len(rows[2]) / 2
 
 
 def test_a_harmful_corrector_loses_its_weight() -> None:

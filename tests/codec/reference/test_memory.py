@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charloom_codec.reference.byte_trees import NODE_IDS
 from charloom_codec.reference.memory import FIRST_ROWS, INPUTS, LOGIT_STEPS, SET_SIZES, Memory, Table
 from charloom_codec.reference.state_maps import ONE
 
@@ -45,8 +46,8 @@ def test_weights_of_network_sets_start_as_those_without_a_network() -> None:
     rows = memory.weights[:, 0]
     for place in range(SET_SIZES[0]):  # (length, order, confidence): of confidence 0
         assert rows[place] == place - place % 8
-    for place in range(SET_SIZES[1]):  # (is most likely, partial): of one that is not
-        assert rows[FIRST_ROWS[1] + place] == FIRST_ROWS[1] + place % 256
+    for place in range(SET_SIZES[1]):  # (is most likely, node): of one that is not
+        assert rows[FIRST_ROWS[1] + place] == FIRST_ROWS[1] + place % NODE_IDS
     for place in range(LOGIT_STEPS * 64):  # (logit, confidence, bit): of the bit alone
         assert rows[FIRST_ROWS[4] + place] == FIRST_ROWS[4] + place % 8
     for unchanged in (2, 3, 5):

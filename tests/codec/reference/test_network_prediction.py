@@ -1,4 +1,4 @@
-"""Predictions of tokens as bits and bytes, against sums over all tokens."""
+"""Predictions of tokens as decisions and bytes, against sums over all tokens."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charloom_codec.model.integer_model import FREQUENCY_BITS
+from charloom_codec.reference.byte_trees import ByteTrees, Node
 from charloom_codec.reference.network import ReferenceNetwork
 from charloom_codec.reference.network_prediction import NetworkLanes, NetworkPrediction
 from integer_models import CHARACTERS, random_model, with_tokens
@@ -20,8 +21,7 @@ _FREQUENCIES = st.integers(0, 2**32 - 1).map(
 )
 
 
-def _bits(token: bytes) -> str:
-    return "".join(f"{byte:08b}" for byte in token)
+_TREES = st.sampled_from([None, b"", "日本語 a cab".encode() * 9]).map(lambda text: ByteTrees(text).after(ord("a")))
 
 
 def _started(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> NetworkPrediction:
@@ -30,23 +30,27 @@ def _started(frequencies: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Network
     return prediction
 
 
-@given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
-def test_the_probability_of_a_bit_is_the_share_of_the_tokens_that_fit(
-    frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes
+@given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]), _TREES)
+def test_the_probability_of_a_decision_is_the_share_of_the_tokens_that_fit(
+    frequencies: np.ndarray[tuple[int], np.dtype[np.int64]], token: bytes, root: Node
 ) -> None:
     prediction = _started(frequencies)
-    bits = _bits(token)
     likeliest = max(range(1, len(CHARACTERS)), key=lambda i: (frequencies[i], -sorted(CHARACTERS).index(CHARACTERS[i])))
     assert prediction.likeliest_byte() == CHARACTERS[likeliest][0]
-    for place, bit in enumerate(bits):
-        assert prediction.take_complete_token() is None
-        fit = [i for i, one in enumerate(CHARACTERS) if one and _bits(one).startswith(bits[:place])]
-        ones = [i for i in fit if _bits(CHARACTERS[i])[place] == "1"]
-        share = sum(int(frequencies[i]) for i in ones) * 65_536 // sum(int(frequencies[i]) for i in fit)
-        assert prediction.p() == max(1, min(65_535, share))
-        assert prediction.is_likeliest() == (likeliest in fit)
-        prediction.update(int(bit))
-    assert prediction.take_complete_token() == CHARACTERS.index(token)
+    for place, byte in enumerate(token):
+        starting = [i for i, one in enumerate(CHARACTERS) if one and one[:place] == token[:place]]
+        at: Node | int = root
+        while isinstance(at, Node):
+            fit = [i for i in starting if at.first <= CHARACTERS[i][place] < at.last]
+            ones = [i for i in fit if CHARACTERS[i][place] >= at.middle]
+            share = sum(int(frequencies[i]) for i in ones) * 65_536 // sum(int(frequencies[i]) for i in fit)
+            prediction.narrow(at)
+            assert prediction.predicts()
+            assert prediction.p() == max(1, min(65_535, share))
+            assert prediction.is_likeliest() == (likeliest in fit)
+            at = at.next[byte >= at.middle]
+        assert at == byte
+        assert prediction.update(byte) == (CHARACTERS.index(token) if place == len(token) - 1 else None)
 
 
 @given(_FREQUENCIES, st.sampled_from(CHARACTERS[1:]))
@@ -67,22 +71,34 @@ def test_intervals_of_bytes_are_adjacent_below_escape(
         assert end == prediction.escape() < prediction.total()
         if place == 0:
             assert prediction.total() == 1 << FREQUENCY_BITS, "the frequency of <unk> is for all other bytes"
-        for bit in f"{byte:08b}":
-            prediction.update(int(bit))
+        prediction.update(byte)
 
 
 def test_a_byte_that_fits_no_token_is_lost_and_a_new_token_starts() -> None:
     prediction = _started(np.full(len(CHARACTERS), 100))
-    for bit in "11111111":  # not UTF-8
-        prediction.update(int(bit))
+    root = ByteTrees(None).after(0)
+    assert prediction.update(0xFF) is None  # not UTF-8
+    prediction.narrow(root)
     assert not prediction.predicts()
     assert not prediction.is_likeliest()
-    assert prediction.take_complete_token() is None
+    assert prediction.update(ord("a")) is None
     prediction.start_byte()
+    prediction.narrow(root)
     assert prediction.predicts()
-    for bit in f"{ord('a'):08b}":
-        prediction.update(int(bit))
-    assert prediction.take_complete_token() == CHARACTERS.index(b"a")
+    assert prediction.update(ord("a")) == CHARACTERS.index(b"a")
+
+
+def test_no_prediction_of_a_decision_that_no_token_reaches() -> None:
+    prediction = _started(np.full(len(CHARACTERS), 100))
+    at: Node | int = ByteTrees(None).after(0)
+    predicted = []
+    while isinstance(at, Node):
+        prediction.narrow(at)
+        predicted.append(prediction.predicts())
+        at = at.next[1]  # towards 0xFF
+    assert predicted[0]
+    assert not predicted[-1]
+    assert predicted == sorted(predicted, reverse=True)
 
 
 def test_confidence_grows_with_the_most_likely_token() -> None:
@@ -107,17 +123,17 @@ def test_lanes_predict_as_the_network_does_for_each_text() -> None:
     for column in zip(*texts, strict=True):
         for lane, byte in enumerate(column):
             lanes[lane].start_byte()
-            for bit in f"{byte:08b}":
-                lanes[lane].update(int(bit))
-            lanes.end_byte(lane)
+            lanes.end_byte(lane, byte)
     for lane, text in enumerate(("日a", "cab")):
         alone, expected = ReferenceNetwork(model, 1), NetworkPrediction(CHARACTERS)
         for char in text:
             alone.step(np.array([CHARACTERS.index(char.encode())]))
         expected.start(alone.frequencies[0])
         if lane == 0:
+            root = ByteTrees(None).after(0)
+            lanes[0].narrow(root)
+            expected.narrow(root)
             assert lanes[0].p() == expected.p()
         else:
-            for bit in f"{texts[1][3]:08b}":
-                expected.update(int(bit))
+            expected.update(texts[1][3])
             assert lanes[1].escape() == expected.escape()

@@ -21,7 +21,7 @@ LANES = (1, 4, 8, 16, 32, 64)
 """Allowed numbers of lanes, the parallel streams of a segment, indexed by their code in a file, 0 to 5."""
 FULL_BITS, LIGHT_BITS = 18, 21
 """Binary logarithms of the numbers of full and light slots: 16 and 32 MiB."""
-VERSIONS: dict[str, tuple[int, ...]] = {"fast": (1,), "mixing": (2, 1)}
+VERSIONS: dict[str, tuple[int, ...]] = {"fast": (1,), "mixing": (3, 2, 1)}
 """Versions of each mode, the current one first. Earlier ones are for decoding only."""
 RECORD_CAPACITY = MAX_CODED_RECORD + 2
 """Bytes of a lane for records: the record, its line feed, and one byte that shows that a record is too long."""
@@ -79,12 +79,14 @@ class Engine:
 
     Attributes:
         mode: Mode of the engine: "mixing" with a priming, "fast" without one.
+        version: Version of the mode.
         corrector: Corrector of the mixture; None in fast mode, and in version 1 of mixing mode.
         fingerprint: Hash, 32 bytes, of everything that coding depends on. Engines with equal fingerprints decode each
             other's payloads.
     """
 
     mode: Mode
+    version: int
     corrector: Corrector | None
     fingerprint: bytes
 
@@ -104,7 +106,7 @@ class Engine:
             corrector: Corrector to use instead of that of charloom.
         """
         self.mode = "fast" if priming is None else "mixing"
-        version = VERSIONS[self.mode][0] if version is None else version
+        self.version = version = VERSIONS[self.mode][0] if version is None else version
         if version not in VERSIONS[self.mode]:
             raise ValueError(f"the {self.mode} engine has no version {version}")
         has_corrector = self.mode == "mixing" and version > 1
@@ -114,7 +116,7 @@ class Engine:
         digest = hashlib.sha256(f"charloom {self.mode} {version}\n".encode() + model.compute_fingerprint())
         if priming is not None:
             digest.update(priming.compute_fingerprint())
-        self.corrector = (corrector or load_corrector()) if has_corrector else None
+        self.corrector = (corrector or load_corrector(version)) if has_corrector else None
         if self.corrector is not None:
             digest.update(self.corrector.compute_fingerprint())
         self.fingerprint = digest.digest()

@@ -79,6 +79,7 @@ class NativeEngine(Engine):
             if records not in self._primed:
                 self._primed[records] = _native.Mixing(
                     self._network,
+                    self.version,
                     self._native_corrector,
                     engine.FULL_BITS,
                     engine.LIGHT_BITS,

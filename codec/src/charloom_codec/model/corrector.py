@@ -19,12 +19,16 @@ from charloom_codec.model.bounds import Array
 INPUTS, UNITS = 68, 32
 """Numbers of inputs and of hidden units."""
 CATEGORIES = (8, 6, 16, 8)
-"""Number of values of each category: known bits, orders seen, class of the match length, confidence of the network."""
+"""Number of values of each category: decisions, orders seen, class of the match length, confidence of the network."""
 COUNTS = 256
 """Numbers of bits seen that have an input."""
-CORRECTOR_FILE = Path(__file__).with_name("corrector_2.safetensors")
-"""The corrector of version 2 of the mixing engine."""
-_FINGERPRINT = "b29b95c1e73cecfd2631c422b389a746e144c9b5d3584033ed62ee5fdbc218d6"
+CORRECTOR_FOLDER = Path(__file__).parent
+"""Folder of the correctors, corrector_2.safetensors for version 2 of the mixing engine."""
+_FINGERPRINTS = {
+    2: "b29b95c1e73cecfd2631c422b389a746e144c9b5d3584033ed62ee5fdbc218d6",
+    3: "257bf2c5f3b6449120060a5c4c9557a3bb6f9d41425fce722a789a08de0d95c4",
+}
+"""Fingerprint of the corrector of each version of the mixing engine, except version 1, which has none."""
 _SHAPES = {
     "inputs": (np.int16, (INPUTS, UNITS)),
     "rows": (np.int32, (sum(CATEGORIES), UNITS)),
@@ -80,16 +84,17 @@ class Corrector:
 
 
 @functools.cache
-def load_corrector() -> Corrector:
-    """Returns the corrector of version 2 of the mixing engine.
+def load_corrector(version: int) -> Corrector:
+    """Returns the corrector of a version of the mixing engine.
 
     Raises:
         CharloomError: The file is missing or damaged: other machines could not decode what it compresses.
     """
+    file = CORRECTOR_FOLDER / f"corrector_{version}.safetensors"
     try:
-        corrector = Corrector(**safetensors.numpy.load(CORRECTOR_FILE.read_bytes()))
+        corrector = Corrector(**safetensors.numpy.load(file.read_bytes()))
     except (OSError, ValueError, TypeError, safetensors.SafetensorError):
         corrector = None
-    if corrector is None or corrector.compute_fingerprint().hex() != _FINGERPRINT:
-        raise CharloomError(f"{CORRECTOR_FILE}: missing or damaged; install charloom again")
+    if corrector is None or corrector.compute_fingerprint().hex() != _FINGERPRINTS[version]:
+        raise CharloomError(f"{file}: missing or damaged; install charloom again")
     return corrector

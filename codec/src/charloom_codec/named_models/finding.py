@@ -14,7 +14,12 @@ _FILES = ("config.json", "codec.safetensors")
 HUB_FILES = (*_FILES, "model.safetensors", "priming.safetensors", "history.jsonl", "history.png", "README.md")
 """Files of a model on the Hub. No other file of its repository is uploaded or downloaded."""
 _FINGERPRINTS: Mapping[str, tuple[str, ...]] = {
-    "english-1": ("b5a1ff5f04e9badd", "88cff0275dfd51dc", "5968020bf894dd91", "c9a5d73379c8539c", "578173fdc0871257"),
+    "english-1": (
+        "b5a1ff5f04e9badd",
+        *("340a2870b4006b74", "90f4ec91d7fa707e"),
+        *("88cff0275dfd51dc", "5968020bf894dd91"),
+        *("c9a5d73379c8539c", "578173fdc0871257"),
+    ),
 }
 """First 8 bytes of the fingerprints of a folder's engines, by folder: fast; and each version of the mixture, with and
 without the priming. With this list, no folder is read for a file of another model."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from charloom_codec.reference.byte_trees import DEPTHS
+
 ORDERS, FULL, CONTEXTS = 6, 5, 13
 """Numbers of orders (the last bytes), of contexts with full slots (probabilities beside bit histories), of contexts."""
 MATCHES = 2
@@ -15,7 +17,7 @@ MATCH_LENGTHS = (6, 16)
 """Bytes that must agree before each match model follows a position."""
 MATCH_HASH_BITS = 18
 MATCH_LENGTH_CLASSES, MATCH_MISSES = 15, 4
-MATCH_MAPS = MATCH_LENGTH_CLASSES * MATCH_MISSES * 2 * 8
+MATCH_MAPS = MATCH_LENGTH_CLASSES * MATCH_MISSES * 2 * DEPTHS
 MAX_COMPARED = 40
 """Bytes that are compared at most: all longer matches are of the same class."""
 _32_BITS = (1 << 32) - 1
@@ -112,22 +114,29 @@ class TextState:
             # All digits are equal: numbers vary, their shape does not.
             self.in_field = hash_pair(self.in_field, ord("0") if ord("0") <= byte <= ord("9") else byte)
 
-    def contexts(self, buffer: TextBuffer, position: int) -> list[int]:
-        """Returns a hash of each context."""
+    def contexts(self, buffer: TextBuffer, position: int, tree: int) -> list[int]:
+        """Returns a hash of each context.
+
+        Args:
+            buffer: Bytes of all lanes.
+            position: Position of the next byte.
+            tree: Number of the tree of the next byte. Contexts that do not determine it include it, because what they
+                have seen depends on it.
+        """
         last, last4 = self.last4 & 0xFF, self.last4
         column = position - self.line
         above = buffer.text[self.line_above + column] | 256 if self.line_above + column < self.line else 0
         values = (
-            0,
+            tree,
             last,
             last4 & 0xFFFF,
             last4 & 0xFFFFFF,
             last4,
             hash_pair(last4, self.before4 & 0xFFFF),
             hash_pair(self.word, last),
-            hash_pair(self.word, self.previous_word),
-            hash_pair(self.word ^ 0x5555, hash_pair(self.previous_word, self.mark)),
-            hash_pair(self.field, self.in_field),
+            (hash_pair(self.word, self.previous_word) + tree) & _32_BITS,
+            (hash_pair(self.word ^ 0x5555, hash_pair(self.previous_word, self.mark)) + tree) & _32_BITS,
+            (hash_pair(self.field, self.in_field) + tree) & _32_BITS,
             hash_pair(above, (last | self.field << 8) & _32_BITS),
             hash_pair((self.field * 3 + 1) & _32_BITS, last4 & 0xFFFF),
             hash_pair(column, last << 8 | 7),
@@ -205,7 +214,7 @@ class Match:
             return int(self.length > 0)
         return self.length // 2 if self.length < 16 else 4 + self.length // 4 if self.length < 40 else 14
 
-    def map(self, expected_bit: int, bit: int) -> int:
+    def map(self, expected_bit: int, depth: int) -> int:
         """Returns the index of the StateMap, of MATCH_MAPS, that learns how often such predictions were right."""
         misses = min(self.misses, MATCH_MISSES - 1)
-        return ((self.length_class() * MATCH_MISSES + misses) * 2 + expected_bit) * 8 + bit
+        return ((self.length_class() * MATCH_MISSES + misses) * 2 + expected_bit) * DEPTHS + depth

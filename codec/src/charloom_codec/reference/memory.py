@@ -6,6 +6,7 @@ Tables of slots and of APMs are dictionaries with the entries that were used.
 import numpy as np
 from numpy.typing import NDArray
 
+from charloom_codec.reference.byte_trees import NODE_IDS
 from charloom_codec.reference.contexts import CONTEXTS, FULL, MATCH_MAPS, MATCH_MISSES, MATCHES
 from charloom_codec.reference.state_maps import BIT_HISTORY_TABLE, ONE, make_state_map
 
@@ -16,7 +17,7 @@ INPUTS = NETWORK_INPUT + 2 + 1
 SETS = 7
 LOGIT_STEPS = 32
 """Number of steps of the quantized logit of the network prediction."""
-SET_SIZES = (10 * 64, 2 * 256, 256, 8 * 16 * 8, LOGIT_STEPS * 64, 256 * 8, 256)
+SET_SIZES = (10 * 64, 2 * NODE_IDS, 256, 8 * 16 * 8, LOGIT_STEPS * 64, 256 * 8, 256)
 """Number of weight vectors (rows) in each weight set; ``ContextMixing.predict`` selects one of each."""
 FIRST_ROWS = tuple(sum(SET_SIZES[:s]) for s in range(SETS))
 APMS = 3
@@ -26,7 +27,7 @@ _32_BITS = (1 << 32) - 1
 
 
 class Slot:
-    """The 15 nodes of half a byte in one context: of the first bit, then two, four and eight.
+    """The 15 nodes of four decisions of a byte in one context: of the first one, then two, four and eight.
 
     Attributes:
         check: Check of the context, which verifies that the slot is the context's; 0 for a free slot.
@@ -137,7 +138,7 @@ class Memory:
         # The first `block` rows of each `step` rows are copied over the others.
         for s, step, block in (
             (0, 8, 1),  # confidence
-            (1, 2 * 256, 256),  # whether the likeliest token is still possible
+            (1, 2 * NODE_IDS, NODE_IDS),  # whether the likeliest token is still possible
             (4, LOGIT_STEPS * 64, 8),  # logit and confidence
             (6, 256, 1),  # first byte of the likeliest token
         ):

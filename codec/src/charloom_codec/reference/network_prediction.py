@@ -1,10 +1,10 @@
-"""The network's prediction of a token, converted to predictions of its bits and bytes; in several lanes.
+"""The network's prediction of a token, converted to predictions of decisions and bytes; in several lanes.
 
 The reference implementation of ``codec/kernels/network/network_prediction.h``.
 
-Tokens are byte strings, none a prefix of another, sorted by their bytes. The tokens that agree with the known bits are
-a range of that order, which each bit divides in two. A byte that fits no token is "lost": the network does not predict
-its remaining bits, does not read it, and predicts a new token from the next byte on.
+Tokens are byte strings, none a prefix of another, sorted by their bytes. Those that agree with the known bytes and
+decisions are a range, which each decision divides in two. A byte that fits no token is "lost": the network
+does not predict its remaining decisions, does not read it, and predicts a new token from the next byte on.
 """
 
 import bisect
@@ -13,6 +13,7 @@ import itertools
 import numpy as np
 
 from charloom_codec.model.integer_model import FREQUENCY_BITS, IntegerModel
+from charloom_codec.reference.byte_trees import Node
 from charloom_codec.reference.network import Frequencies, ReferenceNetwork
 
 _CONFIDENCE = (20, 35, 50, 70, 85, 95, 99)
@@ -38,8 +39,10 @@ class NetworkPrediction:
         self._tokens = [token for token, _ in order]
         self._ids = [number for _, number in order]
         self._sums = [0] * (len(order) + 1)  # cumulative frequencies, in the order of the tokens' bytes
-        self._range: tuple[int, int] | None = (0, len(order))  # tokens that agree with the known bits; None: lost
-        self._depth = 0  # number of known bits
+        self._range: tuple[int, int] | None = (0, len(order))  # tokens that agree with the known bytes; None: lost
+        self._depth = 0  # number of known bytes
+        # Tokens that agree with the known decisions, too, and the first of those for which the next decision is 1.
+        self._first = self._middle = self._last = 0
         self._likeliest = 0
         self._predicted = False
         self.confidence = 0
@@ -63,44 +66,40 @@ class NetworkPrediction:
         self._predicted = True
 
     def predicts(self) -> bool:
-        """Returns whether there is a prediction of the next bit."""
-        return self._predicted and self._range is not None
+        """Returns whether there is a prediction of the decision."""
+        return self._predicted and self._first < self._last
 
     def likeliest_byte(self) -> int:
         """Returns the first byte of the likeliest token, or 0 before the first prediction."""
         return self._tokens[self._likeliest][0] if self._predicted else 0
 
     def is_likeliest(self) -> bool:
-        """Returns whether the known bits of the token agree with the likeliest token."""
-        return self._predicted and self._range is not None and self._range[0] <= self._likeliest < self._range[1]
+        """Returns whether the known bytes and decisions agree with the likeliest token."""
+        return self._predicted and self._first <= self._likeliest < self._last
 
     def p(self) -> int:
-        """Returns the probability that the next bit is 1, of 16 bits."""
-        _, ones = self._split_range()
+        """Returns the probability that the decision is 1, of 16 bits."""
         # Never 0 or 1, so that the coder can code either bit.
-        return max(1, min(65_535, (self._sum(*ones) << 16) // self._sum(*self._current_range())))
+        p = (self._sum(self._middle, self._last) << 16) // self._sum(self._first, self._last)
+        return max(1, min(65_535, p))
 
     def start_byte(self) -> None:
         """Starts a new token if the last byte was lost."""
         if self._predicted and self._range is None:
             self._start_token()
 
-    def update(self, bit: int) -> None:
-        """Updates the known bits of the token with a bit."""
-        if not self.predicts():
-            return
-        first, last = self._split_range()[bit]
-        # An empty range: no token continues with this bit.
-        self._range = (first, last) if first < last else None
-        self._depth += 1
+    def narrow(self, node: Node) -> None:
+        """Sets the decision to predict: that of a node of the tree of the next byte."""
+        self._first, self._middle, self._last = map(self._find, (node.first, node.middle, node.last))
 
-    def take_complete_token(self) -> int | None:
-        """Returns the id of the token that the last byte completes, and expects the next one; None if there is none."""
-        if not self.predicts():
+    def update(self, byte: int) -> int | None:
+        """Reads a byte. Returns the id of the token that it completes, and expects the next one; None otherwise."""
+        if not self._predicted or self._range is None:
             return None
+        first, last = self._find(byte), self._find(byte + 1)
+        self._range, self._depth = (first, last) if first < last else None, self._depth + 1
         # No token is a prefix of another, so the range of a complete token contains nothing else.
-        first = self._current_range()[0]
-        if self._depth < 8 * len(self._tokens[first]):
+        if self._range is None or self._depth < len(self._tokens[first]):
             return None
         self._start_token()
         return self._ids[first]
@@ -121,17 +120,14 @@ class NetworkPrediction:
 
     def interval_of(self, byte: int) -> tuple[int, int]:
         """Returns start and size of a byte's interval; size 0 for a byte that cannot come next."""
-        start, end = self._current_range()
-        place = self._depth // 8
-        first = bisect.bisect_left(self._tokens, byte, start, end, key=lambda token: token[place])
-        last = bisect.bisect_right(self._tokens, byte, start, end, key=lambda token: token[place])
-        return self._sums[first] - self._sums[start], self._sum(first, last)
+        first, last = self._find(byte), self._find(byte + 1)
+        return self._sum(self._current_range()[0], first), self._sum(first, last)
 
     def byte_at(self, number: int) -> int:
         """Returns the byte whose interval contains a number below ``escape``."""
         start, end = self._current_range()
         token = bisect.bisect_right(self._sums, self._sums[start] + number, start, end) - 1
-        return self._tokens[token][self._depth // 8]
+        return self._tokens[token][self._depth]
 
     def _current_range(self) -> tuple[int, int]:
         assert self._range is not None
@@ -143,12 +139,11 @@ class NetworkPrediction:
     def _sum(self, first: int, last: int) -> int:
         return self._sums[last] - self._sums[first]
 
-    def _split_range(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Returns the range of the tokens whose next bit is 0, and that of those whose next bit is 1."""
-        first, last = self._current_range()
-        place, shift = self._depth // 8, 7 - self._depth % 8
-        middle = bisect.bisect_left(self._tokens, 1, first, last, key=lambda token: token[place] >> shift & 1)
-        return (first, middle), (middle, last)
+    def _find(self, byte: int) -> int:
+        """Returns the place of the first token that agrees with the known bytes and whose next byte is at least one."""
+        if self._range is None:
+            return 0
+        return bisect.bisect_left(self._tokens, byte, *self._range, key=lambda token: token[self._depth])
 
 
 class NetworkLanes:
@@ -172,9 +167,9 @@ class NetworkLanes:
         for prediction, frequencies in zip(self._predictions, self._network.frequencies, strict=True):
             prediction.start(frequencies)
 
-    def end_byte(self, lane: int) -> None:
-        """Ends a byte of a lane. The last lane runs the step of the network."""
-        token = self._predictions[lane].take_complete_token()
+    def end_byte(self, lane: int, byte: int) -> None:
+        """Reads a byte of a lane. The last lane runs the step of the network."""
+        token = self._predictions[lane].update(byte)
         self._complete[lane] = -1 if token is None else token
         if lane < len(self._predictions) - 1 or self._complete.max() < 0:
             return

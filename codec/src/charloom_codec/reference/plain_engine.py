@@ -15,11 +15,13 @@ from charloom_codec.engines.engine import Engine, RecordSession, Session, comput
 from charloom_codec.model.corrector import Corrector
 from charloom_codec.model.integer_model import IntegerModel
 from charloom_codec.model.priming import Priming
+from charloom_codec.reference.byte_trees import ByteTrees, Node
 from charloom_codec.reference.context_mixing import ContextMixing, Lane
 from charloom_codec.reference.contexts import TextBuffer
 from charloom_codec.reference.memory import Memory
 from charloom_codec.reference.network_prediction import NetworkLanes
 from charloom_codec.reference.range_coder import CostMeter, Decoder, Encoder
+from charloom_codec.reference.rules import MIXING_RULES, MixingRules
 
 _RECORD_END = ord("\n")
 _P_END = 65_472
@@ -50,9 +52,7 @@ class FastLanes:
             assert byte is not None
             coder.code_interval(byte, 1, 256)
         assert byte is not None
-        for i in range(7, -1, -1):
-            network.update(byte >> i & 1)
-        self._networks.end_byte(lane)
+        self._networks.end_byte(lane, byte)
         return byte
 
 
@@ -67,7 +67,9 @@ class MixingLanes:
     def __init__(
         self,
         model: IntegerModel,
+        rules: MixingRules,
         corrector: Corrector | None,
+        trees: ByteTrees,
         memory: Memory,
         primed: bytes,
         capacity: int,
@@ -77,7 +79,9 @@ class MixingLanes:
 
         Args:
             model: Integer model.
+            rules: Rules of the version of the engine.
             corrector: Corrector of the predictions, or None.
+            trees: Decisions that bytes are coded by.
             memory: Learned state, which is changed.
             primed: Text that the memory has read.
             capacity: Maximum number of bytes of each lane.
@@ -85,7 +89,7 @@ class MixingLanes:
         """
         self.memory = memory
         self.buffer = TextBuffer(primed, capacity, lanes)
-        self._mixture = ContextMixing(corrector, memory, self.buffer)
+        self._mixture = ContextMixing(rules, corrector, trees, memory, self.buffer)
         self._networks = NetworkLanes(model, lanes)
         self._lanes = [Lane(start) for start in self.buffer.written]
 
@@ -99,41 +103,57 @@ class MixingLanes:
 
     def code(self, lane: int, coder: Encoder | CostMeter | Decoder, byte: int | None = None) -> int:
         """Codes the next byte of a lane, or decodes it if ``coder`` is a decoder, and returns it."""
-        return self._code(lane, lambda i, p: coder.code_bit(None if byte is None else byte >> i & 1, p))
+        return self._code(lane, lambda node, p: coder.code_bit(None if byte is None else int(byte >= node.middle), p))
 
     def update(self, lane: int, byte: int) -> None:
         """Reads a byte without coding it."""
-        self._code(lane, lambda i, _: byte >> i & 1)
+        self._code(lane, lambda node, _: int(byte >= node.middle))
 
-    def _code(self, number: int, code_bit: Callable[[int, int], int]) -> int:
-        """Codes a byte with ``code_bit(i, p)``, which codes bit i, 1 with probability p, and returns it."""
+    def _code(self, number: int, code_bit: Callable[[Node, int], int]) -> int:
+        """Codes a byte with ``code_bit(node, p)``.
+
+        It codes the decision of a node, which is 1 with probability p, and returns it.
+        """
         lane, network = self._lanes[number], self._networks[number]
         # The buffer is allocated once; the next lane's bytes follow.
         if lane.position - self.buffer.primed >= (number + 1) * self.buffer.capacity:
             raise ValueError("the data exceeds the capacity of a lane")
         self._mixture.start_byte(lane, network)
-        for i in range(7, -1, -1):
+        byte = None
+        while byte is None:
             p = self._mixture.predict(lane, network)
-            self._mixture.update(lane, network, code_bit(i, p))
-        byte = self._mixture.end_byte(lane)
+            assert lane.node is not None
+            byte = self._mixture.update(lane, network, code_bit(lane.node, p))
+        self._mixture.end_byte(lane, byte)
         # From now on, other lanes may match this byte.
         self.buffer.written[number] = lane.position
-        self._networks.end_byte(number)
+        self._networks.end_byte(number, byte)
         return byte
 
 
-def prime(model: IntegerModel, corrector: Corrector | None, memory: Memory, priming: Priming, *, records: bool) -> None:
+def prime(
+    model: IntegerModel,
+    rules: MixingRules,
+    corrector: Corrector | None,
+    trees: ByteTrees,
+    memory: Memory,
+    priming: Priming,
+    *,
+    records: bool,
+) -> None:
     """Reads a priming text, the first bytes without the network and the rest with it.
 
     Args:
         model: Integer model.
+        rules: Rules of the version of the engine.
         corrector: Corrector of the predictions, or None.
+        trees: Decisions that bytes are coded by.
         memory: Learned state, which is changed.
         priming: Text to read.
         records: True to read each line as a separate text.
     """
     text, bytes_without_network = priming.text, priming.bytes_without_network
-    lanes = MixingLanes(model, corrector, memory, b"", len(text), 1)
+    lanes = MixingLanes(model, rules, corrector, trees, memory, b"", len(text), 1)
     for i, byte in enumerate(text):
         starts_text = i == 0 or (records and text[i - 1] == _RECORD_END)
         if starts_text:
@@ -239,6 +259,9 @@ class ReferenceEngine(Engine):
         super().__init__(model, priming, version, corrector)
         self._model = model
         self._priming = priming
+        self._rules = MIXING_RULES[self.version]
+        text = priming.text if priming is not None and self._rules.has_balanced_trees else None
+        self._trees = ByteTrees(text)
         self._primed: dict[bool, bytes] = {}
         self._lock = threading.Lock()
 
@@ -255,19 +278,20 @@ class ReferenceEngine(Engine):
         if self._priming is None:
             return FastLanes(self._model, count)
         memory = self._copy_primed_memory(self._priming, records)
-        lanes = MixingLanes(self._model, self.corrector, memory, self._priming.text, capacity, count)
+        lanes = MixingLanes(
+            self._model, self._rules, self.corrector, self._trees, memory, self._priming.text, capacity, count
+        )
         # The network starts from scratch: unlike the context models, it does not continue the priming text.
         lanes.start_network()
         return lanes
 
     def _copy_primed_memory(self, priming: Priming, records: bool) -> Memory:
         """Returns a new copy of the memory after the priming."""
-        # Pickled, because that copies faster than deepcopy.
-        # The lock lets the priming be read once, although several threads may ask for it.
+        # Pickled, because that copies faster than deepcopy. The lock lets the priming be read once.
         with self._lock:
             if records not in self._primed:
                 memory = Memory(engine.FULL_BITS, engine.LIGHT_BITS)
-                prime(self._model, self.corrector, memory, priming, records=records)
+                prime(self._model, self._rules, self.corrector, self._trees, memory, priming, records=records)
                 self._primed[records] = pickle.dumps(memory)
         # Only of bytes that this engine pickled itself.
         memory = pickle.loads(self._primed[records])

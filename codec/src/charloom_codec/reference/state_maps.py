@@ -94,9 +94,9 @@ def locate_in_apm(logit: int) -> tuple[int, int]:
     return (POINTS - 2, 1023) if low > POINTS - 2 else (low, weight)
 
 
-def update_point(p: int, bit: int) -> int:
-    """Returns a point of an APM after a bit."""
-    p += ((bit << 16) - bit - p) >> 6
+def update_point(p: int, bit: int, rate: int) -> int:
+    """Returns a point of an APM after a bit, with a rate of 256."""
+    p += ((bit << 16) - bit - p) * rate >> 8
     return max(16, min(ONE - 17, p))
 
 
