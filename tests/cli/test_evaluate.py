@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+import charloom
 from charloom import LanguageModel, Surprisal
 from charloom.cli.evaluate import show_lines
 from charloom.settings.corpus import LineOrder
@@ -195,6 +196,28 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
     )
     assert "--top requires --by-line" in call(home, "evaluate", char_model, "x.txt", "--top", "3").error(2)
     assert "pass only one" in call(home, "evaluate", char_model, "x.txt", "--by-line", "--by-char").error(2)
+
+
+@pytest.mark.parametrize("options", [["--adaptive", "--by-line"], ["--independent", "--by-line"], ["--adaptive"]])
+def test_the_mixture_scores_bytes_that_are_not_utf8(options: list[str], home: Path, char_model: Path) -> None:
+    """As the library does, and ``watch``; the bits are those of the compressed file. A UTF-8 text has characters."""
+    data = (home / "fox.log").read_bytes() + b"the caf\xe9 \xc3\xa9\0 \xed\xa0\x80\xff"
+    (home / "x.log").write_bytes(data)
+    result = call(home, "evaluate", char_model, "x.log", *options)
+    assert f"{len(data)} bytes scored" in result.errors + result.out
+    assert "guessing uniformly among 256 tokens" in result.errors + result.out
+    assert "7 characters as <unk>" in result.errors + result.out  # of the network alone: five bytes, an \u00e9, a NUL
+    if "--by-line" in options:
+        rows = [json.loads(row) for row in result.out.splitlines()]
+        is_adaptive = options[0] == "--adaptive"
+        _, lines = charloom.evaluate_lines(char_model, data, adaptive=is_adaptive, independent=not is_adaptive)
+        assert [row["bits"] for row in rows] == [line.bits for line in lines]
+        assert rows[-1]["text"] == r"the caf\xe9 é" + "\0" + r" \xed\xa0\x80\xff"
+    piped = call(home, "evaluate", char_model, "-", *options, stdin=data)
+    assert (piped.out, piped.errors) == (result.out, result.errors)
+    (home / "x.log").write_bytes(b"\xef\xbb\xbf" + "the caf\xe9".encode())
+    result = call(home, "evaluate", char_model, "x.log", *options)
+    assert "8 characters scored" in result.errors + result.out
 
 
 def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) -> None:

@@ -27,13 +27,24 @@ def test_a_page(char_model: Path, tmp_path: Path) -> None:
     assert call(tmp_path, "export", char_model, "--to", "html", *options).done() == "Saved small.html\n"
     assert "<title>A &lt; B</title>" in (tmp_path / "small.html").read_text()
     assert (tmp_path / "small.html").stat().st_size < (tmp_path / "model.html").stat().st_size
-    call(tmp_path, "export", char_model, "--to", "html", "--prefix", "fox </script>", "--force").done()
-    charloom.export_html(model, tmp_path / "same.html", prefix="fox </script>", force=True)
+    call(tmp_path, "export", char_model, "--to", "html", "--prefix", "fox jumps", "--force").done()
+    charloom.export_html(model, tmp_path / "same.html", prefix="fox jumps", force=True)
     assert (tmp_path / "model.html").read_bytes() == (tmp_path / "same.html").read_bytes()
-    assert '"prefix": "fox \\u003c/script>"' in (tmp_path / "model.html").read_text()
+    assert '"prefix": "fox jumps"' in (tmp_path / "model.html").read_text()
     for option in (["--precision", "int8"], ["--title", "A"], ["--prefix", "A"]):
         message = call(tmp_path, "export", char_model, "--to", "onnx", *option).error(2)
         assert message == f"{option[0]} has an effect on HTML files only: omit it, or use --to html"
+
+
+def test_a_prefix_that_the_model_does_not_know(char_model: Path, byte_model: Path, tmp_path: Path) -> None:
+    """The error is that of ``generate``, without the option --unknown, which ``export`` does not have."""
+    words = [str(char_model), "--prefix", "fox\u2603"]
+    message, _, hint = call(tmp_path, "export", *words, "--to", "html").error().partition("; ")
+    assert message == call(tmp_path, "generate", *words).error().partition("; ")[0]
+    assert message == "not in the model's vocabulary: '\u2603' (U+2603, position 3)"
+    assert hint == "omit these characters from --prefix"
+    assert not [*tmp_path.iterdir()]
+    call(tmp_path, "export", byte_model, "--prefix", "fox\u2603", "--to", "html").done()
 
 
 def test_a_model_of_the_package(tmp_path: Path) -> None:

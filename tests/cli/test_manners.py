@@ -152,6 +152,7 @@ def test_verbose_with_a_named_pipe(home: Path) -> None:
     assert _loom(home, "decompress", "-c", "b.loom") == _TEXT
 
 
+@pytest.mark.usefixtures("kept_engines")
 def test_a_default_model_that_is_not_needed(home: Path) -> None:
     """A file states a model of the package; a wrong default does not hide it."""
     _loom(home, "compress", "a.txt", model="english")

@@ -2,8 +2,6 @@
 
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from hub_server import Hub, serving_hub, use_in_this_process
-from process import PATIENCE, call, environment, run
+from process import PATIENCE, call, run, start
 
 pytest.importorskip("huggingface_hub")
 _TEXT = b"the quick brown fox jumps over the lazy dog\n" * 20
@@ -80,6 +78,7 @@ def test_all_commands(char_model: Path, log_model: Path, tmp_path: Path) -> None
     assert "from the weights in hf:me/fox" in call(tmp_path, *tuned).out
 
 
+@pytest.mark.usefixtures("kept_engines")
 def test_a_default_that_is_not_available(
     char_model: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,11 +143,8 @@ def test_errors(char_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("answer", "is_uploaded"), [(b"y\n", True), (b"\n", False), (b"maybe\n", False)])
 def test_questions_on_a_terminal(answer: bytes, is_uploaded: bool, char_model: Path, tmp_path: Path) -> None:
     """The license is asked for first, then the priming, which is not uploaded by default."""
-    command = [sys.executable, "-m", "charloom", "push", str(char_model), "me/fox", "--dry-run"]
     controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, cwd=tmp_path, env=environment(tmp_path)
-    )
+    process = start(tmp_path, "push", char_model, "me/fox", "--dry-run", stdin=terminal, stderr=terminal)
     os.close(terminal)
     for question, reply in ((b"License of the model", b"mit\n"), (b"Upload it? [y/N]", answer)):
         shown = b""
@@ -165,8 +161,7 @@ def test_questions_on_a_terminal(answer: bytes, is_uploaded: bool, char_model: P
 def test_no_answer_on_a_terminal(char_model: Path, tmp_path: Path) -> None:
     """The end of the input (Ctrl-D) uploads nothing."""
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "charloom", "push", str(char_model), "me/fox"]
-    process = subprocess.Popen(command, stdin=terminal, stderr=terminal, cwd=tmp_path, env=environment(tmp_path))
+    process = start(tmp_path, "push", char_model, "me/fox", stdin=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
     while b"License" not in shown:

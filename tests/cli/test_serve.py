@@ -19,7 +19,7 @@ import torch
 
 import charloom
 from charloom import LanguageModel, SamplingSettings
-from process import call, environment
+from process import call, start
 
 pytest.importorskip("starlette")
 _SECONDS = 120
@@ -28,8 +28,7 @@ _SECONDS = 120
 @contextlib.contextmanager
 def _serve(folder: Path, *words: object) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
     """Yields the port and the process of a server, which is killed afterwards."""
-    command = [sys.executable, "-m", "charloom", "serve", *map(str, words), "--port", "0"]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment(folder))
+    process = start(folder, "serve", *map(str, words), "--port", "0", text=True)
     try:
         assert process.stderr is not None
         first = process.stderr.readline()

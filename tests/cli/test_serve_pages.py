@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 import charloom
 from browser import open_browser
 from charloom import LanguageModel, SamplingSettings
-from process import PATIENCE, environment, start, wait_until
+from process import PATIENCE, start, wait_until
 
 pytest.importorskip("starlette")
 _TEXT = "The quick fox\u2603 jumps"
@@ -33,8 +32,7 @@ def serve(tmp_path: Path) -> Iterator[Any]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*words: object) -> str:
-        command = [sys.executable, "-m", "charloom", "serve", *map(str, words), "--port", "0"]
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment(tmp_path))
+        process = start(tmp_path, "serve", *map(str, words), "--port", "0", text=True)
         started.append(process)
         assert process.stderr is not None
         found = re.search(r"http://[\d.:]+", process.stderr.readline())
@@ -121,6 +119,26 @@ def test_models_that_read_different_characters_are_compared_by_the_same_text(
         _, parts = charloom.evaluate_chunks(models[name], charloom.split_chars(text))
         mean = sum(part.bits for part in parts[1:]) / (len(texts["unix"]) - 1)
         assert _read(browser, f"bits-{side}") == f"{mean:.3f} bits per character of the text as typed"
+
+
+def test_characters_of_the_prompt_that_a_model_does_not_know_are_named(
+    serve: Any, browser: Any, char_model: Path, byte_model: Path, tmp_path: Path
+) -> None:
+    """In the words of the page of a model."""
+    folders = [shutil.copytree(char_model, tmp_path / "chars"), shutil.copytree(byte_model, tmp_path / "bytes")]
+    address, notes = serve(*folders), []
+    for page, element in (("compare", "unknown-first"), ("models/chars", "status")):
+        browser.get(f"{address}/{page}")
+        for name, value in {"prompt": "the \u2603 \u00e9\u2603", "numChars": "5", "seed": "1"}.items():
+            _write(browser, f"[name={name}]", value)
+        browser.find_element("id", "start").click()
+        _wait_for(browser, f"document.getElementById('{element}').textContent.includes('skipped')")
+        notes.append(_read(browser, element))
+        if page == "compare":
+            _wait_for(browser, 'document.getElementById("status").textContent.startsWith("Complete")')
+            assert _read(browser, "unknown-second") == ""
+    assert notes[0] == "Not known to the model, and skipped: \u201c\u2603\u201d \u201c\u00e9\u201d"
+    assert notes[1].endswith(f" {notes[0]}")
 
 
 def test_errors_of_the_server_are_shown(

@@ -65,7 +65,7 @@ def _logged(records: list[Any], name: str) -> list[tuple[int, Any]]:
 
 def _with_wandb(home: Path, *arguments: str, **variables: str) -> Result:
     variables = {"WANDB_MODE": "offline", "WANDB_API_KEY": ""} | variables
-    return run(home, "train", *arguments, stdin=b"", **variables)
+    return run(home, "train", *arguments, new=True, stdin=b"", **variables)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """``charloom watch``, as a process too: alerts once, files that grow, restarts, signals."""
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -127,8 +128,38 @@ def test_closed_pipe_ends_the_watch(home: Path, watching: "subprocess.Popen[byte
     watching.stdout.close()
     with (home / "app.log").open("a") as file:
         file.write("SOMETHING ## new\n")
-    assert watching.wait(PATIENCE) == 0
+    assert watching.wait(PATIENCE) == 3
     assert (home / "watch.state").exists()
+
+
+def test_a_closed_pipe_does_not_look_like_a_log_without_unusual_lines(home: Path, log_model: Path) -> None:
+    """The exit status is that of an unusual line; the one that could not be printed belongs to the next watch."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = ["watch", str(log_model), "app.log", "--no-follow", "--state", "watch.state"]
+    try:
+        for options in ([], ["--json"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "charloom", *command, *options],
+                stdout=write_end,
+                stderr=subprocess.PIPE,
+                cwd=home,
+                env=environment(home),
+                timeout=PATIENCE,
+                check=False,
+            )
+            assert (done.returncode, done.stderr.count(b"\n")) == (3, 1)  # the line at the start
+    finally:
+        os.close(write_end)
+    (line,) = call(home, *command).out.splitlines()
+    assert line.endswith(_ODD.strip())
+
+
+def test_the_end_of_standard_input_ends_the_watch(home: Path, log_model: Path) -> None:
+    for stdin, status, count in ((b"", 0, 0), (_LINE.encode() * 3 + b"half a LINE", 3, 4)):
+        result = run(home, "watch", log_model, "--bits", "20", stdin=stdin)
+        assert result.status == status
+        assert f"{count} lines read" in result.errors
 
 
 def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
@@ -139,6 +170,7 @@ def test_refusals(home: Path, log_model: Path, char_model: Path) -> None:
         ([log_model, "app.log", "--alerts-per", "0.5"], "--alerts-per is 0.5"),
         ([log_model, "."], ".: not a regular file"),
         ([log_model, "app.log", "--state", "app.log"], "app.log: not a state"),
+        ([log_model, "app.log", "--state", "n" * 250], "n: file name too long; pass a shorter name: that of the lock"),
         ([home / "none", "app.log"], "no such model folder"),
     ]
     for words, message in cases:
@@ -216,10 +248,15 @@ def test_messages_of_another_score_are_reported_again(score: str, count: int, ho
 
 
 def test_contradictions(log_model: Path, tmp_path: Path) -> None:
+    for value in ("nan", "inf", "-inf", "-1", "0", "1e400"):
+        message = call(tmp_path, "watch", log_model, "--bits", value).error(2)
+        assert message == f"--bits is {float(value)}: it must be a finite number above 0"
+    for value in ("nan", "inf", "-1", "0", "0.5", "1e13"):
+        message = call(tmp_path, "watch", log_model, "--alerts-per", value).error(2)
+        assert message == f"--alerts-per is {float(value)}: it must be from 1 to 1e+12"
     for words, message in {
-        ("--bits", "nan"): "--bits is nan: it must be above 0",
-        ("--bits", "inf"): "--bits is inf: it must be above 0",
-        ("--alerts-per", "nan"): "--alerts-per is nan: it must be from 1 to 1e+12",
+        ("--bits", "many"): "--bits is 'many': it must be a number",
+        ("--alerts-per",): "--alerts-per requires a value",
         ("--bits", "5", "--alerts-per", "5"): "--bits and --alerts-per contradict each other",
     }.items():
         assert call(tmp_path, "watch", log_model, *words).error(2).startswith(message)

@@ -51,7 +51,7 @@ def _commands(block: str) -> list[list[str]]:
     return [line[1:] for line in lines if "COMMAND" not in line]
 
 
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_workers", "kept_engines")
 @pytest.mark.parametrize("page", [page for page in _PAGES if _blocks(page)], ids=_name)
 def test_examples_of_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a page's blocks from top to bottom in one folder with the reader's files; long runs are shortened."""
@@ -73,7 +73,7 @@ def test_examples_of_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _shorten(command: list[str]) -> list[str]:
-    """Returns the command with one epoch of 10,000 characters (named corpora, sweeps) or two networks (forecasts).
+    """Returns the command with one epoch, of 10,000 characters (named corpora, sweeps), or two networks (forecasts).
 
     ``watch`` reads its files to the end, and takes no threshold from held-out lines.
     """
@@ -81,15 +81,18 @@ def _shorten(command: list[str]) -> list[str]:
         return [*command, "--members", "2", "--epochs", "5"]
     if command[0] == "watch":  # to the end of the file, without a threshold from held-out lines
         return [*(word for word in command if word != "--no-follow"), "--no-follow", "--bits", "10000"]
-    if command[0] == "train" and not {"--epochs", "--resume", "--recipe"} & set(command):
-        command = [*command, "--epochs", "1"]
+    if command[0] == "train" and not {"--resume", "--recipe"} & set(command):
+        command = [*_without(command, "--epochs"), "--epochs", "1"]
     # The reader's own files are short already.
     named = len(command) == 1 or command[1] in ("time-machine", "python-reference") or command[1].startswith("--")
     if not (command[0] == "sweep" or (command[0] == "train" and named)) or "--resume" in command:
         return command
-    replaced = {"--epochs", "--num-seeds", "--max-chars"}
-    kept = [word for i, word in enumerate(command) if not replaced & {word, command[i - 1]}]
-    return [*kept, "--epochs", "1", "--max-chars", "10000"]
+    return [*_without(command, "--epochs", "--num-seeds", "--max-chars"), "--epochs", "1", "--max-chars", "10000"]
+
+
+def _without(command: list[str], *options: str) -> list[str]:
+    """Returns the command without options and their values."""
+    return [word for i, word in enumerate(command) if not {word, command[i - 1]} & {*options}]
 
 
 def _with_available_corpus(block: str) -> str:

@@ -24,6 +24,7 @@ from charloom import (
     split_lines,
 )
 from charloom.inference.evaluation import sum_nats_in_parts
+from examples import examples
 from fakes import MarkovPredictor, cyclic_predictor
 
 _LETTERS = Vocabulary(["a", "b", "\n", " ", "é", "漢"], clean_up=CleanUp(collapse_whitespace=False))
@@ -64,7 +65,7 @@ def test_bits_per_byte_counts_utf8() -> None:
     assert result.bits_per_byte == pytest.approx(result.bits_per_char / 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(
     text=st.text("abéA漢 \n\t\r\u2028", min_size=2, max_size=60),
     lowercase=st.booleans(),
@@ -181,7 +182,7 @@ def test_dropout_is_off() -> None:
     assert model.training
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 @given(text=st.text("abz漢\u2603 \n", min_size=2, max_size=60), sort=st.sampled_from([None, "bits", "bits-per-char"]))
 def test_lines_count_unknown_characters(text: str, sort: Any) -> None:
     """Their bits are those of the whole text with <unk> for unknown characters; sorting loses none."""

@@ -21,6 +21,7 @@ from charloom import (
 )
 from charloom.inference.generation import generate_ids
 from charloom.recurrence.backend import backend
+from examples import examples
 from fakes import MarkovPredictor, cyclic_predictor
 from native import Switch
 
@@ -132,7 +133,7 @@ def test_unknown_is_never_generated() -> None:
     assert "<unk>" not in generate(model, "a", 300, _SAMPLING)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(15))
 @given(stop=st.text("abc", min_size=1, max_size=4), seed=st.integers(0, 50))
 def test_stop(stop: str, seed: int) -> None:
     """Generation ends before the first occurrence, and outputs no part of it."""

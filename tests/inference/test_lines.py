@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines
+from charloom.settings.corpus import LineOrder
 from charloom_codec.engines.native import choose_instruction_set
 from examples import examples
 from fakes import cyclic_predictor
@@ -48,6 +49,20 @@ def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte
         beyond = sum(max(0.0, char.bits - 6) for char in chars[1:-1])
         assert line.unexpected_bits == pytest.approx(beyond, abs=1e-9)
         at = end
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+@pytest.mark.parametrize("sort", ["bits", "bits-per-char", "bits-per-word"])
+def test_equal_lines_that_are_scored_alone_are_in_the_order_of_the_text(sort: LineOrder, char_model: Path) -> None:
+    """Their scores are equal to the last digit."""
+    others = [f"{number} oxen {'jump ' * (number % 7)}\n" for number in range(200)]
+    new = ["the slow brown hen\n", "a lazy fox sleeps over 12 dogs\n"]
+    text = "".join(line + new[number % 2] for number, line in enumerate(others))
+    _, lines = evaluate_lines(char_model, text, independent=True, sort=sort)
+    for one in new:
+        same = [line for line in lines if line.text == one]
+        assert len({(line.bits, line.bits_per_word, line.unexpected_bits) for line in same}) == 1
+        assert [line.number for line in same] == sorted(line.number for line in same)
 
 
 def test_order_by_words(char_model: Path) -> None:

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from charloom import EvaluatedText, Evaluation, Surprisal, Surprisals
-from charloom.inference.surprisal import perplexity_of
+from charloom.inference.surprisal import ScoredChunks, perplexity_of
 
 
 def test_units_of_an_evaluation() -> None:
@@ -53,3 +54,19 @@ def test_a_frame_has_a_row_for_each_chunk() -> None:
 def test_an_evaluated_text_is_a_pair() -> None:
     evaluation, chunks = result = EvaluatedText(Evaluation(1, 1, 0.5), Surprisals())
     assert result == (evaluation, chunks) == (Evaluation(1, 1, 0.5), [])
+
+
+def test_equal_chunks_have_equal_sums_wherever_they_are() -> None:
+    """Chunks of all lengths, some of them without units, each three times and in any order."""
+    generator = np.random.default_rng(0)
+    values = [generator.exponential(2.0, length) for length in (*range(70), 127, 128, 129, 1000, 20_000)] * 3
+    order = generator.permutation(len(values))
+    units = ["x" * len(values[place]) for place in order]
+    nats = np.concatenate([values[place] for place in order])
+    evaluation = Evaluation(len(nats), len(nats), float(nats.sum()))
+    scored = ScoredChunks(evaluation, units, units, list(map(len, units)), [0] * len(units), nats)
+    found = dict(zip(order.tolist(), [chunk.nats for chunk in scored.get_surprisals()], strict=True))
+    third = len(values) // 3
+    for place in range(third):
+        assert found[place] == found[place + third] == found[place + 2 * third]
+        assert found[place] == pytest.approx(math.fsum(values[place]), rel=1e-12)

@@ -12,6 +12,7 @@ from charloom import InputError, Surprisal, evaluate_lines
 from charloom.inference import watching
 from charloom.inference.watching import LineScorer, RepeatFilter, ScoredLine
 from charloom_codec.engines.native import choose_instruction_set
+from examples import examples
 
 pytestmark = pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engine would take minutes")
 
@@ -19,7 +20,7 @@ _LINE = b"the quick brown fox jumps over the lazy dog\n"
 """The line that ``char_model`` memorized."""
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(5))
 @given(
     lines=st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"\n", b" ") + b"\n"), max_size=8),
     data=st.data(),

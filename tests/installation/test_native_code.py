@@ -28,7 +28,7 @@ Doctor: TypeAlias = Callable[[], tuple[int, dict[str, str]]]
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with a copy of both packages."""
-    ignored = shutil.ignore_patterns("__pycache__", "named", "page")
+    ignored = shutil.ignore_patterns("named", "page")
     for package in (charloom, charloom_codec):
         for folder in package.__path__:  # the native modules of an editable installation are in another folder
             shutil.copytree(folder, tmp_path / package.__name__, ignore=ignored, dirs_exist_ok=True)
@@ -88,7 +88,9 @@ def test_native_code_of_another_python_and_damaged_files(copy: Path, doctor: Doc
 
 @_native
 @_linux
-@pytest.mark.parametrize("cut", [["kernels"], ["codec"], ["kernels", "codec"]])
+@pytest.mark.parametrize(
+    "cut", [*(pytest.param([name], marks=pytest.mark.slow) for name in ("kernels", "codec")), ["kernels", "codec"]]
+)
 def test_a_file_that_was_cut_ends_no_check(cut: list[str], copy: Path, doctor: Doctor) -> None:
     """Loading it ends the process, as it does in the first assertion."""
     files = {"kernels": copy / f"charloom/_kernels{_SUFFIX}", "codec": copy / f"charloom_codec/_codec{_SUFFIX}"}
@@ -148,3 +150,22 @@ def test_native_code_with_other_arguments(copy: Path, doctor: Doctor) -> None:
     status, lines = doctor()
     assert status == 1
     assert lines["kernels"].startswith("problem  kernels   charloom._kernels fails (TypeError")
+
+
+@_native
+@_linux
+@pytest.mark.parametrize(
+    ("subject", "place"), [("kernels", "    ids = model.voc"), ("codec", "    return engine.start")]
+)
+def test_native_code_that_ends_the_process(subject: str, place: str, copy: Path, doctor: Doctor) -> None:
+    """As an instruction that the processor lacks does: each check is made all the same."""
+    tests = copy / "charloom/installation/self_tests.py"
+    text = tests.read_text(encoding="utf-8")
+    assert place in text
+    tests.write_text(text.replace(place, f"    __import__('os').kill(__import__('os').getpid(), 4)\n{place}", 1))
+    status, lines = doctor()
+    assert status == 1
+    start = f"problem  {subject:<10}charloom{'_codec._codec' if subject == 'codec' else '._kernels'} fails "
+    assert lines[subject].startswith(f"{start}(a process that computes with it ends with SIGILL); ")
+    assert lines["codec" if subject == "kernels" else "kernels"].startswith("ok ")
+    assert {"torch", "backend", "threads", "cache"} < {*lines}

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize, prune
 
 import charloom
 from charloom import layers
+from examples import examples
 from torch_equivalent import CELLS, torch_equivalent
 
 
@@ -72,7 +73,7 @@ _CHANGES: dict[str, _Change] = {
 _UNRECORDED = {"through data", "through numpy"}  # PyTorch counts no version
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(25))
 @given(data=st.data(), frozen=st.booleans())
 def test_every_change_of_a_weight_is_seen_by_the_next_call(data: st.DataObject, frozen: bool) -> None:
     """A frozen layer sees every change that PyTorch records."""

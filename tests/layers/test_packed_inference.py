@@ -24,7 +24,7 @@ def _parts(state: Any) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(15))
 @given(data=st.data())
 @torch.no_grad()
 def test_a_row_has_the_bits_that_it_has_alone(data: st.DataObject) -> None:

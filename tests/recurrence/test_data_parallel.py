@@ -1,8 +1,10 @@
 """Gradients of DistributedDataParallel in two real processes equal those of one process on the whole batch."""
 
+import warnings
+
 import pytest
 import torch
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 
 import data_parallel
 
@@ -12,7 +14,12 @@ _Results = dict[tuple[str, str], data_parallel.Results]
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[_Results]:
     folder = tmp_path_factory.mktemp("processes")
-    spawn(data_parallel.run_process, (str(folder),), nprocs=data_parallel.PROCESSES)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in the children they are no errors, and later Pythons warn of the fork
+        # Forked, as a new process takes seconds to import PyTorch.
+        start_processes(  # type: ignore[no-untyped-call]
+            data_parallel.run_process, (str(folder),), data_parallel.PROCESSES, start_method="fork"
+        )
     return [torch.load(folder / f"results-{rank}") for rank in range(data_parallel.PROCESSES)]
 
 

@@ -14,6 +14,8 @@ from charloom import LanguageModel, SamplingSettings, Vocabulary, build_model
 from charloom.serving.application import Server, make_application
 from charloom.serving.sources import ModelSource
 
+_JSON = {"content-type": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def sources(char_model: Path, byte_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ModelSource]:
@@ -139,7 +141,11 @@ def test_tokens(client: TestClient) -> None:
     for model, text in (("chars", "the fox"), ("bytes & <more>", "the é \u2603")):
         ids = _post(client, "/tokenize", prompt=text, model=model, add_special_tokens=False).json()["tokens"]
         assert _post(client, "/detokenize", tokens=ids, model=model).json() == {"prompt": text}
-    assert _post(client, "/tokenize", prompt="\u2603").json()["tokens"] == [0]
+    found = _post(client, "/tokenize", prompt="\u2603the é\u2603").json()
+    assert (found["tokens"][0], found["unknown"]) == (0, ["\u2603", "é"])
+    assert _post(client, "/tokenize", prompt="\u2603", model="bytes & <more>").json()["unknown"] == []
+    half = client.post("/tokenize", content=rb'{"model": "chars", "prompt": "\ud83d"}', headers=_JSON)
+    assert half.json()["unknown"] == ["?"]
     assert client.get("/tokenizer_info").json()["eos_token"] in ("\n", " ")
 
 

@@ -26,7 +26,35 @@ def test_a_browser_gets_a_page() -> None:
     assert '<a href="/">' in page
 
 
-@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/event-stream"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "TEXT/HTML",
+        "text/*",
+        "text/html, application/json;q=0.9",
+        "text/html ; q=0.5 , application/json;q=0.4",
+        "text/html;charset=utf-8;q=0.001",
+        "text/html, application/xhtml+xml, */*",
+        "application/*;q=0, */*",
+    ],
+)
+def test_a_request_that_prefers_html_gets_a_page(accept: str) -> None:
+    assert answer_error(Headers({"accept": accept}), 404, "").headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_several_headers_are_one() -> None:
+    raw = [(b"accept", b"application/json;q=0.5"), (b"accept", b"text/html")]
+    assert answer_error(Headers(raw=raw), 404, "").headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(None, "", "*/*", "application/json", "text/event-stream", "text/html+xml", "text/html;q=0"),
+        *("text/html;q=0.000, */*;q=0", "text/html;q=0, text/*", "text/html;q=0.4, application/json;q=0.5"),
+        *("text/html;q=0.7, */*", "application/json, text/html", "text/html;q=nan", "text/html;q=2", "text/html;Q=0"),
+    ],
+)
 def test_a_program_gets_json(accept: str | None) -> None:
     headers = Headers({} if accept is None else {"accept": accept})
     response = answer_error(headers, 503, "busy", kind="server_error", fields={"param": None})

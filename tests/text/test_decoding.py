@@ -44,6 +44,12 @@ def test_chunks_equal_the_whole(data: bytes, places: list[int]) -> None:
     assert _result(_cut(data, places)) == expected
 
 
+@given(data=st.lists(_DATA | _BAD, max_size=6).map(b"".join), places=st.lists(st.integers(0, 99), max_size=8))
+def test_any_bytes_are_kept(data: bytes, places: list[int]) -> None:
+    text = "".join(decode_utf8(_cut(data, places), "name", any_bytes=True))
+    assert text.encode("utf-8", "surrogateescape") == data.removeprefix(b"\xef\xbb\xbf")
+
+
 def test_no_empty_chunk_is_yielded() -> None:
     assert list(decode_utf8([b"", b"\xc3", b"\xa9", b"", b"\xef\xbb", b"\xbf"], "name")) == ["é", "\ufeff"]
     assert list(decode_utf8([b"\xef", b"\xbb\xbf"], "name")) == []

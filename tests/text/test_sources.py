@@ -12,7 +12,7 @@ from charloom import CharloomWarning, CorpusError
 from charloom.settings.corpus import Unit
 from charloom.text.chunks import join_chunks
 from charloom.text.decoding import decode_utf8
-from charloom.text.sources import TextFiles, read_sources
+from charloom.text.sources import TextFiles, read_any_bytes, read_sources
 
 _UNITS = pytest.mark.parametrize("unit", ["char", "byte"])
 
@@ -37,6 +37,17 @@ def test_a_file_is_read_unchanged(tmp_path: Path) -> None:
     file = _file(tmp_path / "a.txt", "né\r\n\tX")
     assert read_sources([file], "char") == "né\r\n\tX"
     assert read_sources([str(file)], "byte") == "né\r\n\tX".encode()
+
+
+def test_any_bytes_are_bytes_only_if_they_are_not_utf8(tmp_path: Path) -> None:
+    """Files of a folder are separated as those of a text are."""
+    file = _file(tmp_path / "a.txt", "né\0\U0010ffff")
+    assert read_any_bytes([file], "char") == "né\0\U0010ffff"
+    assert read_any_bytes([file], "byte") == "né\0\U0010ffff".encode()
+    _file(tmp_path / "b.txt", b"\xe9\xed\xb2\x80")
+    assert read_any_bytes([file, tmp_path / "b.txt"], "char") == "né\0\U0010ffff\n".encode() + b"\xe9\xed\xb2\x80"
+    with pytest.raises(CorpusError, match="empty"):
+        read_any_bytes([_file(tmp_path / "c.txt", "")], "char")
 
 
 @_UNITS

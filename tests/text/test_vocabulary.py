@@ -90,6 +90,12 @@ def test_only_the_first_few_unknown_characters_are_named() -> None:
     assert "'6'" not in str(caught.value)
 
 
+def test_unknown_characters_are_found_after_normalization() -> None:
+    vocabulary = Vocabulary.of_text("ab", CleanUp(lowercase=True))
+    assert vocabulary.find_unknown("CaXcB\u2603x\ud83d") == ["c", "x", "\u2603", "\ud83d"]
+    assert Vocabulary().find_unknown("\u2603") == []
+
+
 def test_unknown_characters_as_unk_or_omitted() -> None:
     vocabulary = Vocabulary("ab")
     assert vocabulary.encode("xa\udcffby", "unk").tolist() == [0, 1, 0, 2, 0]

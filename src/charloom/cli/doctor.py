@@ -13,7 +13,8 @@ def doctor() -> int:
     # Imported here: the command line must start quickly.
     from charloom.installation.checks import check_installation
 
-    out, has_problem = screen.results(), False
+    # All checks are made if the pipe is closed, too: the exit status is a result.
+    out, has_problem = screen.log(), False
     for finding in check_installation():
         has_problem |= finding.status == "problem"
         line = f"{finding.status:<9}{finding.subject:<10}{finding.text}" + (

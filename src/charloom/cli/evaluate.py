@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from charloom.errors import SettingsError, pluralize
-from charloom.settings.corpus import LineOrder, UnknownPolicy
+from charloom.settings.corpus import LineOrder, Unit, UnknownPolicy
 from charloom_codec.cli import screen
 from charloom_codec.cli.options import Flag, Word
 
@@ -58,8 +58,8 @@ def evaluate(
     the same text. With --unknown skip, the baselines omit the skipped characters, too.
 
     With --adaptive, the text is scored by the predictor of `charloom compress`: the network, mixed with context models
-    that have read the training text and continue to learn. Every character is scored, without normalization. Texts of
-    more than 1 MiB are read in several parts, as they are compressed.
+    that have read the training text and continue to learn. Every character is scored, without normalization; of a text
+    that is not UTF-8, every byte. Texts of more than 1 MiB are read in several parts, as they are compressed.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def evaluate(
     from charloom.models.language_model import LanguageModel
     from charloom.text.chunks import split_chars
     from charloom.text.decoding import hint_at_byte_models
-    from charloom.text.sources import read_sources
+    from charloom.text.sources import read_any_bytes, read_sources
 
     # Before a long text is read.
     _check_options(by_char, by_line, sort, top, as_json)
@@ -108,10 +108,10 @@ def evaluate(
     results = screen.results()
     loaded = LanguageModel.load(model).to(find_device(device))
     vocabulary = loaded.vocabulary
-    with hint_at_byte_models():
-        text = read_sources([file], vocabulary.unit)
     unknown = unknown or ("unk" if by_line else "refuse")
     by_network = mode == "network"
+    with hint_at_byte_models():
+        text = (read_sources if by_network else read_any_bytes)([file], vocabulary.unit)
     predictor = loaded if by_network else model
     with screen.reading_progress("reading") as show:
         if by_line:
@@ -126,7 +126,9 @@ def evaluate(
     measured = normalized = vocabulary.clean_up(text) if by_network else text
     if unknown == "skip":
         measured = vocabulary.decode(vocabulary.encode(text, unknown))
-    baselines = measure_baselines(measured, len(vocabulary), with_zpaq=not by_network)
+    unit: Unit = "byte" if isinstance(measured, bytes) else "char"
+    num_tokens = 256 if unit == "byte" else len(vocabulary)
+    baselines = measure_baselines(measured, num_tokens, with_zpaq=not by_network)
     if not by_network and len(text) > 1:  # the network does not score the first character
         baselines.insert(0, _measure_network(loaded, text))
     if as_json:
@@ -140,7 +142,7 @@ def evaluate(
     # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     num_skipped = len(normalized) - len(measured)
-    _show_summary(console, result, baselines, measured, vocabulary.unit, num_skipped=num_skipped, mode=mode)
+    _show_summary(console, result, baselines, measured, unit, num_skipped=num_skipped, mode=mode)
 
 
 def _measure_network(model: "LanguageModel", text: str | bytes) -> "Baseline":
@@ -148,6 +150,8 @@ def _measure_network(model: "LanguageModel", text: str | bytes) -> "Baseline":
     from charloom.inference.baselines import Baseline
     from charloom.inference.evaluation import evaluate
 
+    if isinstance(text, bytes) and model.vocabulary.unit == "char":
+        text = text.decode("utf-8", "surrogateescape")  # a byte that is not UTF-8 is a character out of vocabulary
     with screen.reading_progress("reading (network alone)") as show:
         result = evaluate(model, text, unknown="unk", progress=show)
     notes = ["of the normalized text"] if any(vars(model.vocabulary.clean_up).values()) else []
@@ -234,7 +238,7 @@ def _show_summary(
     result: "Evaluation",
     baselines: list["Baseline"],
     text: str | bytes,
-    unit: str,
+    unit: Unit,
     *,
     num_skipped: int,
     mode: _Mode,

@@ -49,7 +49,8 @@ def export(
     title
         For HTML, title of the page. Default: from the name of the training text.
     prefix
-        For HTML, prompt that the page starts with. Default: the prefix of the training, or a line of its text.
+        For HTML, prompt that the page starts with, of characters that the model knows. Default: the prefix of the
+        training, or a line of its text.
     force
         Overwrite an existing file.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from charloom.text.log_reader import LogReader
 
 _FOUND_STATUS = 3
-"""Exit status if all lines were read and at least one was reported."""
+"""Exit status if at least one line was unusual."""
 _SAVE_SECONDS = 60.0
 _ALERTS_PER = 10_000
 _MAX_ALERTS_PER = 1e12
@@ -51,7 +51,8 @@ def watch(
     mixed with context models that have read the training text and learn from each line. FILEs are followed through
     rotation and truncation, as `tail -F` does, until Ctrl-C; standard input is read to its end.
 
-    Exit status: 0 if no line was printed, 3 if there was one, 128 + n after signal n.
+    Exit status: 0 if no line was printed, 3 if there was one (also if the reader of a pipe closes it, as head does),
+    128 + n after signal n.
 
     Parameters
     ----------
@@ -109,8 +110,13 @@ def watch(
         for source in sources:
             if source != STANDARD_INPUT and not Path(source).exists():
                 screen.messages().print(f"{source}: no such file; it is read once it exists")
-        with _show_progress(no_follow=no_follow) as show_progress:
-            status = _follow(reader, alerts, before, state, show_progress)
+        try:
+            with _show_progress(no_follow=no_follow) as show_progress:
+                status = _follow(reader, alerts, before, state, show_progress)
+        except BrokenPipeError:
+            # As in all commands, the reader of a pipe may close it; but status 0 means that no line was unusual.
+            screen.discard(sys.stdout)
+            return _FOUND_STATUS
     screen.messages().print(
         f"{pluralize(alerts.scorer.num_lines, 'line')} read, {alerts.num_shown:,} printed, "
         f"{pluralize(alerts.num_repeated, 'repetition')} not shown"
@@ -121,7 +127,7 @@ def watch(
 def _check_options(files: Sequence[str], alerts_per: float | None, bits: float | None) -> None:
     # The comparisons are false for NaN.
     if bits is not None and not 0 < bits < math.inf:
-        raise SettingsError("it must be above 0", setting="bits", value=bits)
+        raise SettingsError("it must be a finite number above 0", setting="bits", value=bits)
     if alerts_per is not None and not 1 <= alerts_per <= _MAX_ALERTS_PER:
         raise SettingsError(f"it must be from 1 to {_MAX_ALERTS_PER:g}", setting="alerts_per", value=alerts_per)
     if bits is not None and alerts_per is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom.errors import SettingsError
+from charloom.errors import Argument, SettingsError, UnknownCharacterError
 from charloom.export.files import write_export
 from charloom.export.page_files import FOLDER, fill_page
 from charloom.export.start_prefix import find_start_prefix
@@ -74,13 +74,17 @@ def export_html(
             weights of float64.
         InputError: The model has parts that a configuration cannot describe, or its weights are not finite; the file
             exists or cannot be written; or an argument is of the wrong type.
+        UnknownCharacterError: ``prefix`` has characters that are out of vocabulary.
     """
     check_type(LanguageModel, model=model)
     check_type(PATH, path=path)
     check_type((str, type(None)), title=title, prefix=prefix)
     check_type(bool, force=force)
     check_choice("precision", precision, GenerationPrecision)
-    prefix = find_start_prefix(model) if prefix is None else prefix
+    if prefix is None:
+        prefix = find_start_prefix(model)
+    else:
+        _check_prefix(model, prefix)
     content = build_page(model, precision, title or _find_title(model), prefix)
     write_export(Path(path), content.encode(), force=force)
 
@@ -164,6 +168,14 @@ def _store(name: str, values: NDArray[np.float32], precision: GenerationPrecisio
     # The first bytes of all numbers, then the second ones, and so on: they compress better apart.
     planes = np.frombuffer(numbers.tobytes(), np.uint8).reshape(-1, numbers.itemsize).T
     return _StoredTensor(name, numbers.dtype.name, rows, planes.tobytes())
+
+
+def _check_prefix(model: LanguageModel, prefix: str) -> None:
+    try:
+        model.vocabulary.encode(prefix)
+    except UnknownCharacterError as error:
+        # Without the hint of generate: a page has no other treatment of such characters.
+        raise UnknownCharacterError(*error.message, hint=("omit these characters from ", Argument("prefix"))) from None
 
 
 def _find_title(model: LanguageModel) -> str:

@@ -90,7 +90,7 @@ def _make_counter(num_bytes: int, progress: Progress | None) -> ByteProgress:
 def _make_scores(chunks: Sequence[str | bytes], encoded: list[bytes], bits: NDArray[np.float32]) -> ScoredChunks:
     """Returns the scores of chunks from the bits of each byte."""
     # In float64: float32 would lose digits over a long text.
-    running = np.append(0.0, np.cumsum(bits, dtype=np.float64)) * math.log(2)
+    nats = bits.astype(np.float64) * math.log(2)
     num_chars = list(map(len, chunks))
-    evaluation = Evaluation(sum(num_chars), len(bits), float(running[-1]))
-    return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), running)
+    evaluation = Evaluation(sum(num_chars), len(bits), float(nats.sum()))
+    return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), nats)

@@ -134,19 +134,17 @@ def score_chunks(
     scored_bytes = scored_text if isinstance(scored_text, bytes) else scored_text.encode("utf-8", "surrogatepass")
     ends = torch.tensor([0, *map(len, normalized)], device="cpu").cumsum(0)
 
-    def add_up(values: Tensor) -> Tensor:
-        """Returns sums of values of the scored tokens before each position of the normalized text."""
-        running = torch.zeros(len(whole) + 1, dtype=values.dtype, device="cpu")
-        running[scored + 1] = values  # shifted by one, so that the first running sum is 0
-        return running.cumsum(0)
+    def spread(values: Tensor) -> Tensor:
+        """Returns values of the scored tokens at their positions in the normalized text, and 0 at the others."""
+        return torch.zeros(len(whole), dtype=values.dtype, device="cpu").index_put((scored,), values)
 
-    def sums(values: Tensor) -> list[int]:
-        """Sums values of the scored tokens over each chunk."""
-        return add_up(values)[ends].diff().tolist()
+    def count(values: Tensor) -> list[int]:
+        """Sums integers of the scored tokens over each chunk."""
+        return functional.pad(spread(values).cumsum(0), (1, 0))[ends].diff().tolist()
 
     evaluation = Evaluation(len(scored), len(scored_bytes), float(nats.sum()), int(is_unknown.sum()))
-    num_chars, num_unknown = sums(torch.ones_like(scored)), sums(is_unknown.long())
-    return ScoredChunks(evaluation, chunks, normalized, num_chars, num_unknown, add_up(nats).numpy())
+    num_chars, num_unknown = count(torch.ones_like(scored)), count(is_unknown.long())
+    return ScoredChunks(evaluation, chunks, normalized, num_chars, num_unknown, spread(nats).numpy())
 
 
 def sum_nats_in_parts(

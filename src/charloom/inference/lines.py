@@ -137,14 +137,11 @@ def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> Rarit
 
 def _describe_lines(scored: ScoredChunks) -> EvaluatedText:
     """Returns the evaluation of a text, and its lines with the scores of their words and characters."""
-    running = scored.running_nats / math.log(2)
-    ends = scored.get_ends()
-    starts = ends.tolist()
-    beyond = np.maximum(np.diff(running) - UNEXPECTED_BITS, 0.0)
-    unexpected_bits = np.diff(np.append(0.0, np.cumsum(beyond))[ends]).tolist()
+    unit_bits = scored.unit_nats / math.log(2)
+    unexpected_bits = scored.add_up(np.maximum(unit_bits - UNEXPECTED_BITS, 0.0))
     bits_per_word = [
-        mean_bits_per_word(line, running[start : start + len(line) + 1])
-        for start, line in zip(starts, scored.units, strict=False)
+        mean_bits_per_word(line, unit_bits[start : start + len(line)])
+        for start, line in zip(scored.get_ends().tolist(), scored.units, strict=False)
     ]
     lines = zip(scored.get_surprisals(), bits_per_word, unexpected_bits, strict=True)
     return EvaluatedText(

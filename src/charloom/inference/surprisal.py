@@ -170,7 +170,7 @@ class ScoredChunks:
         units: The chunks whose units were scored: normalized, or encoded as bytes.
         num_chars: Number of scored characters of each chunk.
         num_unknown: Number of scored tokens of each chunk that are out of vocabulary.
-        running_nats: Sums of the surprisals of all units before each position of the joined units, float64.
+        unit_nats: Surprisals of all units; 0 for those that were not scored.
     """
 
     evaluation: Evaluation
@@ -178,19 +178,34 @@ class ScoredChunks:
     units: Sequence[str | bytes]
     num_chars: Sequence[int]
     num_unknown: Sequence[int]
-    running_nats: NDArray[np.float64]
+    unit_nats: NDArray[np.float64]
 
     def get_surprisals(self) -> Surprisals:
         """Returns the surprisal of each chunk."""
-        # Differences of running sums: a slice for each of a million one-character chunks would take minutes.
-        nats = np.diff(self.running_nats[self.get_ends()]).tolist()
-        columns = zip(self.chunks, self.num_chars, nats, self.num_unknown, strict=True)
+        columns = zip(self.chunks, self.num_chars, self.add_up(self.unit_nats), self.num_unknown, strict=True)
         return Surprisals(
             Surprisal(
-                number, chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk, *of_chunk
+                number,
+                chunk.decode("utf-8", "backslashreplace") if isinstance(chunk, bytes) else chunk,
+                num_chars,
+                nats,
+                num_unknown,
             )
-            for number, (chunk, *of_chunk) in enumerate(columns, 1)
+            for number, (chunk, num_chars, nats, num_unknown) in enumerate(columns, 1)
         )
+
+    def add_up(self, values: NDArray[np.float64]) -> list[float]:
+        """Returns the sum of values of the units over each chunk. Chunks with the same values have the same sum."""
+        ends = self.get_ends()
+        starts, sums = ends[:-1], np.zeros(len(ends) - 1)
+        # Not differences of running sums, whose rounding depends on what precedes a chunk: lines with the same text
+        # would be in any order. One call, as a slice for each of a million one-character chunks would take minutes.
+        # reduceat returns a value for a chunk without units, too.
+        is_filled = starts < ends[1:]
+        if is_filled.any():
+            sums[is_filled] = np.add.reduceat(values, starts[is_filled])
+        found: list[float] = sums.tolist()
+        return found
 
     def get_ends(self) -> NDArray[np.int64]:
         """Returns the positions in the joined units at which the chunks end, after a 0."""

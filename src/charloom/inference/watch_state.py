@@ -1,6 +1,7 @@
 """The state of a watch on logs, as a file: lines learned, messages reported, and the position in each log."""
 
 import contextlib
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -53,7 +54,10 @@ class WatchState:
             try:
                 lock.take()
             except OSError as error:
-                raise InputError(f"{path}: {describe_os_error(error)}") from None
+                # The name of the file itself may be short enough.
+                is_too_long = error.errno == errno.ENAMETOOLONG
+                hint = "pass a shorter name: that of the lock beside it has 6 bytes more" if is_too_long else ()
+                raise InputError(f"{path}: {describe_os_error(error)}", hint=hint) from None
             yield cls.load(path)
 
     def save(self, path: Path) -> None:

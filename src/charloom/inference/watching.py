@@ -125,7 +125,7 @@ class LineScorer:
             line.decode("utf-8", "backslashreplace"),
             len(line),
             float(bits.sum(dtype=np.float64)) * math.log(2),
-            bits_per_word=mean_bits_per_word(line, np.append(0.0, np.cumsum(bits, dtype=np.float64))),
+            bits_per_word=mean_bits_per_word(line, bits),
             unexpected_bits=float(np.maximum(bits - UNEXPECTED_BITS, 0).sum(dtype=np.float64)),
         )
         if self._scale is not None:

@@ -20,13 +20,16 @@ def find_words(line: str | bytes, *, without_digits: bool = False) -> list[tuple
     return [word.span() for word in (_PLAIN_WORDS if without_digits else _WORDS).finditer(line)]
 
 
-def mean_bits_per_word(line: str | bytes, running_bits: NDArray[np.float64]) -> float:
+def mean_bits_per_word(line: str | bytes, unit_bits: NDArray[np.floating]) -> float:
     """Returns the mean bits of the words without digits; 0 if there is none.
 
     Args:
         line: The line.
-        running_bits: Sums of the bits of all units before each position of the line, and before its end; or such sums
-            plus a constant.
+        unit_bits: Bits of each unit of the line.
     """
     words = find_words(line, without_digits=True)
-    return sum(float(running_bits[end] - running_bits[start]) for start, end in words) / len(words) if words else 0.0
+    if not words:
+        return 0.0
+    # Sums of this line only: lines with the same text and the same bits have the same result.
+    running: list[float] = [0.0, *np.cumsum(unit_bits, dtype=np.float64).tolist()]
+    return sum(running[end] - running[start] for start, end in words) / len(words)

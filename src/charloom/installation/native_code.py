@@ -1,8 +1,13 @@
-"""Checks of the two native modules: that they can be loaded, and that every instruction set computes correctly."""
+"""Checks of the two native modules: that they can be loaded, and that every instruction set computes correctly.
+
+Native code of another processor or a damaged file can end the process that runs it, without a word. It is therefore
+loaded, and verified, in other processes first.
+"""
 
 import functools
 import importlib
 import importlib.util
+import json
 import signal
 import subprocess
 import sys
@@ -26,6 +31,19 @@ spec.loader.exec_module(module)
 module.supported()
 """
 """Program that loads the module of a name from a file."""
+_VERIFY = """
+import json
+import sys
+verify, instruction_sets, blocked = json.loads(sys.argv[1])
+sys.modules |= dict.fromkeys(blocked)
+try:
+    from charloom.installation import self_tests
+    answer = getattr(self_tests, verify)(instruction_sets)
+except Exception as error:
+    answer = f"{type(error).__name__}: {error}"
+print(json.dumps(answer))
+"""
+"""Program that verifies instruction sets with a function of ``self_tests``; its last line is the result or an error."""
 _EXCEPTION_STATUS = 1
 """Exit status of Python after an exception."""
 
@@ -59,19 +77,35 @@ def _check_module(name: str, subject: str, substitute: str, verify: str) -> Find
     except CharloomError as error:
         return Finding("problem", subject, str(error))
     try:
-        # Imported here, because its imports fail if one of the modules is of another version.
-        from charloom.installation import self_tests
-
         # Kernels have a name; the codec's module returns names.
-        names = [getattr(one, "name", one) for one in module.supported()]
-        results: dict[str, bool] = getattr(self_tests, verify)(names)
+        results = _run_self_tests(verify, [getattr(one, "name", one) for one in module.supported()])
     except Exception as error:  # a module of another version may fail in any way
-        return Finding("problem", subject, f"{name} fails ({type(error).__name__}: {error})", _REINSTALL)
+        results = f"{type(error).__name__}: {error}"
+    if isinstance(results, str):
+        return Finding("problem", subject, f"{name} fails ({results})", _REINSTALL)
     wrong = [instruction_set for instruction_set, is_correct in results.items() if not is_correct]
     if wrong:
         text = f"{name} computes wrong results with {', '.join(wrong)}"
         return Finding("problem", subject, text, f"set the environment variable {VARIABLE}=pytorch and report this")
     return Finding("ok", subject, f"correct results with {', '.join(results)}")
+
+
+def _run_self_tests(verify: str, instruction_sets: list[str]) -> dict[str, bool] | str:
+    """Returns the result of a function of ``self_tests``, which another process calls; a description if it fails."""
+    # The packages of this process: with -S, those of its path only.
+    flags = ["-P", *(["-S"] if sys.flags.no_site else [])]
+    arguments = json.dumps([verify, instruction_sets, list(_block_crashing_modules())])
+    command = [sys.executable, *flags, "-c", _VERIFY, arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"a process that computes with it ends with {_describe_end(done.returncode)}"
+    results: dict[str, bool] | str = json.loads(done.stdout.splitlines()[-1])
+    return results
+
+
+def _describe_end(status: int) -> str:
+    """Returns the name of the signal that ended a process, or its exit status."""
+    return signal.Signals(-status).name if -status in [*signal.Signals] else f"exit status {status}"
 
 
 @functools.cache
@@ -89,7 +123,7 @@ def _block_crashing_modules() -> dict[str, str]:
         status = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
         # This process reports an exception itself. Without PyTorch's libraries, there may be one in the other only.
         if status not in (0, _EXCEPTION_STATUS):
-            end = signal.Signals(-status).name if -status in [*signal.Signals] else f"exit status {status}"
+            end = _describe_end(status)
             crashes[name] = f"{Path(spec.origin).name} cannot be loaded (a process that loads it ends with {end})"
             # The import now fails in the checks of other parts, which then use the substitute of the module.
             sys.modules[name] = None  # type: ignore[assignment]

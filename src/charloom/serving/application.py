@@ -23,7 +23,7 @@ from charloom.serving.ending import EndCleanly
 from charloom.serving.metrics import Metrics
 from charloom.serving.pages import Pages
 from charloom.serving.requests import ApiError, CompletionRequest, read_completion_request
-from charloom.serving.responses import answer_error
+from charloom.serving.responses import answer_error, replace_surrogates
 from charloom.serving.sources import ModelSource
 
 _MAX_BODY = 16 << 20
@@ -138,13 +138,15 @@ class Server:
         }
 
     async def tokenize(self, request: Request) -> Response:
-        """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``."""
+        """Answers ``POST /tokenize``: characters that are out of vocabulary become ``<unk>``, and are listed."""
         body = await _read_json(request)
         served, prompt = await self._load(body.get("model")), body.get("prompt")
         if not isinstance(prompt, str):
             raise ApiError("prompt must be a string", field="prompt")
-        ids = (await self.compute(lambda: served.model.vocabulary.encode(prompt, "unk"))).tolist()
-        return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": None})
+        vocabulary = served.model.vocabulary
+        ids = (await self.compute(lambda: vocabulary.encode(prompt, "unk"))).tolist()
+        unknown = list(map(replace_surrogates, await self.compute(lambda: vocabulary.find_unknown(prompt))))
+        return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": None, "unknown": unknown})
 
     async def detokenize(self, request: Request) -> Response:
         """Answers ``POST /detokenize``."""

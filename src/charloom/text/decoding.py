@@ -44,13 +44,16 @@ _CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
 """Control characters that no text contains in any encoding that extends ASCII, as defined by file(1)."""
 
 
-def decode_utf8(chunks: Iterable[bytes], name: str) -> Iterator[str]:
+def decode_utf8(chunks: Iterable[bytes], name: str, *, any_bytes: bool = False) -> Iterator[str]:
     """Yields the text of a file in chunks, without a leading byte order mark.
+
+    With ``any_bytes``, every file is accepted: bytes that are not UTF-8 become lone surrogates, as with Python's
+    ``surrogateescape``.
 
     Raises CorpusError for a file that is not text. The message names the kind of file if ``detect_file_kind``
     recognizes it, or else the position of the first byte that is not UTF-8, or else that of the first NUL character.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape" if any_bytes else "strict")
     bytes_before, lines_before, chars_before = 0, 1, 0
     nul: int | None = None
     kind: str | None = None
@@ -67,7 +70,7 @@ def decode_utf8(chunks: Iterable[bytes], name: str) -> Iterator[str]:
             line = lines_before + whole.count(b"\n", 0, at)
             wrong = f"not UTF-8 at byte {bytes_before - pending + at} (0x{whole[at]:02x}, line {line})"
             raise CorpusError(f"{name}: {kind or wrong}", hint=BYTE_UNIT_HINT) from None
-        if nul is None and (place := text.find("\0")) >= 0:
+        if nul is None and not any_bytes and (place := text.find("\0")) >= 0:
             nul = chars_before + place  # reading continues: an error of UTF-8 has priority
         if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
             yield shown

@@ -41,6 +41,17 @@ def read_sources(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
     return join_chunks([chunk for _, chunk in TextFiles(sources, unit).chunks()], unit)
 
 
+def read_any_bytes(sources: Sequence[str | Path], unit: Unit) -> str | bytes:
+    """Returns the whole text of ``TextFiles``, as bytes if it is not UTF-8: for uses that need no characters.
+
+    Raises CorpusError if a file is missing or damaged, or if the text is empty.
+    """
+    text = join_chunks([chunk for _, chunk in TextFiles(sources, unit, any_bytes=True).chunks()], unit)
+    if isinstance(text, str) and any("\udc80" <= character <= "\udcff" for character in set(text)):
+        return text.encode("utf-8", "surrogateescape")
+    return text
+
+
 class TextFiles:
     """A text in files, folders (all files below except hidden ones, sorted by name) and standard input (``-``).
 
@@ -57,10 +68,17 @@ class TextFiles:
             the same.
     """
 
-    def __init__(self, sources: Sequence[str | Path], unit: Unit) -> None:
-        """Finds the files. Raises CorpusError if one is missing or a device, or if a folder contains none."""
+    def __init__(self, sources: Sequence[str | Path], unit: Unit, *, any_bytes: bool = False) -> None:
+        """Finds the files. Raises CorpusError if one is missing or a device, or if a folder contains none.
+
+        Args:
+            sources: Files, folders and ``-``.
+            unit: Unit of the text.
+            any_bytes: True to accept files that are not UTF-8 if the unit is the character, as in ``decode_utf8``.
+        """
         self.name = _join_names(sources)
         self._unit = unit
+        self._any_bytes = any_bytes
         self._files = _find_all_files(sources, unit)
         # A file written within the clock's last tick could be written again without a change of its times.
         settled_before = time.time_ns() - _SETTLED_NANOSECONDS
@@ -114,7 +132,7 @@ class TextFiles:
                 yield number - 1, (last := "\n")  # counted as text of the file without it
             data = decompress(map(count, _read_in_chunks(file)), str(file))
             texts: Iterator[str] | Iterator[bytes] = (
-                data if self._unit == "byte" else decode_utf8(data, _join_names([file]))
+                data if self._unit == "byte" else decode_utf8(data, _join_names([file]), any_bytes=self._any_bytes)
             )
             for last in texts:
                 yield number, last

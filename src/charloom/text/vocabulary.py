@@ -147,6 +147,14 @@ class Vocabulary:
         ids = np.where(self._sorted_codes[places] == codes, self._sorted_ids[places], 0)
         return torch.from_numpy(self._ids_with_policy(normalized, ids, unknown))
 
+    def find_unknown(self, text: str | bytes) -> list[str]:
+        """Returns the distinct characters of a text, after normalization, that are out of vocabulary, in its order."""
+        if self.unit == "byte":
+            return []
+        lacking = np.flatnonzero(self.encode(text, "unk").numpy() == self.unknown_id)
+        normalized = str(self.clean_up(self.in_units(text)))
+        return list(dict.fromkeys(normalized[place] for place in lacking.tolist()))
+
     def in_units(self, text: str | bytes) -> str | bytes:
         """Returns the text in the vocabulary's unit: str for characters; bytes for bytes, with str encoded as UTF-8.
 

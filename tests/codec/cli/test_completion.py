@@ -1,5 +1,6 @@
 """The completion of commands and options, in real shells with a home of their own."""
 
+import functools
 import os
 import pty
 import select
@@ -7,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -19,6 +22,7 @@ _PLACES = {
     "fish": ".config/fish/completions/{}.fish",
 }
 """Path from which a shell loads the completion of a program."""
+_HomeWith: TypeAlias = Callable[[str, str], tuple[Path, str]]
 _MODULES = {"charloom": "charloom", "charloom-codec": "charloom_codec"}
 
 
@@ -31,6 +35,21 @@ def _install(home: Path, program: str, *words: str, **variables: str) -> "subpro
         env={**environment(home), "SHELL": "/bin/false", **variables},
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def home_with(tmp_path_factory: pytest.TempPathFactory) -> _HomeWith:
+    """A function that returns a home with the completion of a program in a shell, and what the command printed."""
+
+    @functools.cache
+    def install(program: str, shell: str) -> tuple[Path, str]:
+        home = tmp_path_factory.mktemp("home")
+        (home / "my book.txt").touch()
+        done = _install(home, program, shell)
+        assert done.returncode == 0
+        return home, done.stdout
+
+    return install
 
 
 def _needs(shell: str) -> str:
@@ -92,11 +111,10 @@ def test_the_script_is_where_the_shell_looks_for_it(shell: str, program: str, tm
         ("charloom-codec", "charloom-codec --install-completion=z\t", "--install-completion=zsh"),
     ],
 )
-def test_bash_completes(program: str, typed: str, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "my book.txt").touch()
-    assert _install(tmp_path, program, "bash").returncode == 0
-    start = f"source {tmp_path / _PLACES['bash'].format(program)}"
-    assert expected in _types(tmp_path, [_needs("bash"), "--norc", "--noprofile", "-i"], start, typed, expected)
+def test_bash_completes(program: str, typed: str, expected: str, home_with: _HomeWith) -> None:
+    home, _ = home_with(program, "bash")
+    start = f"source {home / _PLACES['bash'].format(program)}"
+    assert expected in _types(home, [_needs("bash"), "--norc", "--noprofile", "-i"], start, typed, expected)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +127,11 @@ def test_bash_completes(program: str, typed: str, expected: str, tmp_path: Path)
         ("charloom-codec", "charloom-codec --install-completion=f\t", "--install-completion=fish"),
     ],
 )
-def test_zsh_completes(program: str, typed: str, expected: str, tmp_path: Path) -> None:
+def test_zsh_completes(program: str, typed: str, expected: str, home_with: _HomeWith) -> None:
     """With the lines that the command prints."""
-    done = _install(tmp_path, program, "zsh")
-    start = "\n".join(line.strip() for line in done.stdout.splitlines() if line.startswith("    "))
-    assert expected in _types(tmp_path, [_needs("zsh"), "-f", "-i"], start, typed, expected)
+    home, printed = home_with(program, "zsh")
+    start = "\n".join(line.strip() for line in printed.splitlines() if line.startswith("    "))
+    assert expected in _types(home, [_needs("zsh"), "-f", "-i"], start, typed, expected)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +144,12 @@ def test_zsh_completes(program: str, typed: str, expected: str, tmp_path: Path) 
         ("charloom-codec", "charloom-codec --install-completion=z", ["--install-completion=zsh"]),
     ],
 )
-def test_fish_completes(program: str, typed: str, expected: list[str], tmp_path: Path) -> None:
-    _install(tmp_path, program, "fish")
+def test_fish_completes(program: str, typed: str, expected: list[str], home_with: _HomeWith) -> None:
+    home, _ = home_with(program, "fish")
     # fish loads completions only of programs that it finds.
-    variables = environment(tmp_path, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    variables = environment(home, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     command = [_needs("fish"), "-c", f"complete --do-complete '{typed}'"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=variables, check=True)
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, env=variables, check=True)
     assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == expected
 
 

@@ -26,6 +26,7 @@ from charloom_codec.format.container import HEADER_BYTES, encode_varint
 from charloom_codec.records import lines
 from charloom_codec.records.groups import GROUP_RECORDS, INDEX_SIZE_BYTES, Index
 from damage import damaged
+from examples import examples
 from fake_engines import PlainEngine, ZlibEngine
 
 
@@ -177,7 +178,7 @@ _BLOB = _text_blob(b"\n".join(_records(200)))
 _TEXT = b"\n".join(_records(200))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 2**32))
 def test_damage_is_always_detected(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Reading through gives the text or an error; reading any record gives it or an error."""

@@ -1,5 +1,5 @@
 // The page: generation, surprise, and the next character. The model computes in this tab.
-import { afterPause, cutText, describeCharacter, find, nameOf, percent, quote, summarize } from "./display.js";
+import { afterPause, cutText, describeCharacter, describeUnknown, find, nameOf, percent, summarize } from "./display.js";
 import { Model } from "./model.js";
 import { linkTemperature, readCount, readNumber } from "./sampling.js";
 import { ShadedText } from "./shading.js";
@@ -31,8 +31,8 @@ function setUpGeneration(model) {
     const seed = form.elements.seed.value || String(crypto.getRandomValues(new Uint32Array(1))[0]);
     const sampling = { temperature: readTemperature() ?? 1, topK: readNumber(topK), topP: readNumber(topP) };
     const start = readText(model, prompt);
-    const unknown = model.vocabulary.findUnknown(start);
-    const notes = unknown.length ? ` Not known to the model, and skipped: ${unknown.map(quote).join(" ")}` : "";
+    const unknown = describeUnknown(model.vocabulary.findUnknown(start));
+    const notes = unknown && ` ${unknown}`;
     text.textContent = "";
     const shown = document.createElement("span");
     shown.className = "prompt";

@@ -1,5 +1,5 @@
 // Two models on the same prompt, and on the same text. The server computes.
-import { afterPause, cutText, describeCharacter, find, quote, summarize } from "./display.js";
+import { afterPause, cutText, describeCharacter, describeUnknown, find, quote, summarize } from "./display.js";
 import { linkTemperature, readCount, readNumber } from "./sampling.js";
 import { ShadedText } from "./shading.js";
 
@@ -34,17 +34,26 @@ async function withDescription(model, signal, use) {
   }
 }
 
+// Returns the response to a request with a body of JSON.
+function post(address, body, signal, headers = {}) {
+  return request(address, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body, signal });
+}
+
 // Returns the response to a request for a completion by the model of a description.
-function post(fields, { id, system_fingerprint: fingerprint }, signal, seed = 0) {
-  const headers = { "Content-Type": "application/json", "If-Match": `"${fingerprint}"` };
+function complete(fields, { id, system_fingerprint: fingerprint }, signal, seed = 0) {
   // A seed may have more than the 53 bits of a number in JavaScript.
   const body = JSON.stringify({ ...fields, model: id }).replace("{", `{"seed": ${BigInt(seed)}, `);
-  return request("/v1/completions", { method: "POST", headers, body, signal });
+  return post("/v1/completions", body, signal, { "If-Match": `"${fingerprint}"` });
+}
+
+// Returns the distinct characters of a prompt that are out of the vocabulary of the model of a description.
+async function findUnknown(prompt, { id: model }, signal) {
+  return (await (await post("/tokenize", JSON.stringify({ model, prompt }), signal)).json()).unknown;
 }
 
 // Yields the text of a completion as it is generated.
 async function* streamText(fields, description, signal, seed) {
-  const response = await post({ ...fields, stream: true }, description, signal, seed);
+  const response = await complete({ ...fields, stream: true }, description, signal, seed);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {
@@ -102,7 +111,7 @@ function score(text, model, signal) {
   return withDescription(model, signal, async (description) => {
     const prompt = adaptText(text, description);
     const fields = { prompt, echo: true, logprobs: NUM_EXPECTED, max_tokens: 0, unknown: "unk" };
-    const { choices } = await (await post(fields, description, signal)).json();
+    const { choices } = await (await complete(fields, description, signal)).json();
     return readCharacters(prompt, choices[0].logprobs);
   });
 }
@@ -120,6 +129,8 @@ function setUpGeneration() {
       shown.className = "prompt";
       shown.textContent = prompt;
       find(`text-${side}`).replaceChildren(shown, added);
+      // Before the completion, which is refused if the model has been replaced: the characters are that model's.
+      find(`unknown-${side}`).textContent = describeUnknown(await findUnknown(prompt, description, signal));
       const fields = { ...settings, prompt, stop };
       for await (const part of streamText(fields, description, signal, seed)) added.data += part;
     });

@@ -5,6 +5,11 @@ export const quote = (text) => NAMES[text] ?? `\u201c${text}\u201d`;
 export const percent = (p) => `${(100 * p).toPrecision(p < 0.1 ? 2 : 3)}%`;
 export const find = (id) => document.getElementById(id);
 
+// Returns the note on the characters of a prompt that are out of vocabulary; empty if there are none.
+export function describeUnknown(characters) {
+  return characters.length ? `Not known to the model, and skipped: ${characters.map(quote).join(" ")}` : "";
+}
+
 export const MAX_SHOWN = 20_000; // characters of a shaded text
 
 // Runs a function after the last of several calls, with a function that is true once another run has started.
