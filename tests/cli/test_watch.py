@@ -35,11 +35,15 @@ def test_prints_an_unusual_message_once(home: Path, log_model: Path) -> None:
     assert line.startswith("[rarity ")
     assert line.endswith("] " + _ODD.strip())
     assert "28 lines read, 1 printed" in result.errors
-    few_bits = ["watch", str(log_model), "app.log", "--no-follow", "--bits", "5"]
-    repeated = call(home, *few_bits, "--repeats")
-    assert [line.split("] ")[1] for line in repeated.out.splitlines()] == [_ODD.strip()] * 2
-    once = call(home, *few_bits)
-    assert "1 printed, 1 repetition" in once.errors
+    (home / "app.log").write_text(_LINE * 20 + _ODD * 6)
+    few_bits = ["watch", str(log_model), "app.log", "--no-follow", "--bits", "0.01"]
+    repeated, once = (call(home, *few_bits, *options).out.splitlines() for options in (["--repeats"], []))
+    assert call(home, *few_bits).errors.splitlines()[-1] == (
+        f"26 lines read, {len(once)} printed, {len(repeated) - len(once)} repetitions not shown"
+    )
+    # What was learned from a line may move the surprise of the next one to another place, which is printed, too.
+    assert 1 <= sum(_ODD.strip() in line for line in once) <= 2
+    assert 2 < sum(_ODD.strip() in line for line in repeated)
     (home / "app.log").write_text(_LINE * 20)
     quiet = call(home, "watch", log_model, "app.log", "--no-follow")
     assert (quiet.status, quiet.out) == (0, "")

@@ -24,7 +24,7 @@ def model(char_model: Path) -> LanguageModel:
 def page(model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Yields the driver of a browser of 600 pixels, in which a screenful is less than the text."""
     path = tmp_path_factory.mktemp("page") / "model.html"
-    charloom.export_html(model, path, prefix="the quick </script>")
+    charloom.export_html(model, path, prefix="the quick fox")
     with open_browser(width=500, height=600) as browser:
         browser.get(path.as_uri())
         _wait_for(browser, "!document.querySelector('main').hidden")
@@ -52,7 +52,7 @@ def _is_valid(page: Any) -> bool:
 
 
 def test_the_prefix(page: Any) -> None:
-    assert _value(page, "prompt") == "the quick </script>"
+    assert _value(page, "prompt") == "the quick fox"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ FREE_VARIABLES = ("HOME", "CHARLOOM_", "XDG_", "HF_", "no_proxy", "NO_PROXY", "P
 """Starts of the names of variables that no import reads: a command may have other values than the server."""
 NUMBER = struct.Struct("q")
 """What a pipe receives for a command: the id of its process, then the status of its end."""
-LONGEST_REQUEST = 1 << 17
+MAX_REQUEST = 1 << 17
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
                     _report(pipes[key.fd], os.waitstatus_to_exitcode(status))
                     _close(key.fd, pipes.pop(key.fd))
                     continue
-                message, descriptors, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 4)
+                message, descriptors, _, _ = socket.recv_fds(control, MAX_REQUEST, 4)
                 if not message:
                     return None
                 pid = os.fork()

@@ -10,7 +10,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from command_server import FREE_VARIABLES, LONGEST_REQUEST, NUMBER
+from command_server import FREE_VARIABLES, MAX_REQUEST, NUMBER
 
 _PROGRAM = Path(__file__).with_name("command_server.py")
 MODULES = (
@@ -47,7 +47,7 @@ class CommandServer:
         """Requests a process with these streams; the last descriptor is the pipe for the numbers."""
         control = self._control or self._start()
         message = json.dumps(request, default=str).encode()
-        assert len(message) <= LONGEST_REQUEST, "the arguments are too long"
+        assert len(message) <= MAX_REQUEST, "the arguments are too long"
         try:
             socket.send_fds(control, [message], descriptors)
         except (BrokenPipeError, ConnectionResetError):

@@ -1,4 +1,4 @@
-// What differs between the versions of the mixing engine. Earlier ones are for decoding only.
+// Constants that differ between the versions of the mixing engine. Earlier ones are for decoding only.
 #pragma once
 
 namespace charloom {

@@ -1,4 +1,4 @@
-"""What differs between the versions of the mixing engine, as in ``codec/kernels/mixing/rules.h``."""
+"""Constants that differ between the versions of the mixing engine, as in ``codec/kernels/mixing/rules.h``."""
 
 from dataclasses import dataclass
 
