@@ -1,10 +1,10 @@
 """Fits the corrector of the mixture, and writes its weights to a file.
 
 A network is trained on the first part of each text, and the mixture predicts the rest of it. The corrector learns from
-the inputs and outputs of the mixture for each bit which predictions to trust. Texts: English novels and a log of the
-data folder (english/*.txt, BGL_2k.log), Python's standard library and C headers of this machine. Another machine gives
-a slightly different corrector. None of the texts is one of ``scripts/bench compression``. A new corrector is a new
-version of the engine: add it to VERSIONS in codec/engines/engine.py, and keep the file of the earlier version.
+the inputs and outputs of the mixture for each decision which predictions to trust. Texts: English novels and a log of
+the data folder (english/*.txt, BGL_2k.log), Python's standard library and C headers of this machine. Another machine
+gives a slightly different corrector. None of the texts is one of ``scripts/bench compression``. A new corrector is a
+new version of the engine: add it to VERSIONS in codec/engines/engine.py, and keep the file of the earlier version.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="file to write, such as corrector.safetensors")
     parser.add_argument("--models", type=Path, help="folder for the networks; existing ones are reused")
-    parser.add_argument("--passes", type=float, default=10.0, help="passes through all bits")
+    parser.add_argument("--passes", type=float, default=10.0, help="passes through all decisions")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = options.models or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -56,7 +56,7 @@ def main() -> None:
         for name, source in _sources().items():
             make_model(source.first, source.options, folder / name)
             rows.append(_inspect(folder / name, source.rest))
-            print(f"{name}: {sum(map(len, rows)):,} bits so far", flush=True)
+            print(f"{name}: {sum(map(len, rows)):,} decisions so far", flush=True)
     corrector = _quantize(_fit(torch.from_numpy(np.concatenate(rows)), options.passes))
     corrector.save(options.file)
     print(f"{options.file}: {corrector.compute_fingerprint().hex()}")
@@ -89,7 +89,7 @@ def _join(files: list[Path]) -> bytes:
 
 
 def _inspect(folder: Path, rest: bytes) -> np.ndarray:
-    """Returns a row of inputs, categories and the bit for each bit of the rest, int16."""
+    """Returns a row of inputs, categories and the bit for each decision of the rest that is corrected, int16."""
     instruction_set = choose_instruction_set()
     assert instruction_set is not None, "the corrector is fitted with the native kernels"
     (model, _), priming = IntegerModel.load(folder / INTEGER_MODEL_FILE), Priming.load(folder)
@@ -149,7 +149,7 @@ def _quantize(network: _Network) -> Corrector:
         assert np.abs(integers).max() <= np.iinfo(dtype).max
         return integers.astype(dtype)
 
-    # The bias of the units is added to the rows of the first category, of which each bit has exactly one.
+    # The bias of the units is added to the rows of the first category, of which each decision has exactly one.
     rows = network.rows.weight.detach().clone()
     rows[: CATEGORIES[0]] += network.inputs.bias.detach()
     return Corrector(

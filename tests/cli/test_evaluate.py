@@ -217,7 +217,11 @@ def test_the_mixture_scores_bytes_that_are_not_utf8(options: list[str], home: Pa
     assert (piped.out, piped.errors) == (result.out, result.errors)
     (home / "x.log").write_bytes(b"\xef\xbb\xbf" + "the caf\xe9".encode())
     result = call(home, "evaluate", char_model, "x.log", *options)
-    assert "8 characters scored" in result.errors + result.out
+    assert "9 characters scored" in result.errors + result.out, "the byte order mark is compressed, too"
+    (home / "wide.log").write_bytes("the caf\xe9".encode("utf-16"))
+    result = call(home, "evaluate", char_model, "wide.log", *options)
+    assert (result.status, result.out) == (1, "")
+    assert "text in UTF-16; convert it to UTF-8 first" in result.errors
 
 
 def test_unknown_characters_make_surprising_lines(home: Path, char_model: Path) -> None:

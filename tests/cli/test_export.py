@@ -45,6 +45,9 @@ def test_a_prefix_that_the_model_does_not_know(char_model: Path, byte_model: Pat
     assert hint == "omit these characters from --prefix"
     assert not [*tmp_path.iterdir()]
     call(tmp_path, "export", byte_model, "--prefix", "fox\u2603", "--to", "html").done()
+    refused = call(tmp_path, "export", byte_model, "--prefix", "fox\udcff", "--to", "html", "--force")
+    assert refused.status == 2
+    assert "must be text, without bytes that are not UTF-8" in refused.errors
 
 
 def test_a_model_of_the_package(tmp_path: Path) -> None:

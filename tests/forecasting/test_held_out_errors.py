@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from charloom.forecasting import ForecastSettings
 from charloom.forecasting.autoregression import Linear
 from charloom.forecasting.held_out_errors import (
+    choose_origins,
     compute_block_errors,
     compute_later_errors,
     estimate_optimism,
@@ -27,6 +28,18 @@ def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int
         assert places[0] == start
         assert start + length - places[-1] <= (places[1] - places[0] if len(places) > 1 else length)
         assert len(set(np.diff(places).tolist())) <= 1
+
+
+@given(st.integers(1, 30_000), st.sampled_from([2, 4, 7, 12, 24]))
+def test_origins_are_at_all_phases_of_a_season(length: int, season: int) -> None:
+    origins = choose_origins(length)
+    assert len(origins) <= 300
+    assert (np.diff(origins) > 0).all()
+    assert 0 <= origins[0] <= origins[-1] < length
+    if length <= 300:
+        assert origins.tolist() == list(range(length))
+    counts = np.bincount(origins % season, minlength=season)
+    assert counts.min() >= 0.5 * len(origins) / season - 1
 
 
 def test_errors_equal_those_of_a_loop() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom_codec.cells import CELL_NAMED
-from charloom_codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, Engine
+from charloom_codec.engines.engine import FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, VERSIONS, Engine
 from charloom_codec.model.corrector import load_corrector
 from charloom_codec.model.integer_model import IntegerMatrix, IntegerModel
 from charloom_codec.model.priming import Priming
@@ -53,7 +53,8 @@ def _fields(model: IntegerModel) -> Iterator[NDArray[Any] | bytes | int]:
     yield from matrix(model.output)
     yield from (model.output_bias, model.tanh, model.exp2, model.token_bytes, model.token_offsets)
     yield from (FULL_BITS, LIGHT_BITS, MAX_SEGMENT, RECORD_CAPACITY, _PRIMING.text, _PRIMING.bytes_without_network)
-    corrector = load_corrector()
+    corrector = load_corrector(VERSIONS["mixing"][0])
+    yield VERSIONS["mixing"][0]
     yield from (corrector.pair_inputs(), corrector.rows, corrector.output, corrector.output_bias, corrector.log_counts)
     for items in (_BLOCKS, _RECORDS):
         yield len(items)

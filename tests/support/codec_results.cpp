@@ -90,6 +90,7 @@ struct Engines {
     record_capacity = c.number();
     text = c.field();
     silent = c.number();
+    version = c.number();
     const int16_t *inputs = c.array<int16_t>();
     const int32_t *rows = c.array<int32_t>();
     const int16_t *output = c.array<int16_t>();
@@ -98,12 +99,13 @@ struct Engines {
   }
 
   std::unique_ptr<Primed> primed(bool records) const {
-    return prime(*network, corrector.get(), full_bits, light_bits, text.data(), text.size(), silent, records);
+    return prime(*network, rules_of(version), corrector.get(), full_bits, light_bits, text.data(), text.size(), silent,
+                 records);
   }
 
   std::unique_ptr<Network> network;
   std::unique_ptr<Corrector> corrector;
-  int full_bits, light_bits;
+  int full_bits, light_bits, version;
   size_t segment, record_capacity, silent;
   Bytes text;
 };
@@ -164,11 +166,12 @@ void run(const char *path, const char *decode) {
     code("fast.record", messages, results, decode, fast_records);
     const auto primed = engines.primed(false), by_lines = engines.primed(true);
     for (long lanes : {1, 4, 16, 64}) {
-      Session<MixingLanes> session(lanes, network, corrector, *primed, (size_t)1 << 22,
+      Session<MixingLanes> session(lanes, network, rules_of(engines.version), corrector, *primed, (size_t)1 << 22,
                                    (engines.segment + lanes - 1) / lanes);
       code("mixing." + std::to_string(lanes), data, results, decode, session);
     }
-    RecordSession<MixingLanes> mixing_records(network, corrector, *by_lines, SIZE_MAX, engines.record_capacity);
+    RecordSession<MixingLanes> mixing_records(network, rules_of(engines.version), corrector, *by_lines, SIZE_MAX,
+                                              engines.record_capacity);
     code("mixing.record", messages, results, decode, mixing_records);
   }
 }

@@ -4,7 +4,7 @@
 // of the correction, limit the harm on a text that is unlike those texts.
 //
 // Its inputs are those of the mixer, the outputs of all stages, and how often each context was seen; its categories are
-// the known bits, the orders seen before, the length of the match and the confidence of the network.
+// the number of known decisions, the orders seen before, the length of the match and the confidence of the network.
 #pragma once
 #include <vector>
 

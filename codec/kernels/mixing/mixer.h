@@ -75,7 +75,7 @@ int mix(charloom::Mixer &mixer) {
   return (int)clamp_logit(sum >> 16);
 }
 
-// No product exceeds 32 bits: probabilities have 16 bits, logits 12, the rate 10.
+// No product exceeds 32 bits: probabilities have 16 bits, logits 12, the rate 11.
 void train(charloom::Mixer &mixer, int target, int error, int rate) {
   Outputs outputs, probabilities, final_weights;
   memcpy(&outputs, mixer.outputs, sizeof outputs);

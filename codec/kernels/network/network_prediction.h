@@ -1,4 +1,4 @@
-// The network's prediction of a token, converted to predictions of its bits and bytes; in several lanes.
+// The network's prediction of a token, converted to predictions of decisions and bytes; in several lanes.
 //
 // A byte that fits no token is "lost": the network does not predict its remaining decisions, does not read it, and
 // predicts a new token from the next byte on.
@@ -15,7 +15,7 @@ class NetworkPrediction {
 
   // Starts a text. frequencies: of all tokens; their sum is 2^22.
   void start(const uint32_t *frequencies) {
-    node_ = Tokens::kRoot;
+    prefix_ = tokens_->start();
     predict(frequencies);
   }
   void predict(const uint32_t *frequencies) {
@@ -40,18 +40,18 @@ class NetworkPrediction {
   // Returns the class of the probability of the likeliest token, 0 to 7.
   int confidence() const { return confidence_; }
   // Returns the first byte of the likeliest token, or 0 before the first prediction.
-  int likeliest_byte() const { return predicted_ ? tokens_->first_byte(likeliest_) : 0; }
+  int likeliest_byte() const { return predicted_ ? tokens_->byte(likeliest_, 0) : 0; }
 
   void start_byte() {
-    if (predicted_ && node_ == Tokens::kNone) node_ = Tokens::kRoot;
+    if (predicted_ && prefix_.fits_none()) prefix_ = tokens_->start();
   }
   // Sets the decision to predict: whether the next byte, which is between first and last - 1, is at least middle.
   void narrow(int first, int middle, int last) {
     predicts_ = false;
-    if (!predicted_ || node_ == Tokens::kNone) return;
-    first_ = tokens_->place(node_, first);
-    last_ = tokens_->place(node_, last);
-    upper_ = sums_[tokens_->place(node_, middle)];
+    if (!predicted_ || prefix_.fits_none()) return;
+    first_ = tokens_->place(prefix_, first);
+    last_ = tokens_->place(prefix_, last);
+    upper_ = sums_[tokens_->place(prefix_, middle)];
     predicts_ = first_ < last_;
   }
   // Returns whether the network predicts the decision.
@@ -68,39 +68,40 @@ class NetworkPrediction {
   // To be called after a byte. Returns the token that it completes, and expects the next token; returns kNone if it
   // completes none.
   int update_byte(uint8_t byte) {
-    if (!predicted_ || node_ == Tokens::kNone) return Tokens::kNone;
-    const Tokens::Step step = tokens_->after(node_, byte);
-    node_ = step.node;
+    if (!predicted_ || prefix_.fits_none()) return Tokens::kNone;
+    const Tokens::Step step = tokens_->after(prefix_, byte);
+    prefix_ = step.prefix;
     return step.token;
   }
 
   // The prediction of whole bytes. Frequencies below escape() belong to the bytes that can come next, those from there
   // to total() to all others.
-  uint64_t escape() const { return sums_[tokens_->place(node_, 256)] - sums_[tokens_->place(node_, 0)]; }
+  uint64_t escape() const { return sums_[prefix_.last] - sums_[prefix_.first]; }
   uint64_t total() const {
     // At the start of a token, the frequency that the network gives to the token without bytes, <unk>; within a token
     // the least possible.
     const uint64_t all = escape();
-    return node_ == Tokens::kRoot && all < 1u << kFrequencyBits ? 1u << kFrequencyBits : all + 1;
+    return prefix_.depth == 0 && all < 1u << kFrequencyBits ? 1u << kFrequencyBits : all + 1;
   }
   struct Interval {
     uint64_t start, size;  // size 0: a byte that cannot come next
   };
   Interval interval_of(int byte) const {
-    const uint32_t start = sums_[tokens_->place(node_, byte)];
-    return {start - sums_[tokens_->place(node_, 0)], sums_[tokens_->place(node_, byte + 1)] - start};
+    const uint32_t start = sums_[tokens_->place(prefix_, byte)];
+    return {start - sums_[prefix_.first], sums_[tokens_->place(prefix_, byte + 1)] - start};
   }
   // Returns the byte whose interval contains a number below escape().
   int byte_at(uint64_t number) const {
-    const auto first = sums_.begin() + tokens_->place(node_, 0);
-    const auto above = std::upper_bound(first, sums_.begin() + tokens_->place(node_, 256), (uint32_t)(*first + number));
-    return tokens_->byte_after(node_, int(above - sums_.begin()) - 1);
+    const auto first = sums_.begin() + prefix_.first;
+    const auto above = std::upper_bound(first, sums_.begin() + prefix_.last, (uint32_t)(*first + number));
+    return tokens_->byte(int(above - sums_.begin()) - 1, prefix_.depth);
   }
 
  private:
   const Tokens *tokens_;
   std::vector<uint32_t> sums_;  // cumulative frequencies, in the order of the tokens' bytes
-  int node_ = Tokens::kRoot, confidence_ = 0, likeliest_ = 0;
+  Tokens::Prefix prefix_ = {};
+  int confidence_ = 0, likeliest_ = 0;
   bool predicted_ = false;
   // Of the decision: whether it is predicted, the range of tokens, and the sum at which its upper part starts.
   bool predicts_ = false;

@@ -171,6 +171,9 @@ def _store(name: str, values: NDArray[np.float32], precision: GenerationPrecisio
 
 
 def _check_prefix(model: LanguageModel, prefix: str) -> None:
+    # A page has the bytes of a model of bytes as the characters of their UTF-8.
+    if any("\ud800" <= character <= "\udfff" for character in prefix):
+        raise SettingsError("it must be text, without bytes that are not UTF-8", setting="prefix", value=prefix)
     try:
         model.vocabulary.encode(prefix)
     except UnknownCharacterError as error:

@@ -25,6 +25,7 @@ from charloom.settings.forecasting import ForecastSettings
 _NUM_PATHS = 20
 """Paths per origin, of which the mean and the spread are used."""
 _MAX_ORIGINS = 300
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _FOLDS = 5
 _BANDWIDTH = 0.5
 """Bandwidth of the average over steps, on a logarithmic scale."""
@@ -36,6 +37,19 @@ _MAX_OPTIMISM = 3.0
 def space_evenly(start: int, end: int, max_indices: int) -> Indices:
     """Returns evenly spaced indices from ``start`` to ``end - 1``, at most ``max_indices``."""
     return np.arange(start, end, max(1, math.ceil((end - start) / max_indices)), dtype=np.int64)
+
+
+def choose_origins(length: int) -> Indices:
+    """Returns the origins of a series of ``length`` points from which held-out errors are computed, at most 300.
+
+    There is one in each of 300 equal parts of the series, at another place of the part each time: evenly spaced ones
+    could all be on the same day of the week.
+    """
+    starts = space_evenly(0, length, _MAX_ORIGINS)
+    stride = starts[1] - starts[0] if len(starts) > 1 else 1
+    # Multiples of the golden ratio are as far from being periodic as possible.
+    origins = starts + np.floor(np.arange(len(starts)) * _GOLDEN_RATIO % 1.0 * stride).astype(np.int64)
+    return origins[origins < length]
 
 
 def compute_later_errors(
@@ -55,7 +69,7 @@ def compute_later_errors(
         (origins, horizon), for at most 300 origins; NaN if unknown.
     """
     # All candidates use this grid of origins, so that they can be compared on common points.
-    grid = space_evenly(0, len(values), _MAX_ORIGINS)
+    grid = choose_origins(len(values))
     true = select_future(values, grid, horizon)
     errors, stds = np.full_like(true, np.nan), np.full_like(true, np.nan)
     if not len(starts):
@@ -87,7 +101,7 @@ def compute_block_errors(
         forecast from the origin, and after the end.
     """
     generator = torch.Generator("cpu").manual_seed(settings.seed) if noise else None
-    grid = space_evenly(0, len(values), _MAX_ORIGINS)
+    grid = choose_origins(len(values))
     true = select_future(values, grid, settings.horizon)
     errors, spreads = np.full_like(true, np.nan), np.full_like(true, np.nan)
     chosen = []

@@ -18,8 +18,6 @@ from charloom.settings.forecasting import ForecastSettings
 _MAX_STEPS = 16
 """Maximum number of minibatches per epoch; on a long series an epoch uses a smaller part of the windows."""
 _PATIENCE = 6
-_FIRST_PATIENCE = 4
-"""Patience before the first epoch that reduces the loss: most networks that help a series do so at once."""
 _MEMBERS_PER_NETWORK = 2
 """Neighboring members that share a network: their linear parts differ, but training takes most of the time."""
 _MIN_FIRST = 3
@@ -203,9 +201,8 @@ def _train_with_early_stopping(
         if nats < best - _MIN_GAIN:
             best, best_epoch, best_weights = nats, epoch, ensemble.weights.clone()
         # Training ends at the limit that is reached first.
-        patience = _PATIENCE if best_epoch else _FIRST_PATIENCE
-        report(max(epoch / settings.epochs, (epoch - best_epoch) / patience))
-        if epoch - best_epoch >= patience:
+        report(max(epoch / settings.epochs, (epoch - best_epoch) / _PATIENCE))
+        if epoch - best_epoch >= _PATIENCE:
             break
     ensemble.weights.copy_(best_weights)
     return best_epoch

@@ -34,7 +34,7 @@ module.supported()
 _VERIFY = """
 import json
 import sys
-verify, instruction_sets, blocked = json.loads(sys.argv[1])
+verify, instruction_sets, blocked, sys.path[:] = json.loads(sys.argv[1])
 sys.modules |= dict.fromkeys(blocked)
 try:
     from charloom.installation import self_tests
@@ -92,10 +92,9 @@ def _check_module(name: str, subject: str, substitute: str, verify: str) -> Find
 
 def _run_self_tests(verify: str, instruction_sets: list[str]) -> dict[str, bool] | str:
     """Returns the result of a function of ``self_tests``, which another process calls; a description if it fails."""
-    # The packages of this process: with -S, those of its path only.
-    flags = ["-P", *(["-S"] if sys.flags.no_site else [])]
-    arguments = json.dumps([verify, instruction_sets, list(_block_crashing_modules())])
-    command = [sys.executable, *flags, "-c", _VERIFY, arguments]
+    # The packages of this process: those of its path, and those that its .pth files redirect.
+    arguments = json.dumps([verify, instruction_sets, list(_block_crashing_modules()), sys.path])
+    command = [sys.executable, "-I", *(["-S"] if sys.flags.no_site else []), "-c", _VERIFY, arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"a process that computes with it ends with {_describe_end(done.returncode)}"

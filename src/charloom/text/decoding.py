@@ -47,8 +47,8 @@ _CONTROL = bytes({*range(32)} - {*b"\a\b\t\n\v\f\r\x1b"})
 def decode_utf8(chunks: Iterable[bytes], name: str, *, any_bytes: bool = False) -> Iterator[str]:
     """Yields the text of a file in chunks, without a leading byte order mark.
 
-    With ``any_bytes``, every file is accepted: bytes that are not UTF-8 become lone surrogates, as with Python's
-    ``surrogateescape``.
+    With ``any_bytes``, bytes that are not UTF-8 become lone surrogates, as with Python's ``surrogateescape``, and a
+    byte order mark is kept. Files of a recognized kind, such as gzip or UTF-16, are still refused.
 
     Raises CorpusError for a file that is not text. The message names the kind of file if ``detect_file_kind``
     recognizes it, or else the position of the first byte that is not UTF-8, or else that of the first NUL character.
@@ -60,6 +60,8 @@ def decode_utf8(chunks: Iterable[bytes], name: str, *, any_bytes: bool = False) 
     for data, final in itertools.chain(((chunk, False) for chunk in chunks), [(b"", True)]):
         if not bytes_before:
             kind = detect_file_kind(data[:HEAD_BYTES])
+            if any_bytes and kind:
+                raise CorpusError(f"{name}: {kind}", hint=BYTE_UNIT_HINT)
         # Bytes of an incomplete character at the end of the previous chunk, which an error's position counts from.
         pending = len(decoder.getstate()[0])
         try:
@@ -72,7 +74,7 @@ def decode_utf8(chunks: Iterable[bytes], name: str, *, any_bytes: bool = False) 
             raise CorpusError(f"{name}: {kind or wrong}", hint=BYTE_UNIT_HINT) from None
         if nul is None and not any_bytes and (place := text.find("\0")) >= 0:
             nul = chars_before + place  # reading continues: an error of UTF-8 has priority
-        if nul is None and (shown := text if chars_before else text.removeprefix(_BYTE_ORDER_MARK)):
+        if nul is None and (shown := text if chars_before or any_bytes else text.removeprefix(_BYTE_ORDER_MARK)):
             yield shown
         bytes_before += len(data)
         lines_before += data.count(b"\n")

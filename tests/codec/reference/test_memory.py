@@ -48,7 +48,7 @@ def test_weights_of_network_sets_start_as_those_without_a_network() -> None:
         assert rows[place] == place - place % 8
     for place in range(SET_SIZES[1]):  # (is most likely, node): of one that is not
         assert rows[FIRST_ROWS[1] + place] == FIRST_ROWS[1] + place % NODE_IDS
-    for place in range(LOGIT_STEPS * 64):  # (logit, confidence, bit): of the bit alone
+    for place in range(LOGIT_STEPS * 64):  # (logit, confidence, depth): of the depth alone
         assert rows[FIRST_ROWS[4] + place] == FIRST_ROWS[4] + place % 8
     for unchanged in (2, 3, 5):
         first = FIRST_ROWS[unchanged]

@@ -26,7 +26,7 @@ SECOND_SHIFTS = (3, 30)
 MAX_LAYERS = 64
 MAX_HIDDEN = 1 << 16
 MAX_TOKEN = 8
-"""Maximum bytes of a token: the native code walks the bits of tokens recursively."""
+"""Maximum bytes of a token: those of a character in UTF-8 are at most 4."""
 
 TANH_SEGMENTS = 32
 UNIT_BITS = 15

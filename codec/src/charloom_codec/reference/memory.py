@@ -80,7 +80,7 @@ class Table:
         slot = self._slots.get(index)
         if slot is None:
             return 0
-        # All bits of the context's half byte pass the first node.
+        # All decisions of the slot pass the first node.
         state = slot.history[0]
         return 1 + (slot.count[0] if self._full else BIT_HISTORY_TABLE.zeros[state] + BIT_HISTORY_TABLE.ones[state])
 

@@ -13,8 +13,8 @@ class MixingRules:
         network_rate: Learning rate of the mixer at the first byte that the network predicts.
         last_rate: Limit of the learning rates.
         apm_rate: Rate of the APMs, of 256.
-        certain: A prediction below this, of 2^16, or as close to 1, is certain. It is not corrected, and if it was
-            right, the mixer does not learn from it. 0 if none is.
+        certain: A probability below this, of 2^16, or as close to 1, is certain: if that of the mean of all stages is,
+            it is not corrected; if that of the mixer is and was right, the mixer does not learn from it. 0 if none is.
     """
 
     has_balanced_trees: bool

@@ -95,7 +95,7 @@ def locate_in_apm(logit: int) -> tuple[int, int]:
 
 
 def update_point(p: int, bit: int, rate: int) -> int:
-    """Returns a point of an APM after a bit, with a rate of 256."""
+    """Returns a point of an APM after a bit. The rate is of 256."""
     p += ((bit << 16) - bit - p) * rate >> 8
     return max(16, min(ONE - 17, p))
 
