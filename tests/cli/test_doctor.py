@@ -36,7 +36,7 @@ def test_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_problem_is_one_after_the_pipe_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ``charloom doctor | head -1``: the exit status is that of all checks."""
+    """If standard output is closed (``charloom doctor | head -1``), the exit status is still that of all checks."""
     findings = [Finding("ok", "torch", "works"), Finding("problem", "cache", "cannot be written", "empty the disk")]
     monkeypatch.setattr(checks, "check_installation", lambda: iter(findings))
     read_end, write_end = os.pipe()

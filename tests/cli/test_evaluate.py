@@ -200,7 +200,7 @@ def test_what_cannot_be_evaluated(home: Path, char_model: Path) -> None:
 
 @pytest.mark.parametrize("options", [["--adaptive", "--by-line"], ["--independent", "--by-line"], ["--adaptive"]])
 def test_the_mixture_scores_bytes_that_are_not_utf8(options: list[str], home: Path, char_model: Path) -> None:
-    """As the library does, and ``watch``; the bits are those of the compressed file. A UTF-8 text has characters."""
+    """The bits are those of the library and of the compressed file. A text in UTF-8 is scored by character."""
     data = (home / "fox.log").read_bytes() + b"the caf\xe9 \xc3\xa9\0 \xed\xa0\x80\xff"
     (home / "x.log").write_bytes(data)
     result = call(home, "evaluate", char_model, "x.log", *options)

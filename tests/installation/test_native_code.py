@@ -158,7 +158,7 @@ def test_native_code_with_other_arguments(copy: Path, doctor: Doctor) -> None:
     ("subject", "place"), [("kernels", "    ids = model.voc"), ("codec", "    return engine.start")]
 )
 def test_native_code_that_ends_the_process(subject: str, place: str, copy: Path, doctor: Doctor) -> None:
-    """As an instruction that the processor lacks does: each check is made all the same."""
+    """An instruction that the processor lacks ends the process of one check; the others are still made."""
     tests = copy / "charloom/installation/self_tests.py"
     text = tests.read_text(encoding="utf-8")
     assert place in text

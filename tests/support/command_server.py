@@ -26,7 +26,7 @@ from typing import Any
 FREE_VARIABLES = ("HOME", "CHARLOOM_", "XDG_", "HF_", "no_proxy", "NO_PROXY", "PYTEST_")
 """Starts of the names of variables that no import reads: a command may have other values than the server."""
 NUMBER = struct.Struct("q")
-"""What a pipe receives for a command: the id of its process, then the status of its end."""
+"""Message that a pipe receives for a command: the id of its process, then its exit status."""
 MAX_REQUEST = 1 << 17
 
 

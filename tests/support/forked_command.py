@@ -22,7 +22,7 @@ MODULES = (
     "charloom_codec.codec",
     "torch._dynamo",  # by PyTorch's optimizers
 )
-"""What the commands import."""
+"""Modules that the commands import."""
 
 
 class CommandServer:
