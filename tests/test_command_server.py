@@ -63,7 +63,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
 
 def _start(server: CommandServer | None, home: Path, code: str, *arguments: str, **options: Any) -> Any:
     """Starts a module with the code by the server, or as a new process."""
-    (home / "program.py").write_text(code)
+    program = home / "program.py"
+    if not program.exists() or program.read_text() != code:  # another process may read it now
+        program.write_text(code)
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     options |= {"cwd": home, "env": environment(home, CHARLOOM_X="1", XDG_X="\u00e9\udc80")}
     if server is None:

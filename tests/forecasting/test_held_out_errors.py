@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charloom.forecasting import ForecastSettings
@@ -30,7 +30,8 @@ def test_origins_are_evenly_spaced_and_limited_in_number(start: int, length: int
         assert len(set(np.diff(places).tolist())) <= 1
 
 
-@given(st.integers(1, 30_000), st.sampled_from([2, 4, 7, 12, 24]))
+@example(16_800, 5)  # of which multiples of the golden ratio miss a phase
+@given(st.integers(1, 30_000), st.sampled_from([2, 4, 5, 7, 12]))
 def test_origins_are_at_all_phases_of_a_season(length: int, season: int) -> None:
     origins = choose_origins(length)
     assert len(origins) <= 300
@@ -39,7 +40,7 @@ def test_origins_are_at_all_phases_of_a_season(length: int, season: int) -> None
     if length <= 300:
         assert origins.tolist() == list(range(length))
     counts = np.bincount(origins % season, minlength=season)
-    assert counts.min() >= 0.5 * len(origins) / season - 1
+    assert counts.min() >= 0.4 * len(origins) / season - 1
 
 
 def test_errors_equal_those_of_a_loop() -> None:

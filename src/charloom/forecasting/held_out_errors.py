@@ -25,7 +25,6 @@ from charloom.settings.forecasting import ForecastSettings
 _NUM_PATHS = 20
 """Paths per origin, of which the mean and the spread are used."""
 _MAX_ORIGINS = 300
-_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 _FOLDS = 5
 _BANDWIDTH = 0.5
 """Bandwidth of the average over steps, on a logarithmic scale."""
@@ -47,8 +46,10 @@ def choose_origins(length: int) -> Indices:
     """
     starts = space_evenly(0, length, _MAX_ORIGINS)
     stride = starts[1] - starts[0] if len(starts) > 1 else 1
-    # Multiples of the golden ratio are as far from being periodic as possible.
-    origins = starts + np.floor(np.arange(len(starts)) * _GOLDEN_RATIO % 1.0 * stride).astype(np.int64)
+    # Fractional parts of i^2 sqrt(2) are uniform. Those of i sqrt(2) are too, but repeat nearly: with some strides, hardly
+    # any origin would be at one phase of a season.
+    places = np.arange(len(starts)) ** 2 * math.sqrt(2) % 1.0
+    origins = starts + np.floor(places * stride).astype(np.int64)
     return origins[origins < length]
 
 
