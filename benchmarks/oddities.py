@@ -133,9 +133,9 @@ def measure_log(path: Path, seeds: int) -> dict[str, list[list[str]]]:
             scores = {"watch": [line.surprisal.rarity or 0.0 for line in found], **score_trivially(training, lines)}
             for name, values in scores.items():
                 # A detector without a model does not know which bytes are unexpected: words distinguish its messages.
-                of_bytes = (line.byte_bits * (name == "watch") for line in found)
+                of_bytes = (line.excess_bits * (name == "watch") for line in found)
                 messages = [
-                    replace(line, byte_bits=bits).find_message() for line, bits in zip(found, of_bytes, strict=True)
+                    replace(line, excess_bits=bits).find_message() for line, bits in zip(found, of_bytes, strict=True)
                 ]
                 shown = rank(messages, values)[:_NUM_SHOWN]
                 of_seed = [kind for index, kind in kinds.items() if index not in shown]

@@ -30,15 +30,15 @@ nb::bytes encode(Coder &coder, const nb::bytes &data) {
   return bytes_of(payload);
 }
 
-// Returns a float32 for each byte and, of a record, for its end.
+// Returns two float32 for each byte and, of a record, for its end.
 template <class Coder>
 nb::bytes measure(Coder &coder, const nb::bytes &data) {
-  std::vector<float> bits;
+  Costs costs;
   {
     nb::gil_scoped_release release;
-    bits = coder.measure(data_of(data), data.size());
+    costs = coder.measure(data_of(data), data.size());
   }
-  return nb::bytes(bits.data(), bits.size() * sizeof(float));
+  return nb::bytes(costs.data(), costs.size() * sizeof(float));
 }
 
 // size: bytes of the data, or of the longest record.

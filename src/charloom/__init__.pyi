@@ -2,6 +2,7 @@ from . import forecasting as forecasting
 from . import layers as layers
 from .cli.progress import show_progress as show_progress
 from .compression import Codec as Codec
+from .compression import CodingCosts as CodingCosts
 from .compression import RecordCodec as RecordCodec
 from .compression import RecordFile as RecordFile
 from .compression.preparation import prepare_codec as prepare_codec

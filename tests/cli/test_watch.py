@@ -99,7 +99,7 @@ def test_follows_a_file_and_keeps_its_state(home: Path, log_model: Path, watchin
     with log.open("a") as file:
         file.write(_ODD + "ROTATED @@ AWAY\n" + "MISSED while ## down\n")
     log.rename(home / "app.log.1")
-    log.write_text("and AFTER && it\n")
+    log.write_text(_LINE * 5 + "and AFTER && it <<is>> (up)\n")
     process = start(home, "watch", log_model, "app.log", "--state", "watch.state")
     assert process.stdout is not None
     # What was reported before is known, and nothing is lost.

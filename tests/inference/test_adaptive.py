@@ -107,10 +107,10 @@ def test_lines_alone_are_records(as_bytes: bool, lines: list[str], ends: bool, c
     assert whole.num_bytes == len(text.encode())
     assert sum(line.num_chars for line in found) == whole.num_chars == len(text.encode() if as_bytes else text)
     assert sum(line.nats for line in found) == pytest.approx(whole.total_nats, rel=1e-9)
-    bits = RecordCodec(char_model).measure_batch([line.encode() for line in lines])
-    for line, of_record in zip(found, bits, strict=False):
-        size = len(of_record) - (line.number == len(lines) and not ends)
-        assert line.bits == pytest.approx(of_record[:size].sum(dtype=float), abs=1e-6)
+    costs = RecordCodec(char_model).measure_batch([line.encode() for line in lines])
+    for line, of_record in zip(found, costs, strict=False):
+        size = len(of_record.bits) - (line.number == len(lines) and not ends)
+        assert line.bits == pytest.approx(of_record.bits[:size].sum(dtype=float), abs=1e-6)
 
 
 def test_all_occurrences_of_a_message_are_surprising(char_model: Path) -> None:

@@ -1,13 +1,15 @@
 """The surprisal of lines and of their words."""
 
 import math
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import LanguageModel, SettingsError, evaluate, evaluate_chunks, evaluate_lines
+from charloom import Codec, LanguageModel, RecordCodec, SettingsError, evaluate, evaluate_chunks, evaluate_lines
 from charloom.settings.corpus import LineOrder
 from charloom_codec.engines.native import choose_instruction_set
 from examples import examples
@@ -42,12 +44,7 @@ def test_lines_sum_their_words(as_bytes: bool, text: str, char_model: Path, byte
                 bits.append(parts[1].bits)
             start += len(word)
         assert line.bits_per_word == pytest.approx(sum(bits) / len(bits) if bits else 0.0, abs=1e-9)
-        units = text[at:end].encode() if as_bytes else text[at:end]
-        _, chars = evaluate_chunks(
-            model, [text[:at], *(units[i : i + 1] for i in range(len(units))), text[end:]], unknown="unk"
-        )
-        beyond = sum(max(0.0, char.bits - 6) for char in chars[1:-1])
-        assert line.unexpected_bits == pytest.approx(beyond, abs=1e-9)
+        assert line.unexpected_bits is None
         at = end
 
 
@@ -78,6 +75,35 @@ def test_order_by_words(char_model: Path) -> None:
     assert [line.bits_per_word for line in by_words] == sorted((line.bits_per_word for line in by_bits), reverse=True)[
         :3
     ]
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+@pytest.mark.parametrize("independent", [False, True])
+def test_unexpected_bits(independent: bool, log_model: Path) -> None:
+    """Those of each byte beyond 2 more than expected, as squares, by the codec that the mode scores with."""
+    data = (_LINE * 2 + "the quick brow\u00f6n OX\n\n" + _LINE).encode() + b"\xff THE LAZY DOG"
+    _, lines = evaluate_lines(log_model, data, adaptive=not independent, independent=independent)
+    records = [line.removesuffix(b"\n") for line in data.splitlines(keepends=True)]
+    costs = RecordCodec(log_model).measure_batch(records) if independent else [Codec(log_model).measure(data)]
+    bits, expected = np.concatenate(costs, axis=1)
+    ends = np.cumsum([0, *(len(line.text.encode()) for line in lines[:-1]), 14])
+    for line, start, end in zip(lines, ends[:-1], ends[1:], strict=True):
+        excess = bits[start:end] - expected[start:end]
+        assert line.unexpected_bits == pytest.approx(np.linalg.norm(excess[excess > 2] - 2), rel=1e-4)
+    assert (lines[2].unexpected_bits or 0) > 10
+
+
+@pytest.mark.skipif(choose_instruction_set() is None, reason="the reference engines would take minutes")
+def test_random_values_are_expected(log_model: Path) -> None:
+    """They have many bits, but only another character, or none, in their place is unexpected."""
+    source = random.Random(4)
+    text = "".join(f"request {source.getrandbits(64):016x} ok\n" for _ in range(80))
+    odd = "request 5c90e!1a66f0b3d7 ok\nrequest  ok\n"
+    _, lines = evaluate_lines(log_model, text + odd, adaptive=True)
+    values = lines[60:80]
+    assert min(line.bits for line in values) > 50
+    assert np.mean([line.unexpected_bits or 0 for line in values]) < 5
+    assert min(line.unexpected_bits or 0 for line in lines[80:]) > 6
 
 
 def test_lines_without_words() -> None:

@@ -36,7 +36,7 @@ def test_a_part_of_the_chunks_is_of_their_class() -> None:
 
 
 def test_a_frame_has_a_row_for_each_chunk() -> None:
-    """A rarity that was not measured is NaN."""
+    """Scores that were not measured are NaN."""
     chunks = [
         Surprisal(1, "a<b>\n", 2, math.log(2), 1, 0.5),
         Surprisal(3, "\ud800", 1, 0.0, rarity=4.0, unexpected_bits=2.5),
@@ -45,7 +45,7 @@ def test_a_frame_has_a_row_for_each_chunk() -> None:
     assert frame["number"].tolist() == [1, 3]
     assert frame["bits"].tolist() == [1.0, 0.0]
     assert frame["bits_per_char"].tolist() == [0.5, 0.0]
-    assert frame["unexpected_bits"].tolist() == [0.0, 2.5]
+    assert frame["unexpected_bits"].fillna(-1).tolist() == [-1.0, 2.5]
     assert frame["rarity"].isna().tolist() == [True, False]
     assert frame["text"].tolist() == ["a<b>\n", "\ud800"]
     assert len(Surprisals().to_frame()) == 0

@@ -40,7 +40,8 @@ def test_scores_are_those_of_an_adaptive_evaluation(lines: list[bytes], data: st
         assert scored.surprisal.bits_per_word == pytest.approx(one.bits_per_word, abs=1e-6)
         assert scored.surprisal.unexpected_bits == pytest.approx(one.unexpected_bits, rel=1e-4, abs=1e-4)
         assert scored.surprisal.rarity == pytest.approx(one.rarity, abs=1e-4)
-        assert scored.byte_bits.sum() == pytest.approx(one.bits, rel=1e-4)
+        beyond = scored.excess_bits[scored.excess_bits > 2] - 2
+        assert np.linalg.norm(beyond) == pytest.approx(one.unexpected_bits, rel=1e-4, abs=1e-4)
     assert scorer.num_lines == len(lines)
     assert scorer.recent == b"".join(lines)
 
@@ -108,10 +109,10 @@ def test_wrong_arguments(log_model: Path) -> None:
 
 
 def _scored(line: bytes, bits: Mapping[int, float]) -> ScoredLine:
-    """Returns a line whose bytes take 1 bit each, except for some by position."""
-    byte_bits = np.ones(len(line), np.float32)
-    byte_bits[list(bits)] = list(bits.values())
-    return ScoredLine(Surprisal(1, line.decode(), len(line), 0.0), line, byte_bits)
+    """Returns a line whose bytes take 1 bit more than expected, except for some by position."""
+    excess_bits = np.ones(len(line), np.float32)
+    excess_bits[list(bits)] = list(bits.values())
+    return ScoredLine(Surprisal(1, line.decode(), len(line), 0.0), line, excess_bits)
 
 
 def _report(repeats: RepeatFilter, line: bytes, score: float, bits: Mapping[int, float] | None = None) -> bool:

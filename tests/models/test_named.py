@@ -157,7 +157,7 @@ def test_data_unlike_prose_is_compressed_without_the_priming(kind: str) -> None:
     assert len(blob) <= 1.02 * len(unprimed)
     assert codec.decompress(blob) == charloom.Codec(None).decompress(blob) == data
     if kind != "noise":  # which is stored
-        assert codec.measure(data).sum() / 8 <= len(blob)
+        assert codec.measure(data).bits.sum() / 8 <= len(blob)
 
 
 def test_a_text_that_it_does_not_know(tmp_path: Path) -> None:

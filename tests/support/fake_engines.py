@@ -103,8 +103,8 @@ class PlainSession:
         return bits.finish()
 
     def measure(self, data: bytes) -> bytes:
-        """Returns the value of each byte as its bits: which byte they are of is known."""
-        return array("f", list(data)).tobytes()
+        """Returns the value of each byte as its bits, and half of it as those expected: the byte is known from them."""
+        return array("f", [bits for byte in data for bits in (byte, byte / 2)]).tobytes()
 
     def decode(self, payload: bytes, length: int) -> bytes:
         bits = _Bits(payload)
@@ -126,8 +126,8 @@ class PlainRecords:
         return bits.finish()
 
     def measure(self, record: bytes) -> bytes:
-        """Returns the value of each byte as its bits, and 1000 for the end."""
-        return array("f", [*record, 1000]).tobytes()
+        """Returns the value of each byte as its bits, and half of it as those expected; 1000 and 500 for the end."""
+        return array("f", [bits for value in (*record, 1000) for bits in (value, value / 2)]).tobytes()
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         bits, model = _Bits(payload), PlainSession(1, self.start).model

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include "coding/range_coder.h"
@@ -25,6 +26,7 @@ class FastLanes {
   void encode(long lane, uint8_t byte, Output &encoder) {
     NetworkPrediction &network = networks_[lane];
     network.start_byte();
+    if constexpr (std::is_same_v<Output, CostMeter>) encoder.expect(network.entropy());
     const NetworkPrediction::Interval interval = network.interval_of(byte);
     if (interval.size) {
       encoder.encode(interval.start, interval.size, network.total());

@@ -65,15 +65,25 @@ class Encoder {
   uint64_t low_ = 0, range_ = ~0ull;
 };
 
-// Has the interface of an encoder, but only adds up the bits that it would take.
+// Has the interface of an encoder, but only adds up the bits that it would take, and those that were expected: the
+// entropies of the choices.
 class CostMeter {
  public:
   void encode(uint64_t, uint64_t size, uint64_t total) { bits_ += std::log2((double)total / (double)size); }
-  void encode_bit(int bit, int p) { bits_ += 16 - std::log2((double)(bit ? p : 65536 - p)); }
+  void encode_bit(int bit, int p) {
+    const int q = 65536 - p;
+    const double bits_of_1 = 16 - std::log2((double)p), bits_of_0 = 16 - std::log2((double)q);
+    bits_ += bit ? bits_of_1 : bits_of_0;
+    expect((p * bits_of_1 + q * bits_of_0) / 65536);
+  }
+  // Adds the entropy of a choice that encode() codes.
+  void expect(double bits) { expected_bits_ += bits; }
+
   double bits() const { return bits_; }
+  double expected_bits() const { return expected_bits_; }
 
  private:
-  double bits_ = 0;
+  double bits_ = 0, expected_bits_ = 0;
 };
 
 class Decoder {

@@ -10,6 +10,13 @@
 namespace charloom {
 
 using Payload = std::vector<uint8_t>;
+// Two values for each byte: the bits that encode() would take, and the bits that it was expected to take.
+using Costs = std::vector<float>;
+
+inline void append(Costs &costs, const CostMeter &meter) {
+  costs.push_back((float)meter.bits());
+  costs.push_back((float)meter.expected_bits());
+}
 
 template <class Lanes>
 class Session {
@@ -29,15 +36,16 @@ class Session {
     return payload;
   }
 
-  // Adapts to the block as encode() does. Returns the bits that encode() would take for each byte.
-  std::vector<float> measure(const uint8_t *data, size_t size) {
-    std::vector<float> bits(size);
+  // Adapts to the block as encode() does. Returns the costs of each byte.
+  Costs measure(const uint8_t *data, size_t size) {
+    Costs costs;
+    costs.reserve(2 * size);
     for (size_t i = 0; i < size; i++) {
       CostMeter meter;
       lanes_.encode(next_lane(), data[i], meter);
-      bits[i] = (float)meter.bits();
+      append(costs, meter);
     }
-    return bits;
+    return costs;
   }
 
   // Adapts to the block as encode() does. Returns rows as MixingLanes::inspect does.
@@ -85,17 +93,18 @@ class RecordSession {
     return payload;
   }
 
-  // Returns the bits that encode() would take for each byte of the record, and for its end.
-  std::vector<float> measure(const uint8_t *record, size_t size) {
+  // Returns the costs of each byte of the record, and of its end.
+  Costs measure(const uint8_t *record, size_t size) {
     const ResetGuard afterwards{lanes_};
-    std::vector<float> bits(size + 1);
+    Costs costs;
+    costs.reserve(2 * (size + 1));
     lanes_.start();
     for (size_t i = 0; i <= size; i++) {
       CostMeter meter;
       encode(record, size, i, meter);
-      bits[i] = (float)meter.bits();
+      append(costs, meter);
     }
-    return bits;
+    return costs;
   }
 
   // Throws std::invalid_argument if the payload cannot be right or the record is longer than `limit`.

@@ -4,6 +4,7 @@
 // predicts a new token from the next byte on.
 #pragma once
 #include <algorithm>
+#include <cmath>
 
 #include "network/network.h"
 
@@ -89,6 +90,14 @@ class NetworkPrediction {
   Interval interval_of(int byte) const {
     const uint32_t start = sums_[tokens_->place(prefix_, byte)];
     return {start - sums_[prefix_.first], sums_[tokens_->place(prefix_, byte + 1)] - start};
+  }
+  // Returns the entropy of the next byte in bits. Each of the 256 bytes can follow the escape.
+  double entropy() const {
+    const double all = (double)total(), escaped = all - (double)escape();
+    double sum = escaped * (std::log2(all / escaped) + 8);
+    for (int byte = 0; byte < 256; byte++)
+      if (const double size = (double)interval_of(byte).size) sum += size * std::log2(all / size);
+    return sum / all;
   }
   // Returns the byte whose interval contains a number below escape().
   int byte_at(uint64_t number) const {

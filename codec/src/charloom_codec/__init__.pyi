@@ -1,4 +1,5 @@
 from .codec import Codec as Codec
+from .engines.engine import CodingCosts as CodingCosts
 from .errors import CharloomError as CharloomError
 from .errors import CharloomWarning as CharloomWarning
 from .errors import CompressedFileError as CompressedFileError

@@ -3,10 +3,8 @@
 import io
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from charloom_codec.arguments import check_bytes, check_stream
+from charloom_codec.engines.engine import CodingCosts
 from charloom_codec.format.container import ByteReader, read_headers
 from charloom_codec.format.opening import AnyModel, EngineChoice
 from charloom_codec.format.ordered_work import OrderedWork, Progress, resolve_threads, write_chunks
@@ -58,11 +56,12 @@ class Codec:
         self.compress_stream(io.BytesIO(data), target)
         return target.getvalue()
 
-    def measure(self, data: bytes, progress: Progress | None = None) -> NDArray[np.float32]:
-        """Returns the bits that ``compress`` takes for each byte: minus the logarithms of the probabilities it uses.
+    def measure(self, data: bytes, progress: Progress | None = None) -> CodingCosts:
+        """Returns the bits that ``compress`` takes for each byte, and those that it was expected to take.
 
-        Their sum is the size of the compressed data without headers and checksums, about 10 bytes for each 64 KiB. If
-        ``compress`` would store the data because coding makes it longer, it is the size that coding would give.
+        The sum of ``bits`` is the size of the compressed data without headers and checksums, about 10 bytes for each
+        64 KiB. If ``compress`` would store the data because coding makes it longer, it is the size that coding would
+        give.
 
         Args:
             data: The data.

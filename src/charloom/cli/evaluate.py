@@ -198,7 +198,8 @@ def _write_json_lines(surprisals: list["Surprisal"], name: str) -> None:
         if name == "line":
             row["bits_per_char"] = chunk.bits_per_char if chunk.num_chars else None
             row["bits_per_word"] = chunk.bits_per_word if chunk.num_chars else None
-            row["unexpected_bits"] = chunk.unexpected_bits if chunk.num_chars else None
+            if chunk.unexpected_bits is not None:
+                row["unexpected_bits"] = chunk.unexpected_bits
             if chunk.rarity is not None:
                 row["rarity"] = chunk.rarity
             row["num_unknown"] = chunk.num_unknown

@@ -46,8 +46,8 @@ def choose_origins(length: int) -> Indices:
     """
     starts = space_evenly(0, length, _MAX_ORIGINS)
     stride = starts[1] - starts[0] if len(starts) > 1 else 1
-    # Fractional parts of i^2 sqrt(2) are uniform. Those of i sqrt(2) are too, but repeat nearly: with some strides, hardly
-    # any origin would be at one phase of a season.
+    # Fractional parts of i^2 sqrt(2) are uniform. So are those of i sqrt(2), which nearly repeat: with some strides,
+    # hardly any origin would be at one phase of a season.
     places = np.arange(len(starts)) ** 2 * math.sqrt(2) % 1.0
     origins = starts + np.floor(places * stride).astype(np.int64)
     return origins[origins < length]

@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charloom.errors import CorpusError, InputError
 from charloom.inference.surprisal import Evaluation, Progress, ScoredChunks
 from charloom_codec.arguments import TEXT, check_type
 from charloom_codec.codec import Codec
+from charloom_codec.engines.engine import CodingCosts
 from charloom_codec.format.opening import AnyModel
 from charloom_codec.format.ordered_work import Progress as ByteProgress
 from charloom_codec.records.record_codec import RecordCodec
@@ -37,8 +37,8 @@ def score_adaptively(model: AnyModel, chunks: Sequence[str | bytes], progress: P
     """
     encoded = _encode(model, chunks)
     data = b"".join(encoded)
-    bits = Codec(model).measure(data, _make_counter(len(data), progress))
-    return _make_scores(chunks, encoded, bits)
+    costs = Codec(model).measure(data, _make_counter(len(data), progress))
+    return _make_scores(chunks, encoded, costs)
 
 
 def score_lines_alone(model: AnyModel, lines: Sequence[str | bytes], progress: Progress | None = None) -> ScoredChunks:
@@ -56,10 +56,10 @@ def score_lines_alone(model: AnyModel, lines: Sequence[str | bytes], progress: P
     """
     encoded = _encode(model, lines)
     records = [line.removesuffix(b"\n") for line in encoded]
-    bits = RecordCodec(model).measure_batch(records, _make_counter(sum(map(len, records)), progress))
+    found = RecordCodec(model).measure_batch(records, _make_counter(sum(map(len, records)), progress))
     # The end of a record is its line feed, which is not scored if the last line has none.
-    of_lines = [of_record[: len(line)] for of_record, line in zip(bits, encoded, strict=True)]
-    return _make_scores(lines, encoded, np.concatenate(of_lines))
+    of_lines = [[array[: len(line)] for array in costs] for costs, line in zip(found, encoded, strict=True)]
+    return _make_scores(lines, encoded, CodingCosts(*map(np.concatenate, zip(*of_lines, strict=True))))
 
 
 def _encode(model: AnyModel, chunks: Sequence[str | bytes]) -> list[bytes]:
@@ -87,10 +87,10 @@ def _make_counter(num_bytes: int, progress: Progress | None) -> ByteProgress:
     return add_progress
 
 
-def _make_scores(chunks: Sequence[str | bytes], encoded: list[bytes], bits: NDArray[np.float32]) -> ScoredChunks:
-    """Returns the scores of chunks from the bits of each byte."""
+def _make_scores(chunks: Sequence[str | bytes], encoded: list[bytes], costs: CodingCosts) -> ScoredChunks:
+    """Returns the scores of chunks from the costs of each byte."""
     # In float64: float32 would lose digits over a long text.
-    nats = bits.astype(np.float64) * math.log(2)
+    nats, expected_nats = (bits.astype(np.float64) * math.log(2) for bits in costs)
     num_chars = list(map(len, chunks))
-    evaluation = Evaluation(sum(num_chars), len(bits), float(nats.sum()))
-    return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), nats)
+    evaluation = Evaluation(sum(num_chars), len(nats), float(nats.sum()))
+    return ScoredChunks(evaluation, chunks, encoded, num_chars, [0] * len(chunks), nats, expected_nats)

@@ -7,19 +7,17 @@ from pathlib import Path
 from types import NoneType
 from typing import cast
 
-import numpy as np
-
 from charloom.errors import Argument, SettingsError
 from charloom.inference.adaptive import score_adaptively, score_lines_alone
 from charloom.inference.evaluation import AnyPredictor, score_chunks
 from charloom.inference.rarity import MIN_KNOWN_LINES, RarityScale
 from charloom.inference.surprisal import (
-    UNEXPECTED_BITS,
     EvaluatedText,
     Progress,
     ScoredChunks,
     Surprisal,
     Surprisals,
+    square_unexpected_bits,
 )
 from charloom.inference.words import mean_bits_per_word
 from charloom.models.predictor import Predictor
@@ -132,13 +130,16 @@ def make_rarity_scale(folder: str | Path, *, independent: bool = False) -> Rarit
         return None
     # As bytes, because not every text is UTF-8: scores by character differ little.
     score = score_lines_alone if independent else score_adaptively
-    return RarityScale(_describe_lines(score(engine, split_lines(held_out)))[1])
+    return RarityScale(_describe_lines(score(engine, split_lines(held_out)))[1], independent=independent)
 
 
 def _describe_lines(scored: ScoredChunks) -> EvaluatedText:
     """Returns the evaluation of a text, and its lines with the scores of their words and characters."""
     unit_bits = scored.unit_nats / math.log(2)
-    unexpected_bits = scored.add_up(np.maximum(unit_bits - UNEXPECTED_BITS, 0.0))
+    unexpected_bits: list[float] | list[None] = [None] * len(scored.chunks)
+    if scored.expected_nats is not None:
+        excess_bits = unit_bits - scored.expected_nats / math.log(2)
+        unexpected_bits = list(map(math.sqrt, scored.add_up(square_unexpected_bits(excess_bits))))
     bits_per_word = [
         mean_bits_per_word(line, unit_bits[start : start + len(line)])
         for start, line in zip(scored.get_ends().tolist(), scored.units, strict=False)

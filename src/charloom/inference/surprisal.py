@@ -6,7 +6,7 @@ The surprisal of a character is minus the logarithm of the probability that a mo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 
 
 UNEXPECTED_BITS = 6.0
-"""Minimum bits of an unexpected character: a probability of 1/64. A random value at a place for such values takes less:
-3.3 bits for each decimal digit, 4 for a hexadecimal digit, and at most 6 for a character of base64."""
+"""Minimum bits of an unexpected character beyond those that were expected at its place, the entropy. Values that differ
+from line to line are as unlikely as expected: a hexadecimal digit takes 4 bits, and about 4 were expected."""
+_TOLERATED_BITS = 2.0
+"""Bits beyond the expected ones that have no effect on the unexpected bits of a line: most characters have fewer."""
+
+
+def square_unexpected_bits(excess_bits: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns the terms whose sum is the square of a line's ``unexpected_bits``.
+
+    Args:
+        excess_bits: Bits of each unit beyond those that were expected.
+    """
+    return np.square(np.maximum(excess_bits.astype(np.float64) - _TOLERATED_BITS, 0.0))
 
 
 def perplexity_of(mean_nats: float) -> float:
@@ -86,8 +97,10 @@ class Surprisal:
         rarity: Minus the decimal logarithm of the probability that a line of the kind that the model knows is as
             surprising, from an adaptive ``evaluate_lines`` with a model folder: 4 for one line in 10,000. None if it
             was not measured.
-        unexpected_bits: Sum of the bits beyond 6 of each character, from ``evaluate_lines``. Expected characters have
-            no effect on it, however many there are; a single one that is unlikely at its place has.
+        unexpected_bits: Root of the sum of squares of the bits of each byte beyond 2 more than were expected at its
+            place, from an adaptive or independent ``evaluate_lines``. Values that are hard to predict have little
+            effect on it, however many there are; a single character that is unlikely at its place has much. None if the
+            network alone has scored the line.
     """
 
     number: int
@@ -97,7 +110,7 @@ class Surprisal:
     num_unknown: int = 0
     bits_per_word: float = 0.0
     rarity: float | None = None
-    unexpected_bits: float = 0.0
+    unexpected_bits: float | None = None
 
     @property
     def bits(self) -> float:
@@ -134,7 +147,8 @@ class Surprisals(list[Surprisal]):
         names = ("number", "num_chars", "num_unknown", *scores, "text")
         columns = {name: [getattr(one, name) for one in self] for name in names}
         # A column of None would have the type of arbitrary objects.
-        columns["rarity"] = [math.nan if value is None else value for value in columns["rarity"]]
+        for name in ("unexpected_bits", "rarity"):
+            columns[name] = [math.nan if value is None else value for value in columns[name]]
         return make_frame(columns)
 
     def _repr_html_(self) -> str:
@@ -171,6 +185,7 @@ class ScoredChunks:
         num_chars: Number of scored characters of each chunk.
         num_unknown: Number of scored tokens of each chunk that are out of vocabulary.
         unit_nats: Surprisals of all units; 0 for those that were not scored.
+        expected_nats: Surprisals of all units that were expected before they were known; None if not measured.
     """
 
     evaluation: Evaluation
@@ -179,6 +194,7 @@ class ScoredChunks:
     num_chars: Sequence[int]
     num_unknown: Sequence[int]
     unit_nats: NDArray[np.float64]
+    expected_nats: NDArray[np.float64] | None = None
 
     def get_surprisals(self) -> Surprisals:
         """Returns the surprisal of each chunk."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charloom.inference.lines import make_rarity_scale
-from charloom.inference.surprisal import UNEXPECTED_BITS, Surprisal
+from charloom.inference.surprisal import UNEXPECTED_BITS, Surprisal, square_unexpected_bits
 from charloom.inference.words import find_words, mean_bits_per_word
 from charloom.text.chunks import split_lines
 from charloom_codec.arguments import PATH, check_bytes, check_type
-from charloom_codec.engines.engine import MAX_SEGMENT, Session
+from charloom_codec.engines.engine import MAX_SEGMENT, CodingCosts, Session
 from charloom_codec.format.opening import open_engine
 from charloom_codec.named_models.finding import find_folder
 
@@ -31,19 +31,19 @@ class ScoredLine:
     Attributes:
         surprisal: Scores of the line, by byte instead of character; its number counts from the first line.
         data: The line, with its line feed.
-        byte_bits: Bits of each byte.
+        excess_bits: Bits of each byte beyond those that were expected at its place.
     """
 
     surprisal: Surprisal
     data: bytes
-    byte_bits: NDArray[np.float32]
+    excess_bits: NDArray[np.float32]
 
     def find_unexpected(self) -> list[tuple[int, int]]:
         """Returns the ranges of ``data``, start and end, that are unexpected.
 
         They are the words that contain an unexpected byte, and unexpected bytes between words or at the end.
         """
-        unexpected = self.byte_bits >= UNEXPECTED_BITS
+        unexpected = self.excess_bits >= UNEXPECTED_BITS
         words = find_words(self.data)
         between = np.ones(len(self.data), dtype=bool)
         for start, end in words:
@@ -60,9 +60,9 @@ class ScoredLine:
         """
         words = find_words(self.data, without_digits=True)
         message = b" ".join(self.data[start:end] for start, end in words) or self.data
-        if not (self.byte_bits >= UNEXPECTED_BITS).any():
+        if not (self.excess_bits >= UNEXPECTED_BITS).any():
             return message
-        peak = int(self.byte_bits.argmax())
+        peak = int(self.excess_bits.argmax())
         return b"%b\n%d" % (message, sum((start <= peak) + (end <= peak) for start, end in words))
 
 
@@ -113,34 +113,38 @@ class LineScorer:
         """
         for number, line in enumerate(lines):
             check_type(bytes, **{f"lines[{number}]": line})
-        bits = self._read(b"".join(lines))
+        costs = self._read(b"".join(lines))
         self._remember(lines)
         ends = np.cumsum([0, *map(len, lines)]).tolist()
-        return [self._describe(line, bits[a:b]) for line, a, b in zip(lines, ends, ends[1:], strict=False)]
+        return [
+            self._describe(line, *(array[start:end] for array in costs))
+            for line, start, end in zip(lines, ends, ends[1:], strict=False)
+        ]
 
-    def _describe(self, line: bytes, bits: NDArray[np.float32]) -> ScoredLine:
+    def _describe(self, line: bytes, bits: NDArray[np.float32], expected_bits: NDArray[np.float32]) -> ScoredLine:
         self.num_lines += 1
+        excess = bits - expected_bits
         surprisal = Surprisal(
             self.num_lines,
             line.decode("utf-8", "backslashreplace"),
             len(line),
             float(bits.sum(dtype=np.float64)) * math.log(2),
             bits_per_word=mean_bits_per_word(line, bits),
-            unexpected_bits=float(np.maximum(bits - UNEXPECTED_BITS, 0).sum(dtype=np.float64)),
+            unexpected_bits=math.sqrt(square_unexpected_bits(excess).sum()),
         )
         if self._scale is not None:
             surprisal = replace(surprisal, rarity=self._scale.compute_rarity(surprisal))
-        return ScoredLine(surprisal, line, bits)
+        return ScoredLine(surprisal, line, excess)
 
-    def _read(self, data: bytes) -> NDArray[np.float32]:
-        """Returns the bits of each byte, and adapts to the data."""
-        found = []
+    def _read(self, data: bytes) -> CodingCosts:
+        """Returns the costs of each byte, and adapts to the data."""
+        found = [CodingCosts(*np.zeros((2, 0), np.float32))]
         for start in range(0, len(data), _MAX_BLOCK):
             block = data[start : start + _MAX_BLOCK]
-            found.append(np.frombuffer(self._session.measure(block), np.float32))
+            found.append(CodingCosts.from_bytes(self._session.measure(block)))
             self._num_read += len(block)
             self._renew(block)
-        return np.concatenate([np.zeros(0, np.float32), *found])
+        return CodingCosts(*map(np.concatenate, zip(*found, strict=True)))
 
     def _renew(self, block: bytes) -> None:
         """Replaces the session before its capacity is used up, by one that has read the last MiB."""

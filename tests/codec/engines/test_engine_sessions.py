@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charloom import Codec
 from charloom_codec.engines import engine as engine_module
-from charloom_codec.engines.engine import Engine, RecordSession
+from charloom_codec.engines.engine import CodingCosts, Engine, RecordSession
 from charloom_codec.engines.native import supported
 from charloom_codec.model.priming import Priming
 from charloom_codec.reference.byte_trees import ByteTrees
@@ -59,15 +59,15 @@ def test_measured_bits_are_those_of_the_payload(model: str, fast: bool, primed: 
         measured = []
         for engine in engines:
             measuring, encoding = engine.start_session(lanes), engine.start_session(lanes)
-            bits = [np.frombuffer(measuring.measure(block), np.float32) for block in BLOCKS]
+            costs = [CodingCosts.from_bytes(measuring.measure(block)) for block in BLOCKS]
             payloads = [encoding.encode(block) for block in BLOCKS]
-            for block, of_block, payload in zip(BLOCKS, bits, payloads, strict=True):
-                assert len(of_block) == len(block)
-                assert of_block.min(initial=1) >= 0
+            for block, of_block, payload in zip(BLOCKS, costs, payloads, strict=True):
+                assert of_block.bits.shape == of_block.expected_bits.shape == (len(block),)
+                assert min(bits.min(initial=1) for bits in of_block) >= 0
                 # A payload ends as soon as it is unambiguous, and up to 8 bytes of zeros at its end are omitted.
-                assert -72 < 8 * len(payload) - of_block.sum() < 9
+                assert -72 < 8 * len(payload) - of_block.bits.sum() < 9
             assert measuring.encode(b"after") == encoding.encode(b"after")
-            measured.append(np.concatenate(bits))
+            measured.append(np.concatenate(costs, axis=1))
         for others in measured[1:]:
             np.testing.assert_allclose(others, measured[0], rtol=1e-5, atol=1e-6)
 
@@ -80,14 +80,36 @@ def test_measured_bits_of_records(model: str, fast: bool, primed: str) -> None:
     measured = []
     for name in ["reference", *supported()]:
         session = engine_of(MODELS[model], PRIMINGS[primed], name, fast=fast).start_record_session()
-        bits = [np.frombuffer(session.measure(record), np.float32) for record in records]
-        np.testing.assert_array_equal(bits[1], bits[-1])
-        for record, of_record in zip(records, bits, strict=True):
-            assert len(of_record) == len(record) + 1
-            assert -72 < 8 * len(session.encode(record)) - of_record.sum() < 9
-        measured.append(np.concatenate(bits))
+        costs = [CodingCosts.from_bytes(session.measure(record)) for record in records]
+        np.testing.assert_array_equal(costs[1], costs[-1])
+        for record, of_record in zip(records, costs, strict=True):
+            assert of_record.bits.shape == of_record.expected_bits.shape == (len(record) + 1,)
+            assert -72 < 8 * len(session.encode(record)) - of_record.bits.sum() < 9
+        measured.append(np.concatenate(costs, axis=1))
     for others in measured[1:]:
         np.testing.assert_allclose(others, measured[0], rtol=1e-5, atol=1e-6)
+
+
+@_native
+@pytest.mark.parametrize(("model", "fast", "primed"), CASES)
+def test_expected_bits_are_the_mean_of_the_bits(model: str, fast: bool, primed: str) -> None:
+    """Over all bytes that can follow, by their probabilities, also within a character and after an unknown one."""
+    engine = engine_of(MODELS[model], PRIMINGS[primed], supported()[-1], fast=fast)
+    for before in (b"", TEXT.encode()[:21], "né\u00e9".encode()[:-1], b"\xff", b"\xf0\x9f"):
+        found = []
+        for byte in range(256):
+            session = engine.start_session(1)
+            session.measure(before)
+            found.append(np.ravel(CodingCosts.from_bytes(session.measure(bytes([byte])))))
+        bits, expected_bits = np.array(found, np.float64).T
+        probabilities = 2**-bits
+        # The network alone codes a byte by one decision, and another one if it does not expect the byte: then all 256
+        # bytes have a probability, also those that it has expected.
+        tolerance = 0.02 if fast else 1e-4
+        assert probabilities.sum() == pytest.approx(1, abs=tolerance)
+        assert probabilities @ expected_bits == pytest.approx(probabilities @ bits, rel=tolerance)
+        if fast:
+            assert expected_bits == pytest.approx(expected_bits[0])
 
 
 @_native

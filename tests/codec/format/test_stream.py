@@ -57,9 +57,10 @@ def test_bits_are_in_the_order_of_the_original(monkeypatch: pytest.MonkeyPatch) 
             data = source.randbytes(size)
             for threads in (1, 2):
                 counts: list[int] = []
-                bits = Codec(PlainEngine(), threads=threads).measure(data, counts.append)
-                assert bits.dtype == np.float32
-                assert bits.tolist() == list(data)
+                costs = Codec(PlainEngine(), threads=threads).measure(data, counts.append)
+                assert costs.bits.dtype == costs.expected_bits.dtype == np.float32
+                assert costs.bits.tolist() == list(data)
+                assert costs.expected_bits.tolist() == [byte / 2 for byte in data]
                 assert sum(counts) == size
 
 

@@ -105,11 +105,13 @@ def test_measured_batches(threads: int) -> None:
     records = [source.randbytes(source.randrange(30)) for _ in range(700)]
     done: list[int] = []
     found = RecordCodec(PlainEngine(), threads=threads).measure_batch(records, done.append)
-    assert [bits.tolist() for bits in found] == [[*map(float, record), 1000.0] for record in records]
+    assert [costs.bits.tolist() for costs in found] == [[*record, 1000] for record in records]
+    assert [(2 * costs.expected_bits).tolist() for costs in found] == [[*record, 1000] for record in records]
     assert sum(done) == sum(map(len, records))
     assert RecordCodec(PlainEngine()).measure_batch([]) == []
-    (bits,) = RecordCodec(ZlibEngine()).measure_batch([bytes(MAX_CODED_RECORD + 1)])
-    assert (bits == 8).all()
+    (costs,) = RecordCodec(ZlibEngine()).measure_batch([bytes(MAX_CODED_RECORD + 1)])
+    for bits in costs:
+        assert bits.tolist() == [8] * (MAX_CODED_RECORD + 2)
     with pytest.raises(InputError, match="must be bytes"):
         RecordCodec(PlainEngine()).measure_batch(["text"])  # type: ignore[list-item]
 

@@ -21,10 +21,11 @@ _BITS = st.tuples(st.integers(0, 1), st.sampled_from([1, 2, 32768, 65534, 65535]
 @given(symbols=st.lists(_PARTS | _BITS, max_size=80))
 def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
     encoder, meter = Encoder(), CostMeter()
-    bits = 0.0
+    bits = expected_bits = 0.0
     for symbol in symbols:
         if len(symbol) == 2:
             bit, p = symbol
+            expected_bits -= sum(q * math.log2(q) for q in (p / 65536, 1 - p / 65536))
             encoder.code_bit(bit, p)
             assert meter.code_bit(bit, p) == bit
             bits -= math.log2(p / 65536 if bit else 1 - p / 65536)
@@ -34,6 +35,7 @@ def test_round_trip(symbols: list[tuple[int, ...]]) -> None:
             meter.code_interval(start, size, total)
             bits -= math.log2(size / total)
     assert meter.bits == pytest.approx(bits, abs=1e-9 * (1 + bits))
+    assert meter.expected_bits == pytest.approx(expected_bits)
     payload = encoder.finish()
     assert len(payload) <= bits / 8 + 1 + 1e-6 * len(symbols)
     decoder = Decoder(payload)

@@ -5,7 +5,10 @@ every machine. The format divides data into blocks and adds checksums; it does n
 """
 
 import hashlib
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from charloom_codec.model.corrector import Corrector, load_corrector
 from charloom_codec.model.integer_model import IntegerModel
@@ -34,6 +37,24 @@ Mode: TypeAlias = Literal["fast", "mixing"]
 """Mode of an engine: the network alone ("fast"), or the network mixed with context models that adapt ("mixing")."""
 
 
+class CodingCosts(NamedTuple):
+    """Bits that coding takes, for each byte.
+
+    Attributes:
+        bits: Minus the binary logarithms of the probabilities that are coded with.
+        expected_bits: Bits that were expected before the byte was known: the sum of the entropies of the decisions that
+            code it. A byte that takes many bits is unexpected if these are few.
+    """
+
+    bits: NDArray[np.float32]
+    expected_bits: NDArray[np.float32]
+
+    @classmethod
+    def from_bytes(cls, measured: bytes) -> "CodingCosts":
+        """Returns the costs that ``measure`` of a session returns: two float32 for each byte, in native byte order."""
+        return cls(*np.frombuffer(measured, np.float32).reshape(-1, 2).T)
+
+
 class Session(Protocol):
     """Coding of one segment, block by block, in one direction.
 
@@ -45,10 +66,7 @@ class Session(Protocol):
         """Returns the payload of the next block, and adapts to the block."""
 
     def measure(self, data: bytes) -> bytes:
-        """Returns the bits that ``encode`` would take for each byte of the next block, and adapts to the block.
-
-        One float32 for each byte, in the machine's byte order.
-        """
+        """Returns the costs of each byte of the next block (``CodingCosts.from_bytes``), and adapts to the block."""
 
     def decode(self, payload: bytes, length: int) -> bytes:
         """Returns the block of ``length`` bytes that a payload codes, and adapts to it as ``encode`` does.
@@ -68,7 +86,7 @@ class RecordSession(Protocol):
         """Returns the payload of one record. The payload also codes the record's end."""
 
     def measure(self, record: bytes) -> bytes:
-        """Returns the bits that ``encode`` would take for each byte of the record and for its end, as float32."""
+        """Returns the costs of each byte of the record and of its end (``CodingCosts.from_bytes``)."""
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""

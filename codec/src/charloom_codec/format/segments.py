@@ -10,17 +10,13 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from charloom_codec.engines.engine import BLOCK, LANES, MAX_SEGMENT, Engine
+from charloom_codec.engines.engine import BLOCK, LANES, MAX_SEGMENT, CodingCosts, Engine
 from charloom_codec.errors import CompressedFileError, DamagedFileError
 from charloom_codec.format.container import CHECKSUM_BYTES, ByteReader, encode_checksum, encode_varint
 from charloom_codec.format.ordered_work import OrderedWork
 
 STORED = 7
 """Code of a segment that is stored uncompressed; the other codes are indices of LANES."""
-
-
-Costs: TypeAlias = NDArray[np.float32]
-"""Bits of each byte."""
 
 
 def encode_segment_head(length: int, code: int) -> bytes:
@@ -58,19 +54,20 @@ def encode_segment(engine: Engine, data: bytes, position: int, work: OrderedWork
     return bytes(segment)
 
 
-def measure_segment(engine: Engine, data: bytes, work: OrderedWork) -> Costs:
-    """Returns the bits that a coded segment takes for each byte of ``data``; arguments as for ``encode_segment``."""
+def measure_segment(engine: Engine, data: bytes, work: OrderedWork) -> CodingCosts:
+    """Returns the costs of each byte of ``data`` in a coded segment; arguments as for ``encode_segment``."""
     lanes = engine.choose_num_lanes(len(data))
     coded = interleave(data, lanes)
     session = engine.start_session(lanes)
-    costs = np.zeros(len(data), np.float32)
+    costs = CodingCosts(np.zeros(len(data), np.float32), np.zeros(len(data), np.float32))
     for start in range(0, len(coded), BLOCK):
         if work.is_stopped:
             break
         block = coded[start : start + BLOCK]
-        costs[start : start + BLOCK] = np.frombuffer(session.measure(block), np.float32)
+        for of_all, of_block in zip(costs, CodingCosts.from_bytes(session.measure(block)), strict=True):
+            of_all[start : start + BLOCK] = of_block
         work.add_progress(len(block))
-    return _deinterleave_array(costs, lanes)
+    return CodingCosts(*(_deinterleave_array(array, lanes) for array in costs))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
+from charloom_codec.engines.engine import CodingCosts
 from charloom_codec.errors import DamagedFileError
 from charloom_codec.format.container import CHECKSUM_BYTES, END, ByteReader, Header, check_read, encode_checksum
 from charloom_codec.format.opening import EngineChoice
@@ -14,7 +15,6 @@ from charloom_codec.format.ordered_work import OrderedWork
 from charloom_codec.format.segments import (
     STORED,
     Chunk,
-    Costs,
     decode_segment,
     encode_segment,
     measure_segment,
@@ -51,15 +51,16 @@ def compress_stream(source: BinaryIO, engines: EngineChoice, work: OrderedWork) 
         yield encode_checksum(running)
 
 
-def measure_stream(data: bytes, engines: EngineChoice, work: OrderedWork) -> Costs:
-    """Returns the bits that ``compress_stream`` takes for each byte, without the headers and checksums of the file.
+def measure_stream(data: bytes, engines: EngineChoice, work: OrderedWork) -> CodingCosts:
+    """Returns the costs of each byte in ``compress_stream``, without the headers and checksums of the file.
 
-    For data that it would store because coding makes it longer, the bits that coding takes.
+    For data that it would store because coding makes it longer, the costs of coding.
     """
     engine = engines.open_for_compression(data)
     segments = (data[start : start + SEGMENT] for start in range(0, len(data), SEGMENT))
     tasks = (functools.partial(measure_segment, engine, segment, work) for segment in segments)
-    return np.concatenate([np.zeros(0, np.float32), *work.run_in_order(tasks)])
+    parts = [CodingCosts(*np.zeros((2, 0), np.float32)), *work.run_in_order(tasks)]
+    return CodingCosts(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _read(source: BinaryIO, count: int) -> bytes:

@@ -9,10 +9,9 @@ from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charloom_codec.arguments import check_bytes, check_type
-from charloom_codec.engines.engine import MAX_CODED_RECORD, Engine, RecordSession
+from charloom_codec.engines.engine import MAX_CODED_RECORD, CodingCosts, Engine, RecordSession
 from charloom_codec.errors import DamagedRecordError
 from charloom_codec.format.container import FINGERPRINT_BYTES, Header
 from charloom_codec.format.opening import AnyModel, EngineChoice
@@ -108,11 +107,11 @@ class RecordCodec:
         """
         return self._process_batch(self.decode, blobs)
 
-    def measure_batch(self, records: Sequence[bytes], progress: Progress | None = None) -> list[NDArray[np.float32]]:
-        """Returns the bits that ``encode`` takes for each byte of each record, and then for the record's end.
+    def measure_batch(self, records: Sequence[bytes], progress: Progress | None = None) -> list[CodingCosts]:
+        """Returns the costs of each byte of each record, and then of the record's end.
 
-        Their sum is the size of the blob to within two bytes, unless ``encode`` stores the record: then it is the size
-        that coding would give. Records of more than 1 MiB, which are never coded, take 8 bits for each byte.
+        The sum of the bits is the size of the blob to within two bytes, unless ``encode`` stores the record: then it is
+        the size that coding would give. Records of more than 1 MiB, which are never coded, take 8 bits for each byte.
 
         Args:
             records: The records. More than 256 are measured on several threads.
@@ -120,7 +119,7 @@ class RecordCodec:
         """
         check_type((Callable, NoneType), progress=progress)
 
-        def measure(record: bytes) -> NDArray[np.float32]:
+        def measure(record: bytes) -> CodingCosts:
             check_bytes(record=record)
             return self._sessions.measure(bytes(record))
 
@@ -174,12 +173,12 @@ class RecordSessions:
                 return blob
         return _STORED + record
 
-    def measure(self, record: bytes) -> NDArray[np.float32]:
-        """Returns the bits of each byte of a record, and of its end."""
+    def measure(self, record: bytes) -> CodingCosts:
+        """Returns the costs of each byte of a record, and of its end."""
         if len(record) > MAX_CODED_RECORD:
-            return np.full(len(record) + 1, 8, np.float32)
+            return CodingCosts(*np.full((2, len(record) + 1), 8, np.float32))
         with self._borrow_session() as session:
-            return np.frombuffer(session.measure(record), np.float32)
+            return CodingCosts.from_bytes(session.measure(record))
 
     def decode(self, blob: bytes, limit: int = MAX_CODED_RECORD) -> bytes:
         """Returns the record of a blob, of at most ``limit`` bytes if it is coded. Raises DamagedRecordError."""

@@ -9,6 +9,7 @@ does not predict its remaining decisions, does not read it, and predicts a new t
 
 import bisect
 import itertools
+import math
 
 import numpy as np
 
@@ -122,6 +123,13 @@ class NetworkPrediction:
         """Returns start and size of a byte's interval; size 0 for a byte that cannot come next."""
         first, last = self._find(byte), self._find(byte + 1)
         return self._sum(self._current_range()[0], first), self._sum(first, last)
+
+    def compute_entropy(self) -> float:
+        """Returns the entropy of the next byte in bits. Each of the 256 bytes can follow the escape."""
+        total, escape = self.total(), self.escape()
+        sizes = [size for byte in range(256) if (size := self.interval_of(byte)[1])]
+        bits = sum(size * math.log2(total / size) for size in sizes)
+        return (bits + (total - escape) * (math.log2(total / (total - escape)) + 8)) / total
 
     def byte_at(self, number: int) -> int:
         """Returns the byte whose interval contains a number below ``escape``."""

@@ -4,7 +4,6 @@ The reference implementation of ``coders.h`` and ``sessions.h`` in ``codec/kerne
 native code, with the same bytes but at least a hundred times slower.
 """
 
-import array
 import itertools
 import pickle
 import threading
@@ -20,7 +19,7 @@ from charloom_codec.reference.context_mixing import ContextMixing, Lane
 from charloom_codec.reference.contexts import TextBuffer
 from charloom_codec.reference.memory import Memory
 from charloom_codec.reference.network_prediction import NetworkLanes
-from charloom_codec.reference.range_coder import CostMeter, Decoder, Encoder
+from charloom_codec.reference.range_coder import CostMeter, Decoder, Encoder, pack_costs
 from charloom_codec.reference.rules import MIXING_RULES, MixingRules
 
 _RECORD_END = ord("\n")
@@ -41,6 +40,8 @@ class FastLanes:
         network.start_byte()
         # Whole bytes rather than bits: one interval for each byte is faster, and this engine has no other predictor.
         escape, total = network.escape(), network.total()
+        if isinstance(coder, CostMeter):
+            coder.expected_bits += network.compute_entropy()
         if isinstance(coder, Decoder) and (number := coder.decode_target(total)) < escape:
             byte = network.byte_at(number)
         start, size = (0, 0) if byte is None else network.interval_of(byte)
@@ -179,13 +180,11 @@ class ReferenceSession:
         return encoder.finish()
 
     def measure(self, data: bytes) -> bytes:
-        """Returns the bits that ``encode`` would take for each byte, as float32."""
-        bits = array.array("f")
-        for byte in data:
-            meter = CostMeter()
+        """Returns the costs of each byte, as two float32 (``engines.engine.Session``)."""
+        meters = [CostMeter() for _ in data]
+        for byte, meter in zip(data, meters, strict=True):
             self._lanes.code(next(self._turns), meter, byte)
-            bits.append(meter.bits)
-        return bits.tobytes()
+        return pack_costs(meters)
 
     def decode(self, payload: bytes, length: int) -> bytes:
         """Returns the block of a payload. Raises ValueError if there is none."""
@@ -217,10 +216,10 @@ class ReferenceRecordSession:
         return encoder.finish()
 
     def measure(self, record: bytes) -> bytes:
-        """Returns the bits that ``encode`` would take for each byte of the record and for its end, as float32."""
+        """Returns the costs of each byte of the record and of its end, as two float32."""
         meters = [CostMeter() for _ in range(len(record) + 1)]
         self._encode(record, meters)
-        return array.array("f", [meter.bits for meter in meters]).tobytes()
+        return pack_costs(meters)
 
     def decode(self, payload: bytes, limit: int) -> bytes:
         """Returns the record of a payload. Raises ValueError if there is none of at most ``limit`` bytes."""

@@ -9,7 +9,9 @@ The method is that of G. N. N. Martin, Range encoding: an algorithm for removing
 (1979), here in base 256 with a 64-bit interval; the encoder propagates carries.
 """
 
+import array
 import math
+from collections.abc import Iterable
 
 _TOP = 1 << 64
 _MIN_VALUE = 1 << 48
@@ -103,15 +105,17 @@ class Encoder(Coder):
 
 
 class CostMeter(Coder):
-    """Coder that adds up the bits that an encoder would take.
+    """Coder that adds up the bits that an encoder would take, and those that were expected.
 
     Attributes:
         bits: Bits so far.
+        expected_bits: Sum of the entropies of the choices so far. ``code_interval`` does not know its choice: the
+            caller adds the entropy.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bits = 0.0
+        self.bits = self.expected_bits = 0.0
 
     def code_interval(self, start: int, size: int, total: int) -> None:  # noqa: ARG002 # the interface has it
         """Adds the bits of ``size`` of ``total`` equal parts."""
@@ -120,8 +124,16 @@ class CostMeter(Coder):
     def code_bit(self, bit: int | None, p: int) -> int:
         """Adds the bits of a bit that is 1 with probability ``p`` / 2^16, and returns it."""
         assert bit is not None
-        self.bits += 16 - math.log2(p if bit else (1 << 16) - p)
+        q = (1 << 16) - p
+        bits_of_0, bits_of_1 = 16 - math.log2(q), 16 - math.log2(p)
+        self.bits += bits_of_1 if bit else bits_of_0
+        self.expected_bits += (q * bits_of_0 + p * bits_of_1) / (1 << 16)
         return bit
+
+
+def pack_costs(meters: Iterable[CostMeter]) -> bytes:
+    """Returns what ``measure`` of a session returns: the bits of each meter and those expected, as float32."""
+    return array.array("f", [bits for meter in meters for bits in (meter.bits, meter.expected_bits)]).tobytes()
 
 
 class Decoder(Coder):
