@@ -118,15 +118,15 @@ def score_trivially(training: list[bytes], lines: list[bytes]) -> dict[str, list
     }
 
 
-def measure_log(path: Path, seeds: int) -> dict[str, list[list[str]]]:
-    """Returns the kinds of the unusual lines that each detector misses, by seed."""
+def measure_log(path: Path, seeds: int, options: list[str]) -> dict[str, list[list[str]]]:
+    """Returns the kinds of the unusual lines that each detector misses, by seed. ``options``: of ``charloom train``."""
     training, rest = read_halves(path)
     missed: dict[str, list[list[str]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder, text = Path(temporary) / "model", Path(temporary) / "first.log"
         text.write_bytes(b"\n".join(training) + b"\n")
         words = [sys.executable, "-m", "charloom", "train", str(text), "-o", str(folder)]
-        subprocess.run([*words, "--validation-fraction", "0.1"], check=True, capture_output=True)
+        subprocess.run([*words, "--validation-fraction", "0.1", *options], check=True, capture_output=True)
         for seed in range(seeds):
             lines, kinds = insert_unusual(rest, seed)
             found = LineScorer(folder).score([line + b"\n" for line in lines])
@@ -149,10 +149,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", nargs="*", type=Path, help="default: the logs in CHARLOOM_DATA")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", help="time for training each model; default: the default epochs")
     options = parser.parse_args()
     data = Path(os.environ.get("CHARLOOM_DATA", ""))
     logs = options.logs or [data / name for name in ("BGL_2k.log", "HDFS_2k.log", "Linux_2k.log")]
-    results = {path.name: measure_log(path, options.seeds) for path in logs}
+    training = ["--minutes", options.minutes] if options.minutes else []
+    results = {path.name: measure_log(path, options.seeds, training) for path in logs}
     write_result("oddities", {"question": __doc__, "missed": results, "machine": machine()})
 
 
