@@ -75,3 +75,16 @@ def test_values_do_not_hide_a_character() -> None:
     assert scale.compute_rarity(_line(150)) < 1
     assert scale.compute_rarity(_line(170, unexpected=14.0)) > 4
     assert scale.compute_rarity(_line(400)) < 1
+
+
+def test_a_line_that_is_many_times_longer_is_rare() -> None:
+    """Its characters may be as likely as they like."""
+    source = random.Random(4)
+
+    def line(length: int) -> Surprisal:
+        return Surprisal(1, "x" * length, length, length / 10, unexpected_bits=source.expovariate(1))
+
+    scale = RarityScale([line(source.randrange(60, 140)) for _ in range(100)])
+    assert [scale.compute_rarity(line(length)) > 4 for length in (0, 100, 150, 2000, 100_000)] == [False] * 3 + [
+        True
+    ] * 2

@@ -7,18 +7,35 @@ measured on lines that were held out from training, with the codec's mixture as 
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple
 
 from charloom.inference.surprisal import Surprisal
 
-_Scores: TypeAlias = tuple[tuple[Callable[[Surprisal], float], float], ...]
-"""Scores, each with the minimum mean excess of its tail in bits: in a log of nearly equal lines, a few bits more are no
-news. If the probabilities of characters are correct, their bits beyond any number have a mean of log2(e)."""
-_SCORES_OF_TEXT: _Scores = ((lambda line: line.unexpected_bits or 0.0, math.log2(math.e)),)
-"""Score of lines that are read one after the other: new messages have unlikely characters, and so have ordinary ones
+
+class _Score(NamedTuple):
+    """Score of a line.
+
+    Attributes:
+        of: Returns the score.
+        min_excess: Minimum mean excess of its tail: in a log of nearly equal lines, a little more is no news.
+        share: Share of the ordinary lines of any rarity that have it by this score.
+    """
+
+    of: Callable[[Surprisal], float]
+    min_excess: float
+    share: float
+
+
+_SCORES_OF_TEXT = (
+    # If the probabilities of characters are correct, their bits beyond any number have a mean of log2(e).
+    _Score(lambda line: line.unexpected_bits or 0.0, math.log2(math.e), 0.9),
+    _Score(lambda line: math.log(max(line.num_chars, 1)), 0.2, 0.1),
+)
+"""Scores of lines that are read one after the other. New messages have unlikely characters, and so have ordinary ones
 with a single change. The bits of a line do not show a change among its ids, addresses and numbers, and are high in each
-of many new messages, for example while a system starts."""
-_SCORES_ALONE: _Scores = ((lambda line: line.bits, 2.0), (lambda line: line.bits_per_word, 0.5))
+of many new messages, for example while a system starts. The length is for lines that are many times longer than others,
+but of ordinary parts."""
+_SCORES_ALONE = (_Score(lambda line: line.bits, 2.0, 0.5), _Score(lambda line: line.bits_per_word, 0.5, 0.5))
 """Scores of lines that are scored alone: high for those that are longer than others, and for new messages."""
 MIN_KNOWN_LINES = 20
 _TAIL = 0.1
@@ -37,19 +54,19 @@ class RarityScale:
             independent: True if each line is scored alone.
         """
         self._scores = _SCORES_ALONE if independent else _SCORES_OF_TEXT
-        self._tails = [_Tail([score(line) for line in known], min_excess) for score, min_excess in self._scores]
+        self._tails = [_Tail([score.of(line) for line in known], score.min_excess) for score in self._scores]
 
     def compute_rarity(self, line: Surprisal) -> float:
-        """Returns minus the decimal logarithm of the probability that a known line is as surprising.
+        """Returns minus the decimal logarithm of the probability that a known line is as unusual.
 
-        For example, 4 for one line in 10,000. The probability is that of the unexpected bits; of a line that is scored
-        alone, that of its bits or of its bits per word, whichever is lower.
+        For example, 4 for one line in 10,000. A line is unusual by its unexpected bits or its length; one that is
+        scored alone, by its bits or its bits per word.
         """
         lowest = min(
-            tail.compute_probability(score(line)) for tail, (score, _) in zip(self._tails, self._scores, strict=True)
+            tail.compute_probability(score.of(line)) / score.share
+            for tail, score in zip(self._tails, self._scores, strict=True)
         )
-        # That one of two is as unusual is up to twice as probable.
-        return max(0.0, min(_MAX_RARITY, -math.log10(len(self._scores) * lowest)) if lowest > 0 else _MAX_RARITY)
+        return max(0.0, min(_MAX_RARITY, -math.log10(lowest))) if lowest > 0 else _MAX_RARITY
 
 
 class _Tail:
