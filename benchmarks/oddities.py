@@ -16,11 +16,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from alternate import machine, write_result
 from charloom.inference.watching import LineScorer, RepeatFilter
 
 _NUM_SHOWN = 25
+_DEFAULT_RARITY = 3.0
+"""Rarity from which ``watch`` prints a line by default."""
 
 
 def _start(line: bytes) -> bytes:
@@ -90,13 +93,13 @@ def insert_unusual(lines: list[bytes], seed: int) -> tuple[list[bytes], dict[int
     return result, kinds
 
 
-def rank(messages: list[bytes], scores: list[float]) -> list[int]:
+def rank(messages: list[list[bytes]], scores: list[float]) -> list[int]:
     """Returns the indices of the lines, the highest score first, without repetitions of a message."""
     repeats, kept = RepeatFilter(), []
-    for index, (message, score) in enumerate(zip(messages, scores, strict=True)):
-        if repeats.is_new(message, score):
+    for index, (of_line, score) in enumerate(zip(messages, scores, strict=True)):
+        if repeats.is_new(of_line, score):
             kept.append(index)
-        repeats.add(message, score)
+        repeats.add(of_line, score)
     return sorted(kept, key=lambda index: -scores[index])
 
 
@@ -118,10 +121,17 @@ def score_trivially(training: list[bytes], lines: list[bytes]) -> dict[str, list
     }
 
 
-def measure_log(path: Path, seeds: int, options: list[str]) -> dict[str, list[list[str]]]:
-    """Returns the kinds of the unusual lines that each detector misses, by seed. ``options``: of ``charloom train``."""
+def measure_log(path: Path, seeds: int, options: list[str]) -> dict[str, Any]:
+    """Returns the kinds of the unusual lines that each detector misses, and what ``watch`` prints by default, by seed.
+
+    Args:
+        path: The log.
+        seeds: Number of runs.
+        options: Options of ``charloom train``.
+    """
     training, rest = read_halves(path)
     missed: dict[str, list[list[str]]] = {}
+    printed: list[dict[str, int]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder, text = Path(temporary) / "model", Path(temporary) / "first.log"
         text.write_bytes(b"\n".join(training) + b"\n")
@@ -135,13 +145,18 @@ def measure_log(path: Path, seeds: int, options: list[str]) -> dict[str, list[li
                 # A detector without a model does not know which bytes are unexpected: words distinguish its messages.
                 of_bytes = (line.excess_bits * (name == "watch") for line in found)
                 messages = [
-                    replace(line, excess_bits=bits).find_message() for line, bits in zip(found, of_bytes, strict=True)
+                    replace(line, excess_bits=bits).find_messages() for line, bits in zip(found, of_bytes, strict=True)
                 ]
-                shown = rank(messages, values)[:_NUM_SHOWN]
+                ranked = rank(messages, values)
+                shown = ranked[:_NUM_SHOWN]
+                if name == "watch":
+                    unusual = [index in kinds for index in ranked if values[index] >= _DEFAULT_RARITY]
+                    printed.append({"unusual": sum(unusual), "others": len(unusual) - sum(unusual)})
+                    print(f"{path.name}, seed {seed}: watch prints {printed[-1]}")
                 of_seed = [kind for index, kind in kinds.items() if index not in shown]
                 missed.setdefault(name, []).append(of_seed)
                 print(f"{path.name}, seed {seed}, {name}: found {len(kinds) - len(of_seed)}; missed {of_seed}")
-    return missed
+    return {"missed": missed, "printed": printed}
 
 
 def main() -> None:
@@ -155,7 +170,7 @@ def main() -> None:
     logs = options.logs or [data / name for name in ("BGL_2k.log", "HDFS_2k.log", "Linux_2k.log")]
     training = ["--minutes", options.minutes] if options.minutes else []
     results = {path.name: measure_log(path, options.seeds, training) for path in logs}
-    write_result("oddities", {"question": __doc__, "missed": results, "machine": machine()})
+    write_result("oddities", {"question": __doc__, "logs": results, "machine": machine()})
 
 
 if __name__ == "__main__":

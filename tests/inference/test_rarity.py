@@ -24,7 +24,7 @@ def test_rarity_is_calibrated(independent: bool, mean: float) -> None:
     def draw() -> Surprisal:
         return _line(*(source.expovariate(1 / mean) for _ in range(3)))
 
-    scale = RarityScale([draw() for _ in range(500)], independent=independent)
+    scale = RarityScale([draw() for _ in range(2000)], independent=independent)
     rarities = [scale.compute_rarity(draw()) for _ in range(20_000)]
     for rarity in (1.0, 2.0, 3.0):
         share = sum(found >= rarity for found in rarities) / len(rarities)

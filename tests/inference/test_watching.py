@@ -116,9 +116,9 @@ def _scored(line: bytes, bits: Mapping[int, float]) -> ScoredLine:
 
 
 def _report(repeats: RepeatFilter, line: bytes, score: float, bits: Mapping[int, float] | None = None) -> bool:
-    message = _scored(line, bits or {}).find_message()
-    is_new = repeats.is_new(message, score)
-    repeats.add(message, score)
+    messages = _scored(line, bits or {}).find_messages()
+    is_new = repeats.is_new(messages, score)
+    repeats.add(messages, score)
     return is_new
 
 
@@ -146,15 +146,20 @@ def test_another_reason_is_another_message() -> None:
     assert _report(repeats, line, 5.0, {port: 5.9})  # nothing is unexpected
     for place in (0, address, word, word - 1, port, len(line) - 1):
         assert not _report(repeats, line, 4.0, {place: 30.0})
+    # A repetition may be most surprising at another place of a line that was reported.
+    other = line.replace(b"login", b"logout")
+    assert _report(repeats, other, 9.0, {address: 20.0, word: 12.0})
+    assert not _report(repeats, other, 5.0, {word: 12.0})
+    assert _report(repeats, other, 5.0, {0: 7.0, word: 6.5})
     # The same place, further to the right.
     longer = line.replace(b"10.0.0.1", b"10.0.0.1 10.0.0.2 10.0.0.3")
     assert not _report(repeats, longer, 4.0, {longer.index(b"22"): 20.0})
-    assert ScoredLine(_scored(b"", {}).surprisal, b"", np.zeros(0, np.float32)).find_message() == b""
+    assert ScoredLine(_scored(b"", {}).surprisal, b"", np.zeros(0, np.float32)).find_messages() == [b""]
 
 
 def test_known_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_MAX_MESSAGES", 3)
     repeats = RepeatFilter()
     for message in (b"a", b"b", b"c", b"a", b"d"):
-        repeats.add(message, 1.0)
+        repeats.add([message], 1.0)
     assert list(repeats.reported) == [b"c", b"a", b"d"]

@@ -95,8 +95,12 @@ class NetworkPrediction {
   double entropy() const {
     const double all = (double)total(), escaped = all - (double)escape();
     double sum = escaped * (std::log2(all / escaped) + 8);
-    for (int byte = 0; byte < 256; byte++)
+    // By the places of the tokens: most bytes start none.
+    for (int place = prefix_.first; place < prefix_.last;) {
+      const int byte = tokens_->byte(place, prefix_.depth);
       if (const double size = (double)interval_of(byte).size) sum += size * std::log2(all / size);
+      place = tokens_->place(prefix_, byte + 1);
+    }
     return sum / all;
   }
   // Returns the byte whose interval contains a number below escape().

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _FOUND_STATUS = 3
 """Exit status if at least one line was unusual."""
 _SAVE_SECONDS = 60.0
-_ALERTS_PER = 10_000
+_ALERTS_PER = 1000
 _MAX_ALERTS_PER = 1e12
 _COMPRESSED = (".gz", ".xz", ".zst", ".bz2")
 
@@ -62,13 +62,13 @@ def watch(
         Log files; - for standard input, the default. A file may be missing: it is read once it exists.
     alerts_per
         Print the lines that are as unusual as one line in N, measured on lines that were held out from training.
-        Default: 10000.
+        Default: 1000.
     bits
         Print the lines with at least this number of bits instead.
     repeats
         Print each repetition of a message, too. By default, a message is printed again only if it is more unusual than
-        before; two lines have the same message if their words without digits are the same, and their most surprising
-        characters are at the same place among them.
+        before; two lines have the same message if their words without digits are the same, and the most surprising
+        character of the later one is at a place that was unexpected in the earlier one, too.
     as_json
         Print JSON lines, with the positions of what is unexpected in the text.
     state
@@ -223,13 +223,13 @@ class _Alerts:
             score = (line.surprisal.rarity or 0.0) if self.score == "rarity" else line.surprisal.bits
             if score < self.threshold:
                 continue
-            message = line.find_message()
-            if self.with_repeats or self.repeated.is_new(message, score):
+            messages = line.find_messages()
+            if self.with_repeats or self.repeated.is_new(messages, score):
                 self.show(source, line)
                 self.num_shown += 1
             else:
                 self.num_repeated += 1
-            self.repeated.add(message, score)
+            self.repeated.add(messages, score)
 
 
 def _open_model(

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 UNEXPECTED_BITS = 6.0
-"""Minimum bits of an unexpected character beyond those that were expected at its place, the entropy. Values that differ
-from line to line are as unlikely as expected: a hexadecimal digit takes 4 bits, and about 4 were expected."""
+"""Minimum bits of an unexpected character beyond the entropies of its decisions. Values that differ from line to line
+are as unlikely as expected: a hexadecimal digit takes 4 bits, and about 4 were expected."""
 _TOLERATED_BITS = 2.0
 """Bits beyond the expected ones that have no effect on the unexpected bits of a line: most characters have fewer."""
 
@@ -95,12 +95,12 @@ class Surprisal:
         bits_per_word: Mean surprisal in bits of the words without digits, from ``evaluate_lines``; 0 if there are none.
             Times, counters and addresses, which differ from line to line, have no effect on it.
         rarity: Minus the decimal logarithm of the probability that a line of the kind that the model knows is as
-            surprising, from an adaptive ``evaluate_lines`` with a model folder: 4 for one line in 10,000. None if it
-            was not measured.
+            unusual, from an adaptive or independent ``evaluate_lines`` with a model folder: 3 for one line in 1,000.
+            None if it was not measured.
         unexpected_bits: Root of the sum of squares of the bits of each byte beyond 2 more than were expected at its
             place, from an adaptive or independent ``evaluate_lines``. Values that are hard to predict have little
-            effect on it, however many there are; a single character that is unlikely at its place has much. None if the
-            network alone has scored the line.
+            effect on it, however many there are; a single character that is unlikely at its place has much. None if it
+            was not measured.
     """
 
     number: int

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ MAX_RECENT = 1 << 20
 """Maximum bytes of the recent lines that a new session of the mixture reads."""
 _MAX_BLOCK = 1 << 16
 _MAX_MESSAGES = 10_000
+_MAX_PLACES = 16
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,21 @@ class ScoredLine:
         found = [(start, end) for start, end in words if unexpected[start:end].any()]
         return sorted(found + [(at, at + 1) for at in np.flatnonzero(unexpected & between).tolist()])
 
-    def find_message(self) -> bytes:
-        """Returns the message of the line: its words without digits, and the place of its most surprising byte.
+    def find_messages(self) -> list[bytes]:
+        """Returns the messages of the line, the most surprising first.
 
-        Times, counters, addresses and ids do not distinguish two messages. The place does, if the byte is unexpected:
-        an unusual address is reported even if a line with the same words was reported for an unusual number. It is a
-        word, or lies between two; the values between two words, a list of ids for example, are one place.
+        A message is the words without digits, and a place that is unexpected. Times, counters, addresses and ids do not
+        distinguish two messages. The place does: an unusual address is reported even if a line with the same words was
+        reported for an unusual number. It is a word, or lies between two; the values between two words, a list of ids
+        for example, are one place. The words alone are the message if nothing is unexpected. Of many places, the most
+        surprising 16 are returned.
         """
         words = find_words(self.data, without_digits=True)
         message = b" ".join(self.data[start:end] for start, end in words) or self.data
-        if not (self.excess_bits >= UNEXPECTED_BITS).any():
-            return message
-        peak = int(self.excess_bits.argmax())
-        return b"%b\n%d" % (message, sum((start <= peak) + (end <= peak) for start, end in words))
+        unexpected = np.flatnonzero(self.excess_bits >= UNEXPECTED_BITS)
+        by_surprise = unexpected[np.argsort(-self.excess_bits[unexpected], kind="stable")]
+        places = dict.fromkeys(np.searchsorted(np.ravel(words), by_surprise, side="right").tolist())
+        return [b"%b\n%d" % (message, place) for place in islice(places, _MAX_PLACES)] or [message]
 
 
 class LineScorer:
@@ -167,7 +171,7 @@ class LineScorer:
 class RepeatFilter:
     """Distinguishes new messages from repetitions, so that each is reported once.
 
-    Messages come from ``ScoredLine.find_message``. Of all reported messages, the last 10,000 are known.
+    Messages come from ``ScoredLine.find_messages``. Of all reported messages, the last 10,000 are known.
 
     Attributes:
         reported: Highest score by message, the most recent last.
@@ -177,12 +181,16 @@ class RepeatFilter:
         """Initializes the filter, with the attribute ``reported`` of an earlier one if it is given."""
         self.reported: OrderedDict[bytes, float] = OrderedDict(reported or {})
 
-    def is_new(self, message: bytes, score: float) -> bool:
-        """Returns True if the message was not reported before, or with lower scores only."""
-        return score > self.reported.get(message, -math.inf)
+    def is_new(self, messages: Sequence[bytes], score: float) -> bool:
+        """Returns True if the first message of a line was not reported before, or with lower scores only."""
+        return score > self.reported.get(messages[0], -math.inf)
 
-    def add(self, message: bytes, score: float) -> None:
-        """Records that a message was reported."""
-        self.reported[message] = max(self.reported.pop(message, -math.inf), score)
-        if len(self.reported) > _MAX_MESSAGES:
+    def add(self, messages: Sequence[bytes], score: float) -> None:
+        """Records that a line was reported, with all its messages.
+
+        What the predictor learns from it may leave any of its places as the most surprising one of a repetition.
+        """
+        for message in messages:
+            self.reported[message] = max(self.reported.pop(message, -math.inf), score)
+        while len(self.reported) > _MAX_MESSAGES:
             self.reported.popitem(last=False)

@@ -42,8 +42,9 @@ class CodingCosts(NamedTuple):
 
     Attributes:
         bits: Minus the binary logarithms of the probabilities that are coded with.
-        expected_bits: Bits that were expected before the byte was known: the sum of the entropies of the decisions that
-            code it. A byte that takes many bits is unexpected if these are few.
+        expected_bits: Sum of the entropies of the decisions that code the byte. On average over all bytes that were
+            possible, weighted by their probabilities, it is the number of bits, the entropy; for a byte that starts
+            with an unlikely decision it is higher if what follows is uncertain.
     """
 
     bits: NDArray[np.float32]
