@@ -68,8 +68,13 @@ def test_adaptive(home: Path, char_model: Path) -> None:
     assert "this model, adaptive" in call(home, "evaluate", char_model, "x", "--adaptive").done()
     (home / "x").write_text("☃☃")
     assert "1 character as <unk>" in call(home, "evaluate", char_model, "x", "--adaptive").done()
-    top = call(home, "evaluate", char_model, "fox.log", "--adaptive", "--by-line", "--top", "1").out
-    assert " 13 " in top.splitlines()[1]
+    by_line = ["evaluate", str(char_model), "fox.log", "--adaptive", "--by-line", "--top", "1"]
+    top, sorted_by_bits = call(home, *by_line), call(home, *by_line, "--sort", "bits")
+    assert " 13 " in top.out.splitlines()[1]
+    assert top.out == sorted_by_bits.out
+    # Nothing of the text of this model was held out.
+    assert "sorted by bits: rarity needs at least 20 lines" in top.errors
+    assert "rarity needs" not in sorted_by_bits.errors
 
 
 def test_independent(home: Path, char_model: Path) -> None:

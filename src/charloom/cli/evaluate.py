@@ -135,14 +135,24 @@ def evaluate(
         results.print(json.dumps(_summary(result, baselines, len(measured))))
         return
     if top is not None:
-        is_rarity_known = bool(surprisals) and surprisals[0].rarity is not None
-        show_lines(results, surprisals, sort or ("rarity" if is_rarity_known else "bits"))
+        _show_top(results, surprisals, sort, by_network=by_network)
     elif by_char or by_line:
         _write_json_lines(surprisals, "line" if by_line else "char")
     # Standard output must contain nothing but JSON lines, for other programs to read.
     console = screen.messages() if by_char or by_line else results
     num_skipped = len(normalized) - len(measured)
     _show_summary(console, result, baselines, measured, unit, num_skipped=num_skipped, mode=mode)
+
+
+def _show_top(console: Console, lines: list["Surprisal"], sort: LineOrder | None, *, by_network: bool) -> None:
+    """Prints the table of lines in the order that ``evaluate_lines`` has chosen if ``sort`` is None."""
+    is_rarity_known = bool(lines) and lines[0].rarity is not None
+    if sort is None and not by_network and not is_rarity_known:
+        screen.messages().print(
+            "charloom: note: sorted by bits: rarity needs at least 20 lines that were held out from training "
+            "(--validation-fraction 0.1)"
+        )
+    show_lines(console, lines, sort or ("rarity" if is_rarity_known else "bits"))
 
 
 def _measure_network(model: "LanguageModel", text: str | bytes) -> "Baseline":
