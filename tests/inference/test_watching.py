@@ -1,5 +1,7 @@
 """Scores of lines one by one: those of an adaptive evaluation, in bounded memory, continued after a restart."""
 
+import random
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom import InputError, Surprisal, evaluate_lines
+from charloom import InputError, Surprisal, evaluate_lines, prepare_codec
 from charloom.inference import watching
 from charloom.inference.watching import LineScorer, RepeatFilter, ScoredLine
 from charloom_codec.engines.native import choose_instruction_set
@@ -89,6 +91,36 @@ def test_unexpected_words(log_model: Path) -> None:
     doubled = _LINE.index(b"quick")
     assert (doubled, doubled + 1) in spaced.find_unexpected()
     assert (len(cut.data) - 1, len(cut.data)) in cut.find_unexpected()
+
+
+def _make_access_log(num_lines: int) -> list[bytes]:
+    source = random.Random(5)
+    agents = ["Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (Macintosh; Intel Mac OS X)", "curl/8.4.0"]
+    return [
+        f"10.1.{source.randrange(4)}.{source.randrange(256)} - - [{number // 60 % 24:02}:{number % 60:02}:00 +0000] "
+        f'"GET /items/{source.randrange(9999)} HTTP/1.1" {source.choice([200, 200, 200, 304])} '
+        f'{source.randrange(90000)} "{source.choice(agents)}"\n'.encode()
+        for number in range(num_lines)
+    ]
+
+
+def test_unusual_lines_of_an_access_log(char_model: Path, tmp_path: Path) -> None:
+    """Small changes of six kinds are rare; among ordinary lines, few are as rare."""
+    folder = tmp_path / "model"
+    shutil.copytree(char_model, folder)
+    lines = _make_access_log(3500)
+    prepare_codec(folder, seen=b"".join(lines[:2000]), held_out=b"".join(lines[2000:2300]))
+    lines = lines[2300:]
+    changes = [(b"GET", b"PUT"), (b"+0000", b"+0330"), (b"/items/", b"/../etc/"), (b"10.1", b"10.9.1")]
+    changes += [(b" - -", b"  - -")]
+    unusual = {150 * number: lines[150 * number].replace(*change) for number, change in enumerate(changes, 1)}
+    unusual[1000] = lines[1000][:40] + b"\n"
+    for place, line in unusual.items():
+        lines[place] = line
+    rarities = [line.surprisal.rarity or 0.0 for line in LineScorer(folder).score(lines)]
+    assert min(rarities[place] for place in unusual) > 2.5
+    ordinary = [rarity for place, rarity in enumerate(rarities) if place not in unusual]
+    assert sum(rarity > 3 for rarity in ordinary) <= 0.01 * len(ordinary)
 
 
 def test_without_rarity(char_model: Path) -> None:
