@@ -124,7 +124,7 @@ def draw(scores: Mapping[str, Sequence[float]], labels: Sequence[bool]) -> None:
     places = np.arange(len(rarity))
     timeline.plot(places[~is_alert], rarity[~is_alert], ".", markersize=3, alpha=0.5, label="normal line")
     timeline.plot(places[is_alert], rarity[is_alert], "x", markersize=5, label="alert")
-    timeline.axhline(4, linestyle=":", color="gray")
+    timeline.axhline(3, linestyle=":", color="gray")  # from here on, watch prints a line by default
     timeline.set_yscale("log")
     timeline.set_xlabel("line of the second half")
     timeline.set_ylabel("rarity")
